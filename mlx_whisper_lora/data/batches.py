@@ -1,0 +1,64 @@
+"""Batches: examples of like length, padded to one shape, with the places where loss is taken."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_whisper_lora.data.examples import Example, pad_frames
+
+FRAME_STEP = 50  # batches come in steps of half a second, so that few shapes occur
+POOL_BATCHES = 16  # shuffled examples are sorted by length within this many batches
+
+
+class Batch(NamedTuple):
+    """mel: (B, F, n_mels). tokens: (B, T), the decoder's input. positions: (N,), the label positions in the flattened
+    (B * T) outputs. labels: (N,), the tokens to be given there."""
+
+    mel: mx.array
+    tokens: mx.array
+    positions: mx.array
+    labels: mx.array
+
+
+def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
+    """Pad `examples` to one batch of `frames` mel frames (None: as many as the longest needs)."""
+    if frames is None:
+        frames = -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
+    mel = np.stack([pad_frames(example.mel, frames) for example in examples]).astype(np.float32)
+    width = max(len(example.tokens) for example in examples) - 1
+    tokens = np.zeros((len(examples), width), dtype=np.int32)
+    positions: list[int] = []
+    labels: list[int] = []
+    for row, example in enumerate(examples):
+        tokens[row, : len(example.tokens) - 1] = example.tokens[:-1]
+        # The output at position t predicts token t + 1.
+        positions += range(row * width + example.prompt_length - 1, row * width + len(example.tokens) - 1)
+        labels += example.tokens[example.prompt_length :]
+    return Batch(mx.array(mel), mx.array(tokens), mx.array(positions), mx.array(labels))
+
+
+def shuffled(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
+    """Endless batches of `batch_size` examples: every example once an epoch, in an order fixed by `seed`.
+
+    A batch holds clips of like length, so that little of it is padding; batches come in random order.
+    """
+    rng = np.random.default_rng(seed)
+    batch_size = min(batch_size, len(dataset))
+    left: list[int] = []
+    while True:
+        order = [*left, *rng.permutation(len(dataset)).tolist()]
+        for first in range(0, len(order), POOL_BATCHES * batch_size):
+            pool = order[first : first + POOL_BATCHES * batch_size]
+            left = pool[len(pool) - len(pool) % batch_size :]
+            pool = sorted(pool[: len(pool) - len(left)], key=lambda i: len(dataset[i].mel))
+            batches = [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+            for i in rng.permutation(len(batches)):
+                yield [dataset[j] for j in batches[i]]
+
+
+def in_order(dataset: Sequence[Example], batch_size: int) -> Iterator[list[Example]]:
+    """The examples once, in their order, `batch_size` at a time."""
+    for first in range(0, len(dataset), batch_size):
+        yield [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]

@@ -1,0 +1,47 @@
+"""Clips as examples: recordings read, resampled and turned into log-mel frames, texts into tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from mlx_whisper_lora.data.clips import Clip, DataError
+from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens
+from mlx_whisper_lora.whisper.audio import load_audio
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+
+
+@dataclass(frozen=True)
+class LabelledExample(Example):
+    """An example with the reference text and language that its score needs."""
+
+    text: str
+    language: str | None
+
+
+def load_dataset(
+    clips: Sequence[Clip], model: Whisper, language: str | None, task: str, description: str = "Reading clips"
+) -> list[LabelledExample]:
+    """Examples of `clips` for `model`, all in memory (60 MB an hour of speech).
+
+    `language` is for all clips; None takes each clip's own. Raises DataError for a clip of no known language or with
+    more text than the decoder takes, and AudioError for an unreadable recording.
+    """
+    examples = []
+    for clip in tqdm(clips, desc=description, unit="clip", disable=None, leave=False):
+        code = language or clip.language
+        if code is None and model.is_multilingual:
+            raise DataError(f"{clip.audio}: its language is not known; give --language or a 'language' column")
+        tokenizer = get_tokenizer(
+            model.is_multilingual, num_languages=model.num_languages, language=code, task=task
+        )
+        tokens, prompt_length = transcript_tokens(tokenizer, clip.text)
+        if len(tokens) > model.dims.n_text_ctx:
+            raise DataError(
+                f"{clip.audio}: its text takes {len(tokens)} tokens, and the decoder has room for "
+                f"{model.dims.n_text_ctx}; cut the clip"
+            )
+        mel = clip_frames(load_audio(clip.audio), model.dims.n_mels)
+        examples.append(LabelledExample(mel, tokens, prompt_length, clip.text, tokenizer.language))
+    return examples

@@ -1,0 +1,61 @@
+"""Merge an adapter into its base and save the result as a model folder."""
+
+import argparse
+from typing import NoReturn
+
+import mlx.core as mx
+
+from mlx_whisper_lora.adapters.file import load_adapter, read_config
+from mlx_whisper_lora.adapters.inject import fuse_lora
+from mlx_whisper_lora.cli import run_command
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+
+SAVE_PATH = "fused_model"
+EXAMPLES = """\
+examples:
+  the base is the one that the adapter file names; the result goes to fused_model/
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
+
+  the base is in a folder of one's own
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --model models/whisper-small --save-path whisper-telugu
+
+Afterwards: python -m mlx_whisper_lora.transcribe --model fused_model --audio x.wav
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlx_whisper_lora.fuse",
+        description="Merge an adapter into its base model. The result is a model folder that needs no adapter file.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
+    parser.add_argument("--model", help="The base: a folder or a Hub name. Default: the one that the adapter file names.")
+    parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    fuse(args.adapter_file, args.save_path, args.model)
+    print(f"Fused {args.adapter_file} into its base: {args.save_path}")
+
+
+def fuse(adapter_file: str, save_path: str, base_name: str | None = None) -> None:
+    """Write the model folder `save_path`, float32, from a base (default: the adapter's own) and an adapter file.
+
+    Raises CheckpointError, AdapterError, or OSError when the folder cannot be written.
+    """
+    base_name = base_name or read_config(adapter_file).base.name
+    model = load_model(base_name, mx.float32)
+    load_adapter(model, adapter_file, base_name)
+    fuse_lora(model)
+    save_model(model, save_path)
+
+
+def cli() -> NoReturn:
+    run_command(main, build_parser())
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,24 @@
+"""A model ready for use: base and adapter together."""
+
+from os import PathLike
+
+import mlx.core as mx
+
+from mlx_whisper_lora.adapters.file import load_adapter
+from mlx_whisper_lora.adapters.inject import fuse_lora
+from mlx_whisper_lora.whisper import checkpoints
+from mlx_whisper_lora.whisper.model import Whisper
+
+
+def load_model(
+    path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
+) -> Whisper:
+    """Load a Whisper model, and fuse an adapter into it in memory if one is given.
+
+    Raises CheckpointError for the model, AdapterError for the adapter.
+    """
+    model = checkpoints.load_model(path_or_hf_repo, dtype)
+    if adapter_file is not None:
+        load_adapter(model, adapter_file, str(path_or_hf_repo))
+        fuse_lora(model)
+    return model

@@ -1,0 +1,170 @@
+"""Train LoRA adapters for Whisper on clips with texts, and test them."""
+
+import argparse
+from dataclasses import fields
+from typing import NoReturn
+
+from mlx_whisper_lora.adapters.file import load_adapter, read_config
+from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
+from mlx_whisper_lora.cli import run_command
+from mlx_whisper_lora.data.clips import Clip, DataError, load_clips, split_long
+from mlx_whisper_lora.data.dataset import LabelledExample, load_dataset
+from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
+from mlx_whisper_lora.training.finetune import finetune
+from mlx_whisper_lora.training.trainer import TrainingArgs
+from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
+from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.checkpoints import DEMO, load_model
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
+
+ADAPTER_FILE = "adapters.npz"
+DESCRIPTION = """\
+Train LoRA adapters for a Whisper model on clips with their texts (--train), and test them (--test).
+
+The data folder (--data) holds recordings and either
+  train.jsonl, valid.jsonl, test.jsonl   lines such as {"audio": "clips/1.wav", "text": "good morning"}
+  metadata.jsonl or metadata.csv         with the columns file_name and text (or sentence, transcription);
+                                         a column named split, or subfolders train/, validation/ and test/ with a
+                                         table each, say which clips are for what. Without either, a tenth of the
+                                         clips is kept for validation and a tenth for the test.
+Recordings are of any kind that libsndfile reads (WAV, FLAC, OGG, Opus, MP3), of any rate, and up to 30 s long.
+"""
+EXAMPLES = """\
+examples:
+  try it: the bundled demo model learns a voice that it does not understand
+    python -m mlx_whisper_lora.lora --train --lora-layers 4
+
+  40 clips of Telugu, all blocks, more of each block than the default
+    python -m mlx_whisper_lora.lora --train --model mlx-community/whisper-small-mlx --data telugu --language te \\
+        --lora-layers -1 --lora-targets attn.query,attn.value,cross_attn.query,cross_attn.value
+
+  how good is the adapter on clips that it was not trained on? And how good was the model without it?
+    python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
+    python -m mlx_whisper_lora.lora --test --model mlx-community/whisper-small-mlx --data telugu --language te
+
+  go on training
+    python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
+
+Afterwards: python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlx_whisper_lora.lora",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--train", action="store_true", help="Train adapters and save them.")
+    parser.add_argument(
+        "--test", action="store_true", help="Print loss, WER and CER on the test clips, in windows of 30 s."
+    )
+    parser.add_argument(
+        "--model", help=f"Folder of a Whisper model, or its name on the Hugging Face Hub. Default: the base that a given "
+        f"adapter file names, else {DEMO!r}, the bundled demo model."
+    )  # fmt: skip
+    parser.add_argument("--data", help="Folder of clips. Default: the bundled demo clips.")
+    parser.add_argument(
+        "--adapter-file",
+        help=f"Where --train keeps the best adapter (default {ADAPTER_FILE}; the newest one goes to "
+        f"adapters_last.npz); the adapter that --test tests (default without --train: none, the base is tested).",
+    )
+    parser.add_argument("--resume-adapter-file", help="Start from this adapter, with its rank, layers and targets.")
+    parser.add_argument(
+        "--language", help="Language of the clips, as 'te' or 'telugu'. Default: the data's 'language' column."
+    )
+    parser.add_argument("--task", choices=TASKS, default="transcribe", help="What the texts are. Default: transcribe.")
+
+    group = parser.add_argument_group("adapters")
+    group.add_argument(
+        "--lora-layers", type=int, default=4, help="Last N blocks of encoder and of decoder; -1: all. Default: 4."
+    )
+    group.add_argument(
+        "--lora-targets",
+        type=lambda text: tuple(part.strip() for part in text.split(",")),
+        default=DEFAULT_TARGETS,
+        help=f"Layers of a block, separated by commas, out of {', '.join(TARGETS)}. "
+        f"Default: {','.join(DEFAULT_TARGETS)}.",
+    )
+    group.add_argument("--lora-rank", type=int, default=LoRAConfig.rank, help="Rank. Default: %(default)s.")
+    group.add_argument(
+        "--lora-scale", type=float, default=LoRAConfig.scale, help="Scale (alpha / rank in PEFT). Default: %(default)s."
+    )
+    group.add_argument(
+        "--lora-dropout", type=float, default=LoRAConfig.dropout, help="Dropout before A. Default: %(default)s."
+    )
+
+    group = parser.add_argument_group("training")
+    for option in fields(TrainingArgs):
+        flag = "--" + option.name.replace("_", "-")
+        if option.name == "audio_context":
+            group.add_argument(flag, type=float, help=f"{option.metadata['help']} Default: 30, as Whisper was trained; "
+                               "0 for the bundled demo model, which was trained on windows of all lengths.")  # fmt: skip
+        else:
+            group.add_argument(flag, type=type(option.default), default=option.default,
+                               help=f"{option.metadata['help']} Default: {option.default}.")  # fmt: skip
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    if not (args.train or args.test):
+        raise ValueError("nothing to do: give --train, --test or both")
+    adapter_file = args.adapter_file or (ADAPTER_FILE if args.train else None)
+    given_adapter = args.resume_adapter_file if args.train else adapter_file
+    base_name = args.model or (read_config(given_adapter).base.name if given_adapter else DEMO)
+    lora = LoRAConfig(args.lora_rank, args.lora_scale, args.lora_dropout, args.lora_layers, args.lora_targets)
+    language = language_code(args.language) if args.language else None
+
+    print(f"Loading model {base_name}" + (" (bundled; --model gives another)" if base_name == DEMO else ""))
+    model = load_model(base_name)
+    folder = args.data or DEMO_CLIPS
+    clips = load_clips(folder, args.seed)
+    print(f"Clips in {folder}" + ("" if args.data else " (bundled; --data gives others)")
+          + f": {len(clips['train'])} train, {len(clips['valid'])} valid, {len(clips['test'])} test")  # fmt: skip
+
+    if args.train:
+        audio_context = args.audio_context
+        if audio_context is None:
+            audio_context = 0.0 if base_name == DEMO else float(CHUNK_LENGTH)
+        options = {option.name: getattr(args, option.name) for option in fields(TrainingArgs)}
+        options["audio_context"] = audio_context
+        train_set = examples(clips["train"], "train", model, language, args.task)
+        valid_set = examples(clips["valid"], "valid", model, language, args.task) if clips["valid"] else []
+        finetune(
+            model, base_name, train_set, valid_set, TrainingArgs(**options), lora, adapter_file,
+            language or train_set[0].language, args.task, args.resume_adapter_file,
+        )  # fmt: skip
+    if args.test:
+        test_set = examples(clips["test"], "test", model, language, args.task)
+        if args.train:  # the best adapter, not the last one, which is in the model now
+            model = load_model(base_name)
+        if adapter_file:
+            load_adapter(model, adapter_file, base_name)
+        print(f"Testing {adapter_file or 'the base model without an adapter'} on {len(test_set)} clips")
+        print(test_line(evaluate(model, test_set, args.batch_size, args.task)))
+
+
+def examples(
+    clips: list[Clip], split: str, model: Whisper, language: str | None, task: str
+) -> list[LabelledExample]:
+    """The examples of a split; clips of over 30 s are left out, and a line says so. Raises DataError if none is left."""
+    fitting, long = split_long(clips)
+    if long:
+        print(f"Left out {len(long)} {split} clips of over {CHUNK_LENGTH} s, such as {long[0].audio}")
+    if not fitting:
+        raise DataError(f"there are no {split} clips of up to {CHUNK_LENGTH} s")
+    return load_dataset(fitting, model, language, task)
+
+
+def test_line(result: Evaluation) -> str:
+    return f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
+
+
+def cli() -> NoReturn:
+    run_command(main, build_parser())
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,56 @@
+"""How well a model does on labelled clips: loss, WER, CER."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mlx.core as mx
+from tqdm import tqdm
+
+from mlx_whisper_lora.data.batches import in_order, make_batch
+from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.decoding import DecodingOptions, decode
+from mlx_whisper_lora.whisper.model import Whisper
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """loss: nats per label token. wer, cer: per cent. hypotheses: the model's texts, in the dataset's order."""
+
+    loss: float
+    wer: float
+    cer: float
+    hypotheses: list[str]
+
+
+def evaluate(
+    model: Whisper,
+    dataset: Sequence[LabelledExample],
+    batch_size: int = 16,
+    task: str = "transcribe",
+    audio_context: float = 30.0,
+    description: str = "Evaluating",
+) -> Evaluation:
+    """Loss and greedy transcripts of `dataset`, each clip in a window of `audio_context` seconds (0: as long as the
+    longest clip beside it), its language given."""
+    frames = round(audio_context * FRAMES_PER_SECOND) or None
+    # Clips of one language and of like length share a batch.
+    order = sorted(range(len(dataset)), key=lambda i: (dataset[i].language or "", len(dataset[i].mel)))
+    hypotheses = [""] * len(dataset)
+    loss, count = 0.0, 0
+    with tqdm(total=len(dataset), desc=description, unit="clip", disable=None, leave=False) as bar:
+        for indices in in_order(order, batch_size):
+            batch = make_batch([dataset[i] for i in indices], frames)
+            loss += label_loss(model, batch).item()
+            count += len(batch.labels)
+            for language in {dataset[i].language for i in indices}:
+                rows = [row for row, i in enumerate(indices) if dataset[i].language == language]
+                options = DecodingOptions(language=language, task=task, without_timestamps=True)
+                for row, result in zip(rows, decode(model, batch.mel[mx.array(rows)], options), strict=True):
+                    hypotheses[indices[row]] = result.text
+            bar.update(len(indices))
+    references = [example.text for example in dataset]
+    wer, cer = word_error_rate(references, hypotheses), character_error_rate(references, hypotheses)
+    return Evaluation(loss / max(count, 1), wer, cer, hypotheses)

@@ -1,0 +1,83 @@
+"""Fine-tune a model with LoRA: adapters in, training, evaluation on a schedule, adapter files out."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+
+import mlx.core as mx
+from tqdm import tqdm
+
+from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, save_adapter
+from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, train_only_lora, trainable_parameters_line
+from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
+from mlx_whisper_lora.training.trainer import TrainingArgs, train
+from mlx_whisper_lora.whisper.model import Whisper
+
+
+def last_adapter_file(adapter_file: str | PathLike) -> Path:
+    """Where the newest adapter is kept, beside the best one: adapters.npz -> adapters_last.npz."""
+    path = Path(adapter_file)
+    return path.with_name(f"{path.stem}_last{path.suffix}")
+
+
+def finetune(
+    model: Whisper,
+    base_name: str,
+    train_set: Sequence[LabelledExample],
+    valid_set: Sequence[LabelledExample],
+    args: TrainingArgs,
+    lora: LoRAConfig,
+    adapter_file: str | PathLike,
+    language: str | None = None,
+    task: str = "transcribe",
+    resume_adapter_file: str | PathLike | None = None,
+    print_line: Callable[[str], None] = tqdm.write,
+) -> None:
+    """Train LoRA adapters for the plain `model`, which was loaded as `base_name`; leaves the last ones in it.
+
+    At every evaluation the newest adapter goes to `last_adapter_file(adapter_file)`, and to `adapter_file` too if its
+    WER on `valid_set` is the lowest so far (at equal WER, its loss); without clips to validate on, always. Interrupted
+    by Control-C it saves the newest and lets KeyboardInterrupt go on.
+    Resuming takes the old adapter's own settings. Raises AdapterError, or OSError when saving fails.
+    """
+    if not Path(adapter_file).absolute().parent.is_dir():
+        raise FileNotFoundError(2, "the folder for the adapter file does not exist", str(adapter_file))
+    mx.random.seed(args.seed)
+    base = Base.of(model, base_name)
+    if resume_adapter_file is None:
+        add_lora(model, lora)
+    else:
+        lora = load_adapter(model, resume_adapter_file, base_name).lora
+        print_line(f"Resuming from {resume_adapter_file}: rank {lora.rank}, layers {lora.layers}, "
+                   f"targets {', '.join(lora.targets)}")  # fmt: skip
+    train_only_lora(model)
+    print_line(trainable_parameters_line(model))
+    config = AdapterConfig(lora, language, task, args.audio_context, base)
+    best = (float("inf"), float("inf"))
+
+    def measure(iteration: int) -> Evaluation:
+        result = evaluate(model, valid_set, args.batch_size, task, args.audio_context, "Validating")
+        print_line(f"Iter {iteration}: Val loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %")
+        return result
+
+    def evaluate_and_save(iteration: int) -> None:
+        nonlocal best
+        score = best
+        if valid_set:
+            result = measure(iteration)
+            score = (result.wer, result.loss)
+        save_adapter(last_adapter_file(adapter_file), model, config)
+        if score < best or not valid_set:
+            best = score
+            save_adapter(adapter_file, model, config)
+            print_line(f"Iter {iteration}: Saved adapter to {adapter_file}" + (" (the best so far)" if valid_set else ""))
+
+    if valid_set:
+        measure(0)
+    try:
+        train(model, train_set, args, evaluate_and_save, print_line)
+    except KeyboardInterrupt:
+        save_adapter(last_adapter_file(adapter_file), model, config)
+        print_line(f"Interrupted: saved the newest adapter to {last_adapter_file(adapter_file)}")
+        raise

@@ -1,0 +1,290 @@
+"""Sound files to text: `python -m mlx_whisper_lora.transcribe --audio x.wav`, and the same as a function."""
+
+import argparse
+import sys
+from os import PathLike
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_whisper_lora.adapters.file import AdapterConfig, read_config
+from mlx_whisper_lora.cli import print_error, run_command
+from mlx_whisper_lora.loading import load_model
+from mlx_whisper_lora.whisper import transcription
+from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
+from mlx_whisper_lora.whisper.audio import AudioError
+from mlx_whisper_lora.whisper.checkpoints import DEMO
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, write_result
+
+PROGRAM = "mlx_whisper_lora.transcribe"
+SOUND_SUFFIXES = (".flac", ".opus", ".ogg", ".wav")  # what the demo recording may be
+
+EXAMPLES = """\
+examples:
+  the bundled demo recording with the bundled demo model
+    python -m mlx_whisper_lora.transcribe
+
+  a recording with an adapter, on the model that the adapter was trained on and in its language
+    python -m mlx_whisper_lora.transcribe --adapter-file adapters.npz --audio interview.wav
+
+  a recording in Telugu with a model from the Hugging Face Hub
+    python -m mlx_whisper_lora.transcribe --model mlx-community/whisper-small-mlx --language te --audio interview.wav
+
+  subtitles for every recording of a folder, in a folder of their own
+    python -m mlx_whisper_lora.transcribe --audio talks/*.mp3 --output-format srt --output-dir subtitles
+
+  anything into English text, without the live transcript
+    python -m mlx_whisper_lora.transcribe --audio x.flac --task translate --verbose False
+
+A recording that cannot be read is told in one line; the others are still done, and the exit code is 1.
+"""
+
+
+def transcribe(
+    audio: str | PathLike | np.ndarray | mx.array,
+    *,
+    path_or_hf_repo: str | PathLike | None = None,
+    adapter_file: str | PathLike | None = None,
+    **options,
+) -> dict:
+    """Transcribe a recording with a model, and with an adapter if `adapter_file` is given.
+
+    `audio` is a sound file or 16 kHz samples of shape (n_samples,); `path_or_hf_repo` is a model folder or a name on
+    the Hugging Face Hub (default: the adapter's base, or else the bundled demo model). `options` and the result are
+    those of `whisper.transcription.transcribe`; language and task default to the adapter's. The model stays in memory
+    until another one is asked for, or its files change.
+    Raises CheckpointError, AdapterError, and what `whisper.transcription.transcribe` raises.
+    """
+    adapter = read_config(adapter_file) if adapter_file is not None else None
+    model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file)
+    for name, value in adapter_defaults(adapter).items():
+        if options.get(name) is None:
+            options[name] = value
+    return transcription.transcribe(model, audio, **options)
+
+
+_cache: dict[tuple, Whisper] = {}
+
+
+def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None) -> Whisper:
+    key = (str(path_or_hf_repo), str(adapter_file), _last_change(path_or_hf_repo), _last_change(adapter_file))
+    if key not in _cache:
+        _cache.clear()  # before loading, so that two models are never in memory at once
+        _cache[key] = load_model(path_or_hf_repo, adapter_file)
+    return _cache[key]
+
+
+def _last_change(path: str | PathLike | None) -> int:
+    """When a file, or a folder's newest file, was last written; 0 for what is not on this disk."""
+    if path is None or not Path(path).exists():
+        return 0
+    files = Path(path).iterdir() if Path(path).is_dir() else [Path(path)]
+    return max((file.stat().st_mtime_ns for file in files), default=0)
+
+
+def base_name(adapter: AdapterConfig | None) -> str:
+    """The model to use where none is named."""
+    return adapter.base.name if adapter else DEMO
+
+
+def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
+    """What an adapter was trained for."""
+    return {"language": adapter.language, "task": adapter.task} if adapter else {}
+
+
+def main(args: argparse.Namespace) -> int:
+    """Transcribe each recording of `args.audio` and write the results; 1 if one of them failed, else 0."""
+    adapter = read_config(args.adapter_file) if args.adapter_file else None
+    name = args.model or base_name(adapter)
+    print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
+    model = load_model(name, args.adapter_file)
+    if not args.audio:
+        print(f"Transcribing {demo_recording()} (bundled; --audio gives others)")
+    recordings = [Path(path) for path in args.audio or [demo_recording()]]
+    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+    options = transcription_options(args, adapter)
+
+    failures = 0
+    for recording, name in zip(recordings, output_names(recordings), strict=True):
+        if len(recordings) > 1:
+            print(f"{recording}:")
+        if name != recording.stem:
+            print(f"Another recording is called {recording.stem} too: this one is written as {name}")
+        try:
+            result = transcription.transcribe(model, recording, **options)
+            paths = write_result(result, args.output_dir, name, args.output_format)
+        except (AudioError, OSError) as error:
+            print_error(PROGRAM, error)
+            failures += 1
+        else:
+            print(f"Wrote {', '.join(map(str, paths))}")
+    return 1 if failures else 0
+
+
+def demo_recording() -> Path:
+    """The bundled recording."""
+    return next((path for path in sorted(DEMO_RECORDING.glob("*")) if path.suffix in SOUND_SUFFIXES), DEMO_RECORDING)
+
+
+def output_names(recordings: list[Path]) -> list[str]:
+    """A name without suffix for each recording's output: its own, or with -2, -3, ... where that is taken.
+
+    Case is ignored, as the file systems of macOS and Windows do.
+    """
+    taken, names = set(), []
+    for recording in recordings:
+        name, number = recording.stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{recording.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> dict:
+    """The command line's options as arguments of `transcription.transcribe`."""
+    trained_for = adapter_defaults(adapter)
+    names = ("verbose", "best_of", "suppress_tokens", "without_timestamps", "initial_prompt",
+             "condition_on_previous_text", "compression_ratio_threshold", "logprob_threshold",
+             "no_speech_threshold")  # fmt: skip
+    return {
+        "language": args.language or trained_for.get("language"),
+        "task": args.task or trained_for.get("task") or "transcribe",
+        "temperature": temperatures(args.temperature, args.temperature_increment_on_fallback),
+        **{name: getattr(args, name) for name in names},
+    }
+
+
+def temperatures(first: float, increment: float | None) -> list[float]:
+    """`first`, then higher ones up to 1 in steps of `increment`."""
+    if increment is None:
+        return [first]
+    steps = max(int((1.0 - first) / increment + 1e-6), 0)
+    return [round(first + i * increment, 6) for i in range(steps + 1)]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Transcribe sound files with a Whisper model and, if given, a trained adapter.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # fmt: off
+    source = parser.add_argument_group("what to transcribe, and with what")
+    source.add_argument("--audio", nargs="+", action="extend", metavar="FILE",
+                        help="sound files: WAV, FLAC, OGG, Opus, MP3 or AIFF (default: the bundled demo recording)")
+    source.add_argument("--model", metavar="PATH_OR_HUB_ID",
+                        help="model folder, or name on the Hugging Face Hub "
+                             "(default: the adapter's base, or else the bundled demo model)")
+    source.add_argument("--adapter-file", metavar="FILE",
+                        help="adapter from mlx_whisper_lora.lora, trained on this model")
+    source.add_argument("--language", type=_language, metavar="LANGUAGE",
+                        help="spoken language, as a code (te) or a name (telugu) "
+                             "(default: the adapter's, or else detected in the first 30 s)")
+    source.add_argument("--task", choices=TASKS,
+                        help="write what is said, or translate it into English "
+                             "(default: the adapter's, or else transcribe)")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output-dir", "-o", default=".", metavar="FOLDER",
+                        help="where the transcripts go; made if missing (default: the current folder)")
+    output.add_argument("--output-format", "-f", default="txt", choices=OUTPUT_FORMATS,
+                        help="format of the transcript (default: txt)")
+    output.add_argument("--verbose", type=_boolean, default=True, metavar="BOOL",
+                        help="True prints the segments as they are found, False shows a progress bar (default: True)")
+
+    decoding = parser.add_argument_group("decoding")
+    decoding.add_argument("--temperature", type=_non_negative, default=0.0, metavar="T",
+                          help="0 takes the likeliest words, above 0 samples (default: 0)")
+    decoding.add_argument("--temperature-increment-on-fallback", type=_increment, default=0.2, metavar="T",
+                          help="a window that fails a threshold below is tried again this much higher, up to 1; "
+                               "None for one try (default: 0.2)")
+    decoding.add_argument("--best-of", type=_count, default=5, metavar="N",
+                          help="samples to choose from at a temperature above 0 (default: 5)")
+    decoding.add_argument("--suppress-tokens", default="-1", metavar="IDS",
+                          help="token ids that are never written, with commas between them; -1 stands for brackets, "
+                               "notes and other signs of no speech, as in --suppress-tokens=-1,220 (default: -1)")
+    decoding.add_argument("--without-timestamps", type=_boolean, default=False, metavar="BOOL",
+                          help="decode text only; every segment is then a whole window (default: False)")
+    decoding.add_argument("--initial-prompt", metavar="TEXT",
+                          help="text that could have come before, such as names that will occur")
+    decoding.add_argument("--condition-on-previous-text", type=_boolean, default=True, metavar="BOOL",
+                          help="give each window the text so far as context; False makes windows independent, which "
+                               "can stop loops of repeated phrases (default: True)")
+    decoding.add_argument("--compression-ratio-threshold", type=_optional_float, default=2.4, metavar="X",
+                          help="text that zlib shrinks more than this repeats itself and fails; None for no such "
+                               "test (default: 2.4)")
+    decoding.add_argument("--logprob-threshold", type=_optional_float, default=-1.0, metavar="X",
+                          help="text with a lower mean log-probability fails; None for no such test (default: -1)")
+    decoding.add_argument("--no-speech-threshold", type=_optional_float, default=0.6, metavar="P",
+                          help="a failing window more probably silent than this is skipped; None skips none "
+                               "(default: 0.6)")
+    # fmt: on
+    return parser
+
+
+def _language(text: str) -> str:
+    try:
+        return language_code(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"True or False, not {text!r}")
+    return text.lower() == "true"
+
+
+def _optional_float(text: str) -> float | None:
+    if text == "None":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number or None, not {text!r}") from None
+
+
+def _non_negative(text: str) -> float:
+    value = _optional_float(text)
+    if value is None or value < 0:
+        raise argparse.ArgumentTypeError(f"a number of at least 0, not {text!r}")
+    return value
+
+
+def _increment(text: str) -> float | None:
+    value = _optional_float(text)
+    if value is not None and value <= 0:
+        raise argparse.ArgumentTypeError(f"a number above 0 or None, not {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+class _CallableModule(ModuleType):
+    """Once this module is imported, `mlx_whisper_lora.transcribe` is the module; it must still work as the function."""
+
+    def __call__(self, *args, **options) -> dict:
+        return transcribe(*args, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+
+
+def cli() -> NoReturn:
+    run_command(main, build_parser())
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,184 @@
+"""Whisper's tokenizer: byte-pair encoding by tiktoken, plus Whisper's special tokens.
+
+Vocabularies are openai-whisper's `gpt2.tiktoken` (English-only models) and `multilingual.tiktoken`. Special tokens
+follow the text tokens in a fixed order: end of text, start of transcript, languages, tasks, context markers, and the
+1,501 timestamps from <|0.00|> to <|30.00|> in steps of 20 ms.
+"""
+
+import base64
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tiktoken
+
+from mlx_whisper_lora.whisper.assets import ASSETS
+from mlx_whisper_lora.whisper.languages import ALIASES, LANGUAGES
+
+SECONDS_PER_TIMESTAMP = 0.02
+N_TIMESTAMPS = 1501
+TASKS = ("transcribe", "translate")
+
+# How GPT-2 cuts text into pieces before merging bytes: contractions, letters, digits, other signs, spaces.
+PIECES = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+BRACKETS_AND_MARKS = list('"#()*+/:;<=>@[\\]^_`{|}~「」『』')
+DOUBLED_MARKS = ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))",
+                 "[[", "]]", "{{", "}}", "♪♪", "♪♪♪"]  # fmt: skip
+MUSIC = list("♩♪♫♬♭♮♯")  # three bytes each, the first two shared: suppressing the first token suppresses them all
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Text to tokens and back for one language and task (both None for an English-only model)."""
+
+    encoding: tiktoken.Encoding
+    num_languages: int
+    language: str | None = None
+    task: str | None = None
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of plain text; what looks like a special token in it stays text."""
+        return self.encoding.encode(text, disallowed_special=())
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens`, timestamps left out."""
+        return self.encoding.decode([token for token in tokens if token < self.timestamp_begin])
+
+    def decode_with_timestamps(self, tokens: Sequence[int]) -> str:
+        """Text of `tokens` with timestamps written out as <|1.08|>."""
+        return self.encoding.decode(list(tokens))
+
+    def special(self, name: str) -> int:
+        """The id of a special token, given without its <| and |>; KeyError if there is none."""
+        return self.encoding.encode_single_token(f"<|{name}|>")
+
+    def timestamp(self, seconds: float) -> int:
+        """The timestamp token nearest to `seconds` after the window's start."""
+        return self.timestamp_begin + min(max(round(seconds / SECONDS_PER_TIMESTAMP), 0), N_TIMESTAMPS - 1)
+
+    @functools.cached_property
+    def eot(self) -> int:
+        return self.encoding.eot_token
+
+    @functools.cached_property
+    def sot(self) -> int:
+        return self.special("startoftranscript")
+
+    @functools.cached_property
+    def sot_lm(self) -> int:
+        return self.special("startoflm")
+
+    @functools.cached_property
+    def sot_prev(self) -> int:
+        return self.special("startofprev")
+
+    @functools.cached_property
+    def transcribe(self) -> int:
+        return self.special("transcribe")
+
+    @functools.cached_property
+    def translate(self) -> int:
+        return self.special("translate")
+
+    @functools.cached_property
+    def no_speech(self) -> int:
+        return self.special("nospeech")
+
+    @functools.cached_property
+    def no_timestamps(self) -> int:
+        return self.special("notimestamps")
+
+    @functools.cached_property
+    def timestamp_begin(self) -> int:
+        return self.special("0.00")
+
+    @property
+    def language_token(self) -> int:
+        """The token of this tokenizer's language; ValueError for an English-only model, which has none."""
+        if self.language is None:
+            raise ValueError("this tokenizer is English-only and has no language token")
+        return self.to_language_token(self.language)
+
+    def to_language_token(self, code: str) -> int:
+        """The token of a language code; KeyError when this vocabulary lacks it."""
+        if code not in self.all_language_codes:
+            raise KeyError(f"language {code!r} is not in this model's vocabulary")
+        return self.sot + 1 + self.all_language_codes.index(code)
+
+    @functools.cached_property
+    def all_language_codes(self) -> tuple[str, ...]:
+        return tuple(LANGUAGES)[: self.num_languages]
+
+    @functools.cached_property
+    def all_language_tokens(self) -> tuple[int, ...]:
+        return tuple(range(self.sot + 1, self.sot + 1 + self.num_languages))
+
+    @functools.cached_property
+    def sot_sequence(self) -> tuple[int, ...]:
+        """What every transcript starts with: start of transcript, language, task."""
+        if self.language is None:
+            return (self.sot,)
+        return (self.sot, self.language_token, self.transcribe if self.task == "transcribe" else self.translate)
+
+    @functools.cached_property
+    def sot_sequence_including_notimestamps(self) -> tuple[int, ...]:
+        return (*self.sot_sequence, self.no_timestamps)
+
+    @functools.cached_property
+    def non_speech_tokens(self) -> tuple[int, ...]:
+        """Tokens that start annotations rather than speech, such as brackets, speaker tags and notes.
+
+        Hyphen and apostrophe are kept inside words but not at their start. The same set as openai-whisper's.
+        """
+        tokens = {self.encode(" -")[0], self.encode(" '")[0]}
+        for symbol in BRACKETS_AND_MARKS + DOUBLED_MARKS + MUSIC:
+            for pieces in (self.encode(symbol), self.encode(" " + symbol)):
+                if len(pieces) == 1 or symbol in MUSIC:
+                    tokens.add(pieces[0])
+        return tuple(sorted(tokens))
+
+
+@functools.cache
+def get_encoding(name: str = "multilingual", num_languages: int = 99) -> tiktoken.Encoding:
+    """The byte-pair encoding called `name` ("gpt2" or "multilingual") with Whisper's special tokens."""
+    ranks = {}
+    for line in (ASSETS / f"{name}.tiktoken").read_bytes().splitlines():
+        token, rank = line.split()
+        ranks[base64.b64decode(token)] = int(rank)
+    special = ["endoftext", "startoftranscript", *tuple(LANGUAGES)[:num_languages], "translate", "transcribe"]
+    special += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    special += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
+    return tiktoken.Encoding(
+        name=name,
+        pat_str=PIECES,
+        mergeable_ranks=ranks,
+        special_tokens={f"<|{text}|>": len(ranks) + i for i, text in enumerate(special)},
+    )
+
+
+def language_code(language: str) -> str:
+    """The code of a language given by code or English name; ValueError when Whisper does not know it."""
+    language = language.lower().strip()
+    if language in LANGUAGES:
+        return language
+    names = {name: code for code, name in LANGUAGES.items()} | ALIASES
+    if language not in names:
+        raise ValueError(f"unknown language {language!r}: give a code such as 'te' or a name such as 'telugu'")
+    return names[language]
+
+
+@functools.cache
+def get_tokenizer(
+    multilingual: bool, *, num_languages: int = 99, language: str | None = None, task: str | None = None
+) -> Tokenizer:
+    """The tokenizer for a model; a multilingual one defaults to English and to transcribing.
+
+    Raises ValueError for a language or a task that Whisper does not have.
+    """
+    if task is not None and task not in TASKS:
+        raise ValueError(f"unknown task {task!r}: 'transcribe' or 'translate'")
+    code = language_code(language) if language is not None else "en"
+    if not multilingual:
+        return Tokenizer(get_encoding("gpt2", num_languages), num_languages)
+    return Tokenizer(get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")

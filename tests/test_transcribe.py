@@ -1,0 +1,161 @@
+"""The command that turns sound files into text, and its function."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import mlx_whisper_lora.transcribe
+
+sys.path.insert(0, str(Path(__file__).parent / "whisper"))
+
+from port import seeded_model  # noqa: E402
+from seeded import chirps  # noqa: E402
+
+from mlx_whisper_lora.whisper.checkpoints import save_model  # noqa: E402
+
+command = sys.modules["mlx_whisper_lora.transcribe"]  # the attribute of that name may be the function
+FAST = ["--language", "en", "--temperature-increment-on-fallback", "None", "--no-speech-threshold", "None"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_model(seeded_model("multilingual"), folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("a/talk.wav", "b/Talk.flac", "other.wav"):
+        Path(path).parent.mkdir(exist_ok=True)
+        soundfile.write(path, chirps(1.5), 16000)
+    Path("text.wav").write_text("no sound")
+    return tmp_path
+
+
+def run(model_folder, *arguments: str) -> int:
+    args = command.build_parser().parse_args(["--model", str(model_folder), *FAST, *arguments])
+    return command.main(args)
+
+
+def test_one_recording(model_folder, folder, capsys):
+    assert run(model_folder, "--audio", "other.wav", "--output-dir", "out/deep", "--output-format", "all") == 0
+    names = sorted(path.name for path in Path("out/deep").iterdir())
+    assert names == ["other.json", "other.srt", "other.tsv", "other.txt", "other.vtt"]
+    result = json.loads(Path("out/deep/other.json").read_text())
+    assert result["language"] == "en" and result["segments"]
+    assert "[00:0" in capsys.readouterr().out
+
+
+def test_a_bad_recording_does_not_stop_the_others(model_folder, folder, capsys):
+    code = run(model_folder, "--audio", "missing.wav", "text.wav", "--audio", "other.wav", "--verbose", "False")
+    assert code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert [line.startswith("mlx_whisper_lora.transcribe: error: ") for line in lines] == [True, True]
+    assert "missing.wav" in lines[0] and "text.wav" in lines[1]
+    assert Path("other.txt").exists()
+
+
+def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder, capsys):
+    assert run(model_folder, "--audio", "a/talk.wav", "b/Talk.flac") == 0
+    assert Path("talk.txt").exists() and Path("Talk-2.txt").exists()
+    assert "Talk-2" in capsys.readouterr().out
+
+
+def test_output_names():
+    def names(*paths):
+        return command.output_names([Path(path) for path in paths])
+
+    assert names("x.wav", "a/x.flac", "b/X.wav", "y.2024.wav") == ["x", "x-2", "X-3", "y.2024"]
+    assert names("x.wav", "a/x.wav", "x-2.wav") == ["x", "x-2", "x-2-2"]
+
+
+def test_temperatures():
+    assert command.temperatures(0.0, 0.2) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert command.temperatures(0.5, 0.3) == [0.5, 0.8]
+    assert command.temperatures(0.3, None) == [0.3]
+    assert command.temperatures(1.5, 0.2) == [1.5]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--language", "klingon"],
+        ["--verbose", "maybe"],
+        ["--temperature", "-1"],
+        ["--temperature-increment-on-fallback", "0"],
+        ["--best-of", "0"],
+        ["--logprob-threshold", "low"],
+        ["--output-format", "docx"],
+    ],
+)
+def test_bad_options_name_the_option(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        command.build_parser().parse_args(arguments)
+    assert exit_.value.code == 2
+    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, "-m", "mlx_whisper_lora.transcribe", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_from_a_shell(model_folder, folder):
+    done = shell("--model", str(model_folder), "--audio", "text.wav", "other.wav", *FAST, cwd=folder)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "text.wav: not a readable sound file" in done.stderr
+    assert "Wrote other.txt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "no/such/model"],
+        ["--model", ".", "--audio", "other.wav"],
+        ["--adapter-file", "other.wav"],
+    ],
+)
+def test_bad_input_ends_in_one_line(folder, arguments):
+    done = shell(*arguments, cwd=folder)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("mlx_whisper_lora.transcribe: error: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_an_english_only_model_is_not_asked_for_telugu(tmp_path, folder):
+    save_model(seeded_model("english"), tmp_path / "english")
+    with pytest.raises(ValueError, match="English-only"):
+        run(tmp_path / "english", "--audio", "other.wav", "--language", "te")
+
+
+OPTIONS = {"language": "en", "temperature": 0.0, "sample_len": 8, "no_speech_threshold": None}
+
+
+def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypatch):
+    loads = []
+    load = command.load_model
+    monkeypatch.setattr(command, "load_model", lambda *args: loads.append(args) or load(*args))
+    command._cache.clear()
+    for _ in range(2):
+        result = command.transcribe(chirps(1.5), path_or_hf_repo=model_folder, **OPTIONS)
+        assert result["segments"]
+    assert len(loads) == 1
+    os.utime(model_folder / "config.json", ns=(1, 10**19))
+    command.transcribe(chirps(1.5), path_or_hf_repo=model_folder, **OPTIONS)
+    assert len(loads) == 2
+
+
+def test_the_package_and_the_module_are_both_the_function(model_folder):
+    sound = np.zeros(0, np.float32)
+    for function in (mlx_whisper_lora.transcribe, command):
+        assert function(sound, path_or_hf_repo=model_folder, **OPTIONS)["segments"] == []

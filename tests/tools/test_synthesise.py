@@ -1,0 +1,146 @@
+"""The demo model's words, and the sounds made of them."""
+
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+import synthesise as synth  # noqa: E402
+from demo_language import LANGUAGES, VOCABULARY, sentence  # noqa: E402
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
+needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")
+
+
+def tone(frequency: float, rate: int = synth.SAMPLE_RATE, seconds: float = 1.0) -> synth.Audio:
+    return np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate).astype(np.float32)
+
+
+def test_vocabularies_are_distinct():
+    for language in LANGUAGES:
+        assert len(set(VOCABULARY[language])) == len(VOCABULARY[language]) >= 160
+    for one, other in combinations(LANGUAGES, 2):
+        assert not set(VOCABULARY[one]) & set(VOCABULARY[other])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sentences_cover_the_vocabulary_evenly(language):
+    rng = random.Random(0)
+    counts: Counter[str] = Counter()
+    for _ in range(10_000):
+        n_words = rng.randint(1, 10)
+        words = sentence(rng, language, n_words).split()
+        assert len(words) == n_words
+        counts.update(words)
+    assert set(counts) == set(VOCABULARY[language])
+    assert min(counts.values()) > 0.3 * sum(counts.values()) / len(counts)
+
+
+@needs_espeak
+@pytest.mark.parametrize("voice", ["en-us", "en-gb", "de", "es", "es-419"])
+def test_no_homophones(voice):
+    words = VOCABULARY[voice[:2]]
+    command = ["espeak-ng", "-q", "-x", "-v", voice, "--stdin"]
+    output = subprocess.run(command, input="\n\n".join(words), capture_output=True, text=True, check=True)
+    without_stress = str.maketrans("", "", " ',")
+    sounds = [line.translate(without_stress) for line in output.stdout.splitlines() if line.strip()]
+    assert len(set(sounds)) == len(words)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050])
+@pytest.mark.parametrize("factor", [0.9, 0.907, 1.0, 1.1])
+def test_warp_scales_pitch_and_length(rate, factor):
+    warped = synth.warp(tone(1000, rate), rate, factor)
+    spectrum = np.abs(np.fft.rfft(warped))
+    assert len(warped) == pytest.approx(16_000 / factor, rel=0.004)
+    assert np.argmax(spectrum) * synth.SAMPLE_RATE / len(warped) == pytest.approx(1000 * factor, rel=0.004)
+    assert np.std(warped) == pytest.approx(np.sqrt(0.5), rel=0.01)
+
+
+def test_trim_keeps_a_margin_of_30_ms():
+    padded = np.concatenate([np.zeros(8000, np.float32), tone(440), np.zeros(8000, np.float32)])
+    assert len(synth.trim(padded)) == pytest.approx(16_000 + 2 * 480, abs=4)
+    assert len(synth.trim(np.zeros(100, np.float32))) == 0
+
+
+def test_disturb_keeps_length_and_limits_the_peak():
+    for seed in range(50):
+        disturbed = synth.disturb(tone(300), np.random.default_rng(seed))
+        assert disturbed.shape == (16_000,) and disturbed.dtype == np.float32
+        assert 0.049 < np.abs(disturbed).max() < 0.951
+
+
+def test_noise_is_finite_and_bounded():
+    for seed in range(40):
+        sound = synth.noise(2.5, np.random.default_rng(seed))
+        assert sound.shape == (40_000,) and sound.dtype == np.float32
+        assert np.abs(sound).max() <= 1
+
+
+def test_window_places_the_speech_where_its_segments_say():
+    utterances = [(tone(440, seconds=4), str(index)) for index in range(10)]
+    open_ends = 0
+    for seed in range(20):
+        audio, segments = synth.window(utterances, np.random.default_rng(seed))
+        assert audio.shape == (480_000,)
+        assert [segment["text"] for segment in segments] == [str(index) for index in range(len(segments))]
+        for segment in segments:
+            start = round(segment["start"] * synth.SAMPLE_RATE)
+            end = round((segment["end"] or 30) * synth.SAMPLE_RATE)
+            assert np.std(audio[start:end]) > 0.5
+            assert end == len(audio) or np.std(audio[end : end + 1600]) < 0.1
+        assert all(segment["end"] is not None for segment in segments[:-1])
+        open_ends += segments[-1]["end"] is None
+    assert open_ends > 0
+
+
+def test_unknown_voices_are_refused():
+    for engine, name in (("espeak-ng", "en+nobody"), ("flite", "nobody"), ("nobody", "slt")):
+        with pytest.raises(ValueError, match="unknown voice"):
+            synth.speak("hello", synth.Voice(engine, name))
+
+
+def test_missing_engine_names_its_package(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match="apt-get install espeak-ng"):
+        synth.speak("hello", synth.Voice("espeak-ng", "en"))
+
+
+@needs_espeak
+def test_all_variants_exist():
+    command = ["espeak-ng", "--voices=variant"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    names = {line.split("!v/")[1].split()[0] for line in listed.stdout.splitlines()[1:]}
+    assert set(synth.VARIANTS + synth.HELD_OUT_VARIANTS) <= names
+    assert not set(synth.VARIANTS) & set(synth.HELD_OUT_VARIANTS)
+
+
+@needs_flite
+@pytest.mark.parametrize("name", synth.FLITE_VOICES)
+def test_flite_speaks(name):
+    voices = [synth.Voice("flite", name, speed, pitch=0) for speed in (120, 200)]
+    slow, fast = (synth.speak("seven three", voice) for voice in voices)
+    assert len(slow) > 1.3 * len(fast)
+    assert 0.1 < np.abs(fast).max() <= 1
+
+
+@needs_espeak
+def test_corpus_is_the_same_for_any_number_of_processes(tmp_path):
+    recipe = synth.Recipe(seed=5, weights=(1.0, 2.0), held_out=True)
+    for processes in (1, 2):
+        synth.corpus(tmp_path / str(processes), 6, recipe, processes)
+    ones, twos = (synth.load_corpus(tmp_path / name) for name in ("1", "2"))
+    for one, two in zip(ones, twos, strict=True):
+        assert (one.text, one.voice, one.language) == (two.text, two.voice, two.language)
+        assert one.voice.name.split("+")[1] in synth.HELD_OUT_VARIANTS
+        assert len(one.text.split()) == one.n_words <= 2
+        np.testing.assert_array_equal(one.audio(), two.audio())
+        assert one.audio().dtype == np.float32 and len(one.audio()) == one.length

@@ -1,0 +1,96 @@
+"""Small seeded models and sounds, the same on both sides of the reference numbers.
+
+tools/make_reference_whisper.py gives openai-whisper these weights and stores what it answers; the tests give them to
+the port. NumPy only, so that both sides can import it.
+"""
+
+import numpy as np
+
+SAMPLE_RATE = 16000
+
+# English-only, multilingual, and large-v3's vocabulary with 128 mel bands.
+VARIANTS = {
+    "english": {"n_vocab": 51864, "n_mels": 80, "seed": 39},
+    "multilingual": {"n_vocab": 51865, "n_mels": 80, "seed": 45},
+    "v3": {"n_vocab": 51866, "n_mels": 128, "seed": 59},
+}
+
+
+def small_dims(n_vocab: int, n_mels: int) -> dict[str, int]:
+    """A Whisper 64 wide, with 2 + 2 layers and the published context lengths."""
+    return dict(
+        n_mels=n_mels, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
+        n_vocab=n_vocab, n_text_ctx=448, n_text_state=64, n_text_head=2, n_text_layer=2,
+    )  # fmt: skip
+
+
+def parameter_shapes(dims: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every trained parameter, in openai-whisper's naming and layout."""
+    width, shapes = dims["n_audio_state"], {}
+
+    def linear(name: str, n_in: int, n_out: int, bias: bool = True) -> None:
+        shapes[f"{name}.weight"] = (n_out, n_in)
+        if bias:
+            shapes[f"{name}.bias"] = (n_out,)
+
+    def norm(name: str) -> None:
+        shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (width,)
+
+    def attention(name: str) -> None:
+        for part in ("query", "key", "value", "out"):
+            linear(f"{name}.{part}", width, width, bias=part != "key")
+        norm(f"{name}_ln")
+
+    shapes["encoder.conv1.weight"], shapes["encoder.conv1.bias"] = (width, dims["n_mels"], 3), (width,)
+    shapes["encoder.conv2.weight"], shapes["encoder.conv2.bias"] = (width, width, 3), (width,)
+    shapes["decoder.token_embedding.weight"] = (dims["n_vocab"], width)
+    shapes["decoder.positional_embedding"] = (dims["n_text_ctx"], width)
+    for side, layers in (("encoder", dims["n_audio_layer"]), ("decoder", dims["n_text_layer"])):
+        for i in range(layers):
+            attention(f"{side}.blocks.{i}.attn")
+            if side == "decoder":
+                attention(f"{side}.blocks.{i}.cross_attn")
+            linear(f"{side}.blocks.{i}.mlp.0", width, 4 * width)
+            linear(f"{side}.blocks.{i}.mlp.2", 4 * width, width)
+            norm(f"{side}.blocks.{i}.mlp_ln")
+    norm("encoder.ln_post")
+    norm("decoder.ln")
+    return shapes
+
+
+def seeded_parameters(dims: dict[str, int], seed: int) -> dict[str, np.ndarray]:
+    """Random float32 parameters; large enough that the greedy tokens depend on the sound and on the text so far."""
+    random = np.random.default_rng(seed)
+    parameters = {}
+    for name, shape in sorted(parameter_shapes(dims).items()):
+        values = random.standard_normal(shape, dtype=np.float32)
+        if name.endswith(("ln.weight", "ln_post.weight")):
+            parameters[name] = 1 + 0.1 * values
+        elif name.endswith(".bias") or "embedding" in name:
+            parameters[name] = 0.1 * values
+        else:
+            fan_in = int(np.prod(shape[1:]))
+            parameters[name] = 2 * values / np.sqrt(fan_in)
+    # Ends of text and silences would be too rare among 51,865 random tokens.
+    end_of_text = dims["n_vocab"] - 1 - 1501 - 6 - NUM_LANGUAGES[dims["n_vocab"]] - 1
+    no_speech = dims["n_vocab"] - 1501 - 2
+    parameters["decoder.token_embedding.weight"][end_of_text] *= 3
+    parameters["decoder.token_embedding.weight"][no_speech] *= 3
+    return parameters
+
+
+NUM_LANGUAGES = {51864: 99, 51865: 99, 51866: 100}
+
+
+def chirps(seconds: float, seed: int = 0) -> np.ndarray:
+    """Rising tones with pauses between them over faint noise: float32 samples at 16 kHz."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    phase = np.cumsum(200 + 900 * (time % 3.1) / 3.1) / SAMPLE_RATE
+    tone = np.sin(2 * np.pi * phase) * (np.sin(2 * np.pi * time / 1.7) > -0.3) * (0.3 + 0.2 * np.sin(time))
+    return (0.5 * tone + 0.01 * random.standard_normal(len(time))).astype(np.float32)
+
+
+def three_windows() -> list[np.ndarray]:
+    """Three different sounds of 30 s, the first of them quiet."""
+    return [chirps(30, seed=0) * np.float32(0.3), chirps(30, seed=1), chirps(30, seed=2)]

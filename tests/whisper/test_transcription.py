@@ -1,0 +1,202 @@
+"""Transcribing recordings of any length."""
+
+import dataclasses
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from port import reference, seeded_model
+from seeded import chirps
+
+from mlx_whisper_lora.whisper import transcription
+from mlx_whisper_lora.whisper.audio import AudioError
+from mlx_whisper_lora.whisper.decoding import DecodingResult
+from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+from mlx_whisper_lora.whisper.transcription import Thresholds, cut_at_timestamps, transcribe
+
+CASES = reference("transcription")
+TOKENIZER = get_tokenizer(True)
+BEGIN = TOKENIZER.timestamp_begin
+HELLO = TOKENIZER.encode(" Hello")
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case['variant']}-{case['seconds']}-{'-'.join(case['options'])}"
+)
+def test_segments_are_openai_whispers(case):
+    result = transcribe(seeded_model(case["variant"]), chirps(case["seconds"]), **case["options"])
+    assert (result["text"], result["language"]) == (case["result"]["text"], case["result"]["language"])
+    for segment, expected in zip(result["segments"], case["result"]["segments"], strict=True):
+        assert list(segment) == list(expected)
+        for name in ("avg_logprob", "no_speech_prob"):
+            assert segment.pop(name) == pytest.approx(expected.pop(name), rel=1e-3, abs=1e-4)
+        assert segment == expected
+
+
+class ScriptedDecoder:
+    """Stands in for `decode_features`: gives scripted results, one a call, and keeps the options it was called with."""
+
+    def __init__(self, *results: dict):
+        self.results = list(results)
+        self.options = []
+
+    def __call__(self, model, features, options):
+        self.options.append(options)
+        result = DecodingResult(features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0,
+                                temperature=options.temperature)  # fmt: skip
+        return [dataclasses.replace(result, **self.results.pop(0))]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    def use(*results: dict) -> ScriptedDecoder:
+        decoder = ScriptedDecoder(*results)
+        monkeypatch.setattr(transcription, "decode_features", decoder)
+        monkeypatch.setattr(transcription, "encode", lambda model, mel: mel)
+        return decoder
+
+    return use
+
+
+def run(seconds: float, **options) -> dict:
+    return transcribe(
+        seeded_model("multilingual"), np.zeros(round(seconds * 16000), np.float32), language="en", **options
+    )
+
+
+def said(*times: float) -> list[int]:
+    """<|first|> Hello <|second|><|third|> Hello <|fourth|> ..."""
+    tokens = []
+    for i, time in enumerate(times):
+        tokens += [TOKENIZER.timestamp(time)] + (HELLO if i % 2 == 0 else [])
+    return tokens
+
+
+def test_a_failed_window_is_tried_at_higher_temperatures(script):
+    decoder = script({"avg_logprob": -2.0}, {"compression_ratio": 3.0}, {"tokens": said(0, 5)})
+    result = run(5, best_of=3)
+    assert [(options.temperature, options.best_of) for options in decoder.options] == [(0, None), (0.2, 3), (0.4, 3)]
+    assert result["segments"][0]["temperature"] == 0.4
+
+
+def test_the_last_attempt_stands_even_if_it_fails(script):
+    decoder = script(*[{"avg_logprob": -2.0, "tokens": said(0, 5)}] * 6)
+    assert run(5)["segments"][0]["temperature"] == 1.0
+    assert not decoder.results
+
+
+def test_silence_is_neither_tried_again_nor_kept(script):
+    decoder = script({"no_speech_prob": 0.7, "avg_logprob": -2.0, "tokens": said(0, 5)})
+    assert run(5)["segments"] == []
+    assert len(decoder.options) == 1
+
+
+def test_probable_text_overrules_silence(script):
+    script({"no_speech_prob": 0.7, "avg_logprob": -0.5, "tokens": said(0, 5)})
+    assert run(5)["text"] == " Hello"
+
+
+def test_thresholds_of_none_test_nothing():
+    result = DecodingResult(mx.zeros(1), "en", avg_logprob=-9, no_speech_prob=1.0, compression_ratio=9)
+    assert not Thresholds(None, None, None).failed(result) and not Thresholds(None, None, None).silent(result)
+    assert Thresholds(None, None, 0.6).silent(result) and not Thresholds(None, None, 0.6).failed(result)
+    assert Thresholds(2.4, None, 0.6).failed(result)
+
+
+def test_windows_start_at_the_last_timestamp_and_know_what_was_said(script):
+    decoder = script({"tokens": said(0, 10, 10, 20, 20)}, {"tokens": said(0, 4)})
+    result = run(40, initial_prompt="Names")
+    assert [(s["seek"], s["start"], s["end"], s["text"]) for s in result["segments"]] == [
+        (0, 0, 10, " Hello"), (0, 10, 20, " Hello"), (2000, 20, 24, " Hello")
+    ]  # fmt: skip
+    assert [segment["id"] for segment in result["segments"]] == [0, 1, 2]
+    assert result["text"] == " Hello Hello Hello"
+    names = TOKENIZER.encode(" Names")
+    assert decoder.options[0].prompt == names
+    assert decoder.options[1].prompt == names + said(0, 10) + said(10, 20)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "conditions", "remembers"), [(0.0, True, True), (0.0, False, False), (0.6, True, False)]
+)
+def test_context_is_dropped_when_unwanted_or_uncertain(script, temperature, conditions, remembers):
+    decoder = script({"tokens": said(0, 30)}, {"tokens": said(0, 5)})
+    run(35, temperature=temperature, condition_on_previous_text=conditions)
+    assert decoder.options[1].prompt == (said(0, 30) if remembers else [])
+
+
+def test_empty_segments_lose_their_text_and_tokens(script):
+    script({"tokens": [BEGIN, *HELLO, BEGIN, BEGIN, TOKENIZER.encode(" ")[0], BEGIN + 50]})
+    result = run(5)
+    assert [(segment["text"], segment["tokens"]) for segment in result["segments"]] == [("", []), ("", [])]
+    assert result["text"] == ""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stretches", "done"),
+    [
+        (HELLO, [(0, 25, HELLO)], 2500),
+        (said(0), [(0, 25, said(0))], 2500),
+        (said(2, 8), [(0, 8, said(2, 8))], 2500),
+        (said(2, 8, 9, 12), [(2, 8, said(2, 8)), (9, 12, said(9, 12))], 2500),  # one timestamp ends it: silence follows
+        (said(2, 8, 9), [(2, 8, said(2, 8))], 800),  # cut off in mid-speech
+        ([BEGIN, BEGIN], [(0, 0, [BEGIN])], 2500),  # would stand still
+        (HELLO + [BEGIN, BEGIN, *HELLO], [(0, 0, HELLO + [BEGIN])], 2500),
+    ],
+)
+def test_cut_at_timestamps(tokens, stretches, done):
+    assert cut_at_timestamps(tokens, TOKENIZER, 2500) == (stretches, done)
+
+
+def test_verbose_true_prints_segments(script, capsys):
+    script({"tokens": said(0, 4.2)})
+    run(5, verbose=True)
+    assert capsys.readouterr().out == "[00:00.000 --> 00:04.200]  Hello\n"
+
+
+def test_verbose_false_shows_seconds_done(script, capsys):
+    script({"tokens": said(0, 30)}, {"tokens": said(0, 5)})
+    run(35.5, verbose=False)
+    output = capsys.readouterr()
+    assert output.out == "" and "36/36 s" in output.err and "100%" in output.err
+
+
+def test_verbose_none_is_silent(script, capsys):
+    script({"tokens": said(0, 5)})
+    run(5)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_detected_language_is_printed(capsys):
+    result = transcribe(seeded_model("multilingual"), chirps(2), temperature=0.0, sample_len=1, verbose=False)
+    assert capsys.readouterr().out.startswith("Detected language: ")
+    assert len(result["language"]) in (2, 3)
+
+
+def test_kinds_of_audio_agree(tmp_path):
+    import soundfile
+
+    sound = chirps(2)
+    soundfile.write(tmp_path / "x.wav", sound, 16000, subtype="FLOAT")
+    options = {"language": "en", "temperature": 0.0, "sample_len": 5}
+    results = [
+        transcribe(seeded_model("english"), audio, **options) for audio in (sound, mx.array(sound), tmp_path / "x.wav")
+    ]
+    assert results[0] == results[1] == results[2] and results[0]["segments"]
+
+
+def test_no_sound_is_no_text():
+    assert run(0) == {"text": "", "segments": [], "language": "en"}
+
+
+def test_bad_recordings_and_options_are_told():
+    model = seeded_model("multilingual")
+    with pytest.raises(AudioError, match="no such file"):
+        transcribe(model, "missing.wav")
+    with pytest.raises(AudioError, match="one-dimensional"):
+        transcribe(model, np.zeros((2, 16000), np.float32))
+    for option in ({"language": "klingon"}, {"task": "sing"}, {"temperature": ()}):
+        with pytest.raises(ValueError, match="unknown|temperature"):
+            transcribe(model, "missing.wav", **option)
+    with pytest.raises(TypeError, match="beam_width"):
+        transcribe(model, "missing.wav", beam_width=5)

@@ -1,0 +1,51 @@
+"""Transcripts as files."""
+
+import pytest
+from port import reference
+
+from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, format_timestamp, write_result
+
+CASE = reference("writers")
+
+
+def test_all_files_are_openai_whispers_to_the_byte(tmp_path):
+    paths = write_result(CASE["result"], tmp_path, "talk.2024", "all")
+    assert {path.name: path.read_bytes().decode() for path in paths} == CASE["files"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+@pytest.mark.parametrize("output_format", [name for name in OUTPUT_FORMATS if name != "all"])
+def test_one_format_writes_one_file(tmp_path, output_format):
+    (path,) = write_result(CASE["result"], tmp_path, "x", output_format)
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / f"x.{output_format}"]
+
+
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
+def test_a_recording_without_speech(tmp_path, output_format):
+    for path in write_result({"text": "", "segments": [], "language": "en"}, tmp_path, "x", output_format):
+        assert path.exists()
+
+
+def test_unknown_format(tmp_path):
+    with pytest.raises(ValueError, match="docx"):
+        write_result(CASE["result"], tmp_path, "x", "docx")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "short", "long"),
+    [
+        (0, "00:00.000", "00:00:00,000"),
+        (59.9996, "01:00.000", "00:01:00,000"),
+        (3599.9994, "59:59.999", "00:59:59,999"),
+        (3599.9996, "01:00:00.000", "01:00:00,000"),
+        (360000, "100:00:00.000", "100:00:00,000"),
+    ],
+)
+def test_format_timestamp(seconds, short, long):
+    assert format_timestamp(seconds) == short
+    assert format_timestamp(seconds, always_include_hours=True, decimal_marker=",") == long
+
+
+def test_no_time_is_negative():
+    with pytest.raises(ValueError, match="negative"):
+        format_timestamp(-0.1)

@@ -1,0 +1,48 @@
+"""Take Whisper's two vocabularies out of the openai-whisper package on PyPI and put them into assets/.
+
+    python tools/make_vocabularies.py
+
+The files are data (byte-pair merges, one "base64-token rank" a line), published under the MIT licence; see
+assets/NOTICES.md. Their checksums are fixed here, so that a changed release is noticed rather than shipped.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+PACKAGE = "openai-whisper==20250625"
+SHA256 = {
+    "gpt2.tiktoken": "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+    "multilingual.tiktoken": "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
+}
+ASSETS = Path(__file__).parent.parent / "assets"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", PACKAGE, "--no-deps", "--no-binary", ":all:",
+             "--no-build-isolation", "--quiet", "--dest", folder],
+            check=True,
+        )  # fmt: skip
+        (archive,) = Path(folder).glob("*.tar.gz")
+        with tarfile.open(archive) as tar:
+            for member in tar.getmembers():
+                name = Path(member.name).name
+                if name not in SHA256:
+                    continue
+                stream = tar.extractfile(member)
+                assert stream is not None
+                content = stream.read()
+                digest = hashlib.sha256(content).hexdigest()
+                if digest != SHA256[name]:
+                    sys.exit(f"{name} in {PACKAGE} has SHA-256 {digest}, expected {SHA256[name]}; nothing was written")
+                (ASSETS / name).write_bytes(content)
+                print(f"{ASSETS / name}: {len(content):,} bytes, {digest}")
+
+
+if __name__ == "__main__":
+    main()
