@@ -1,6 +1,6 @@
 """`python -m mlx_whisper_lora COMMAND ...`: the commands as subcommands."""
 
-import runpy
+import importlib
 import sys
 
 COMMANDS = {
@@ -18,7 +18,7 @@ def main() -> None:
         print(usage, file=sys.stdout if wants_help else sys.stderr)
         sys.exit(0 if wants_help else 2)
     command = sys.argv.pop(1)
-    runpy.run_module(f"mlx_whisper_lora.{command}", run_name="__main__")
+    importlib.import_module(f"mlx_whisper_lora.{command}").cli()
 
 
 if __name__ == "__main__":

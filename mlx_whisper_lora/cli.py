@@ -13,7 +13,7 @@ def run_command(main: Callable[[argparse.Namespace], int | None], parser: argpar
     """Parse the command line, call `main` and exit.
 
     What is wrong with the input (ValueError and its kin, OSError, a loss that is no number) ends in one line on
-    standard error and exit code 1; Control-C in exit code 130. Anything else is a fault of ours and shows its traceback.
+    standard error and exit code 1; Control-C in exit code 130. Anything else is our fault and shows its traceback.
     """
     args = parser.parse_args()
     try:

@@ -1,6 +1,7 @@
 """Merge an adapter into its base and save the result as a model folder."""
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 import mlx.core as mx
@@ -8,7 +9,7 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.file import load_adapter, read_config
 from mlx_whisper_lora.adapters.inject import fuse_lora
 from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.checkpoints import find_model, load_model, save_model
 
 SAVE_PATH = "fused_model"
 EXAMPLES = """\
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
-    parser.add_argument("--model", help="The base: a folder or a Hub name. Default: the one that the adapter file names.")
+    parser.add_argument("--model", help="The base: a folder or a Hub name. Default: the one that the adapter names.")
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
     return parser
 
@@ -44,9 +45,12 @@ def main(args: argparse.Namespace) -> None:
 def fuse(adapter_file: str, save_path: str, base_name: str | None = None) -> None:
     """Write the model folder `save_path`, float32, from a base (default: the adapter's own) and an adapter file.
 
-    Raises CheckpointError, AdapterError, or OSError when the folder cannot be written.
+    Raises CheckpointError, AdapterError, ValueError when the result would replace the base, or OSError when the folder
+    cannot be written.
     """
     base_name = base_name or read_config(adapter_file).base.name
+    if Path(save_path).resolve() == find_model(base_name).resolve():
+        raise ValueError(f"{save_path} is the base model itself, which the adapter needs as it is: give another folder")
     model = load_model(base_name, mx.float32)
     load_adapter(model, adapter_file, base_name)
     fuse_lora(model)

@@ -17,8 +17,11 @@ def load_model(
 
     Raises CheckpointError for the model, AdapterError for the adapter.
     """
-    model = checkpoints.load_model(path_or_hf_repo, dtype)
-    if adapter_file is not None:
-        load_adapter(model, adapter_file, str(path_or_hf_repo))
-        fuse_lora(model)
+    if adapter_file is None:
+        return checkpoints.load_model(path_or_hf_repo, dtype)
+    # A base in bfloat16 would have lost the digits that its fingerprint is made of.
+    model = checkpoints.load_model(path_or_hf_repo, mx.float32 if dtype == mx.bfloat16 else dtype)
+    load_adapter(model, adapter_file, str(path_or_hf_repo))
+    fuse_lora(model)
+    model.set_dtype(dtype or model.dtype)
     return model

@@ -1,8 +1,13 @@
 """Train LoRA adapters for Whisper on clips with texts, and test them."""
 
 import argparse
+import os
+import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import NoReturn
+
+import mlx.core as mx
 
 from mlx_whisper_lora.adapters.file import load_adapter, read_config
 from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
@@ -15,6 +20,7 @@ from mlx_whisper_lora.training.trainer import TrainingArgs
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints import DEMO, load_model
+from mlx_whisper_lora.whisper.decoding import model_tokenizer
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 
@@ -62,9 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--test", action="store_true", help="Print loss, WER and CER on the test clips, in windows of 30 s."
     )
     parser.add_argument(
-        "--model", help=f"Folder of a Whisper model, or its name on the Hugging Face Hub. Default: the base that a given "
-        f"adapter file names, else {DEMO!r}, the bundled demo model."
-    )  # fmt: skip
+        "--model",
+        help=f"Folder of a Whisper model, or its name on the Hugging Face Hub. Default: the base that a given adapter "
+        f"file names, else {DEMO!r}, the bundled demo model.",
+    )
     parser.add_argument("--data", help="Folder of clips. Default: the bundled demo clips.")
     parser.add_argument(
         "--adapter-file",
@@ -100,8 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
     for option in fields(TrainingArgs):
         flag = "--" + option.name.replace("_", "-")
         if option.name == "audio_context":
-            group.add_argument(flag, type=float, help=f"{option.metadata['help']} Default: 30, as Whisper was trained; "
-                               "0 for the bundled demo model, which was trained on windows of all lengths.")  # fmt: skip
+            group.add_argument(flag, type=float, help=f"{option.metadata['help']} Default: 30, as Whisper was trained, "
+                               "and 0 for the demo model, which was trained on windows of all lengths.")  # fmt: skip
         else:
             group.add_argument(flag, type=type(option.default), default=option.default,
                                help=f"{option.metadata['help']} Default: {option.default}.")  # fmt: skip
@@ -117,27 +124,32 @@ def main(args: argparse.Namespace) -> None:
     lora = LoRAConfig(args.lora_rank, args.lora_scale, args.lora_dropout, args.lora_layers, args.lora_targets)
     language = language_code(args.language) if args.language else None
 
+    options = {option.name: getattr(args, option.name) for option in fields(TrainingArgs)}
+    if args.audio_context is None:
+        options["audio_context"] = 0.0 if base_name == DEMO else float(CHUNK_LENGTH)
+    training = TrainingArgs(**options)
+
     print(f"Loading model {base_name}" + (" (bundled; --model gives another)" if base_name == DEMO else ""))
     model = load_model(base_name)
+    if language:
+        model_tokenizer(model, language, args.task)  # a language that the model lacks is told before clips are read
     folder = args.data or DEMO_CLIPS
     clips = load_clips(folder, args.seed)
     print(f"Clips in {folder}" + ("" if args.data else " (bundled; --data gives others)")
           + f": {len(clips['train'])} train, {len(clips['valid'])} valid, {len(clips['test'])} test")  # fmt: skip
 
+    longest = training.audio_context or CHUNK_LENGTH
+    # What is wrong with the test clips should not come out after hours of training.
+    test_set = examples(clips["test"], "test", model, language, args.task) if args.test else []
     if args.train:
-        audio_context = args.audio_context
-        if audio_context is None:
-            audio_context = 0.0 if base_name == DEMO else float(CHUNK_LENGTH)
-        options = {option.name: getattr(args, option.name) for option in fields(TrainingArgs)}
-        options["audio_context"] = audio_context
-        train_set = examples(clips["train"], "train", model, language, args.task)
-        valid_set = examples(clips["valid"], "valid", model, language, args.task) if clips["valid"] else []
+        train_set = examples(clips["train"], "train", model, language, args.task, longest)
+        valid_set = examples(clips["valid"], "valid", model, language, args.task, longest) if clips["valid"] else []
+        languages = {example.language for example in train_set}
         finetune(
-            model, base_name, train_set, valid_set, TrainingArgs(**options), lora, adapter_file,
-            language or train_set[0].language, args.task, args.resume_adapter_file,
+            model, base_name, train_set, valid_set, training, lora, adapter_file,
+            languages.pop() if len(languages) == 1 else None, args.task, args.resume_adapter_file,
         )  # fmt: skip
-    if args.test:
-        test_set = examples(clips["test"], "test", model, language, args.task)
+    if args.test and mx.distributed.init().rank() == 0:
         if args.train:  # the best adapter, not the last one, which is in the model now
             model = load_model(base_name)
         if adapter_file:
@@ -147,14 +159,17 @@ def main(args: argparse.Namespace) -> None:
 
 
 def examples(
-    clips: list[Clip], split: str, model: Whisper, language: str | None, task: str
+    clips: list[Clip], split: str, model: Whisper, language: str | None, task: str, longest: float = CHUNK_LENGTH
 ) -> list[LabelledExample]:
-    """The examples of a split; clips of over 30 s are left out, and a line says so. Raises DataError if none is left."""
-    fitting, long = split_long(clips)
+    """The examples of a split. Clips of over `longest` seconds are left out, and a line says so.
+
+    Raises DataError if none is left.
+    """
+    fitting, long = split_long(clips, longest)
     if long:
-        print(f"Left out {len(long)} {split} clips of over {CHUNK_LENGTH} s, such as {long[0].audio}")
+        print(f"Left out {len(long)} {split} clips of over {longest:g} s, such as {long[0].audio}")
     if not fitting:
-        raise DataError(f"there are no {split} clips of up to {CHUNK_LENGTH} s")
+        raise DataError(f"there are no {split} clips" + (f" of up to {longest:g} s" if long else ""))
     return load_dataset(fitting, model, language, task)
 
 
@@ -163,6 +178,8 @@ def test_line(result: Evaluation) -> str:
 
 
 def cli() -> NoReturn:
+    if mx.distributed.init().rank() > 0:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - of several processes, the first one speaks
     run_command(main, build_parser())
 
 

@@ -99,6 +99,7 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of `args.audio` and write the results; 1 if one of them failed, else 0."""
+    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
@@ -106,7 +107,6 @@ def main(args: argparse.Namespace) -> int:
     if not args.audio:
         print(f"Transcribing {demo_recording()} (bundled; --audio gives others)")
     recordings = [Path(path) for path in args.audio or [demo_recording()]]
-    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     options = transcription_options(args, adapter)
 
     failures = 0
@@ -118,6 +118,8 @@ def main(args: argparse.Namespace) -> int:
         try:
             result = transcription.transcribe(model, recording, **options)
             paths = write_result(result, args.output_dir, name, args.output_format)
+        except BrokenPipeError:
+            raise  # our reader has gone: not this recording's fault
         except (AudioError, OSError) as error:
             print_error(PROGRAM, error)
             failures += 1

@@ -14,10 +14,10 @@ import mlx_whisper_lora.transcribe
 
 sys.path.insert(0, str(Path(__file__).parent / "whisper"))
 
-from port import seeded_model  # noqa: E402
-from seeded import chirps  # noqa: E402
+from port import seeded_model
+from seeded import chirps
 
-from mlx_whisper_lora.whisper.checkpoints import save_model  # noqa: E402
+from mlx_whisper_lora.whisper.checkpoints import save_model
 
 command = sys.modules["mlx_whisper_lora.transcribe"]  # the attribute of that name may be the function
 FAST = ["--language", "en", "--temperature-increment-on-fallback", "None", "--no-speech-threshold", "None"]

@@ -1,6 +1,6 @@
 """Time a float32 product of two 1024 by 1024 matrices through MLX and through NumPy, in turn, and print the ratio.
 
-    python tools/bench_blas.py
+python tools/bench_blas.py
 """
 
 import statistics

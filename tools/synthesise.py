@@ -1,6 +1,6 @@
 """Synthetic speech for the demo model: voices, recording conditions, noise, 30 s windows and corpora.
 
-The speech comes from the programs `espeak-ng` and `flite` (Debian packages of the same names). All audio
+The speech comes from espeak-ng and flite (Debian packages of the same names). All audio
 is float32, mono, at 16 kHz, between -1 and 1. Text and voices are drawn with `random.Random`, signals
 with `numpy.random.Generator`.
 
@@ -8,15 +8,18 @@ with `numpy.random.Generator`.
 """
 
 import argparse
+import ctypes
 import json
 import multiprocessing
 import random
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +31,63 @@ from demo_language import LANGUAGES, sentence
 
 SAMPLE_RATE = 16_000
 Audio = NDArray[np.float32]
+Span = tuple[float, float]  # start and end in seconds
 
 _BASES = {
-    "en": ("en", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd",
-           "en-us-nyc"),
+    "en": ("en", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-us-nyc"),
     "de": ("de",),
     "es": ("es", "es-419"),
 }
 # Variants of espeak-ng that sound like people: no whispers, robots, croaks or distorted speakers.
 VARIANTS = (
-    "m1", "m2", "m3", "m4", "m6", "m7", "m8", "f1", "f2", "f4", "f5", "Alex", "Alicia", "Andy", "Annie",
-    "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Marco", "Mario", "Mike", "adam", "antonio", "aunty",
-    "belinda", "benjamin", "caleb", "david", "ed", "edward", "grandma", "iven4", "john", "linda", "marcelo",
-    "michel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "sandro", "shelby", "steph", "travis",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m6",
+    "m7",
+    "m8",
+    "f1",
+    "f2",
+    "f4",
+    "f5",
+    "Alex",
+    "Alicia",
+    "Andy",
+    "Annie",
+    "Denis",
+    "Diogo",
+    "Gene",
+    "Henrique",
+    "Hugo",
+    "Marco",
+    "Mario",
+    "Mike",
+    "adam",
+    "antonio",
+    "aunty",
+    "belinda",
+    "benjamin",
+    "caleb",
+    "david",
+    "ed",
+    "edward",
+    "grandma",
+    "iven4",
+    "john",
+    "linda",
+    "marcelo",
+    "michel",
+    "norbert",
+    "pablo",
+    "paul",
+    "pedro",
+    "quincy",
+    "rob",
+    "sandro",
+    "shelby",
+    "steph",
+    "travis",
 )
 HELD_OUT_VARIANTS = ("m5", "f3", "Andrea", "Michael", "Lee", "Nguyen", "anika", "victor", "robert", "miguel")
 FLITE_VOICES = ("slt", "awb", "rms", "kal")
@@ -85,17 +132,32 @@ def random_voice(rng: random.Random, language: str, held_out: bool = False) -> V
 
 
 def speak(text: str, voice: Voice) -> Audio:
-    """Return `text` spoken by `voice`, with at most 50 ms of silence at either end.
+    """Return `text` spoken by `voice`, with at most 30 ms of silence at either end.
 
     Raises RuntimeError if the engine is not installed, fails or makes no sound, ValueError for a voice that
     is not known here: both engines would silently speak with another one.
     """
+    return speak_words(text, voice)[0]
+
+
+def speak_words(text: str, voice: Voice) -> tuple[Audio, list[Span]]:
+    """As `speak`, and with when each word of `text.split()` is said: (start, end) in seconds.
+
+    Only espeak-ng tells; with flite the list is empty.
+    """
     _check_known(voice)
-    samples, rate = _espeak(text, voice) if voice.engine == "espeak-ng" else _flite(text, voice)
-    audio = trim(warp(samples.astype(np.float32) / np.float32(32768), rate, voice.warp))
-    if len(audio) == 0:
+    starts: list[int] = []
+    if voice.engine == "espeak-ng":
+        samples, rate, starts = _espeak(text, voice)
+    else:
+        samples, rate = _flite(text, voice)
+    warped = warp(samples.astype(np.float32) / np.float32(32768), rate, voice.warp)
+    first, last = _speech(warped)
+    if first == last:
         raise RuntimeError(f"{voice.engine} made no sound for {text!r} with voice {voice.name!r}")
-    return audio
+    times = np.array([*starts, len(samples)]) / (rate * voice.warp) - first / SAMPLE_RATE
+    times = np.clip(times, 0, (last - first) / SAMPLE_RATE).round(3).tolist()
+    return warped[first:last], list(pairwise(times))
 
 
 def _check_known(voice: Voice) -> None:
@@ -109,14 +171,74 @@ def _check_known(voice: Voice) -> None:
         raise ValueError(f"unknown voice {voice.name!r} of engine {voice.engine!r}")
 
 
-def _espeak(text: str, voice: Voice) -> tuple[NDArray[np.int16], int]:
-    """Return the int16 samples and the sample rate of espeak-ng's speech."""
-    options = ["-v", voice.name, "-s", str(voice.speed), "-p", str(voice.pitch), "-g", str(voice.gap)]
-    # -a 40: at the default of 100 some variants clip. -z: no pause after the text. -b 1: UTF-8.
-    wave = _run_engine(["espeak-ng", "-a", "40", "-z", "-b", "1", *options, "--stdin", "--stdout"], text)
-    # A stream's header does not know its length, so wave readers reject it; the layout is always this one.
-    rate = int.from_bytes(wave[24:28], "little")
-    return np.frombuffer(wave[44:], dtype="<i2"), rate
+class _Event(ctypes.Structure):
+    """espeak_EVENT of espeak-ng's speak_lib.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int), ("identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", ctypes.c_char * 8),
+    )  # fmt: skip
+
+
+_LIST_ENDS, _WORD = 0, 1  # types of events
+_RATE, _VOLUME, _PITCH, _WORD_GAP = 1, 2, 3, 7  # parameters
+_SYNCHRONOUS, _UTF_8 = 2, 1
+
+
+class _EspeakLibrary:
+    """espeak-ng in this process: unlike the program, it tells when each word begins."""
+
+    def __init__(self) -> None:
+        try:
+            self.library = ctypes.CDLL("libespeak-ng.so.1")
+        except OSError:
+            raise RuntimeError("espeak-ng is not installed; on Debian: apt-get install espeak-ng") from None
+        self.rate = self.library.espeak_Initialize(_SYNCHRONOUS, 0, None, 0)
+        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+        self.callback = kind(self._take)  # kept: the library holds no reference
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def _take(self, samples, count: int, events) -> int:
+        if samples and count > 0:
+            self.parts.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        i = 0
+        while events[i].type != _LIST_ENDS:
+            if events[i].type == _WORD:
+                self.words.append((events[i].text_position - 1, events[i].sample))
+            i += 1
+        return 0
+
+    def speak(self, text: str, voice: Voice) -> tuple[NDArray[np.int16], list[tuple[int, int]]]:
+        """Return the samples, and for each word its position in `text` and its first sample."""
+        self.parts: list[NDArray[np.int16]] = []
+        self.words: list[tuple[int, int]] = []
+        if self.library.espeak_SetVoiceByName(voice.name.encode()):
+            raise RuntimeError(f"espeak-ng has no voice {voice.name!r}")
+        # Volume 40: at the default of 100 some variants clip.
+        for parameter, value in ((_RATE, voice.speed), (_VOLUME, 40), (_PITCH, voice.pitch), (_WORD_GAP, voice.gap)):
+            self.library.espeak_SetParameter(parameter, value, 0)
+        data = text.encode()
+        self.library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF_8, None, None)
+        self.library.espeak_Synchronize()
+        return np.concatenate(self.parts or [np.zeros(0, np.int16)]), self.words
+
+
+_library = lru_cache(_EspeakLibrary)
+
+
+def _espeak(text: str, voice: Voice) -> tuple[NDArray[np.int16], int, list[int]]:
+    """Return espeak-ng's samples, their rate, and the first sample of each word of `text`.
+
+    Words that espeak-ng runs together ("of the") share the time of the first one.
+    """
+    samples, words = _library().speak(text, voice)
+    told = dict(words)
+    positions = [match.start() for match in re.finditer(r"\S+", text)]
+    known = [(i, told[position]) for i, position in enumerate(positions) if position in told]
+    anchors = [(0, 0), *known, (len(positions), len(samples))]
+    starts = np.interp(range(len(positions)), [i for i, _ in anchors], [sample for _, sample in anchors])
+    return samples, _library().rate, starts.astype(int).tolist()
 
 
 def _flite(text: str, voice: Voice) -> tuple[NDArray[np.int16], int]:
@@ -160,13 +282,13 @@ def _low_pass(widest: int) -> NDArray[np.float32]:
     return signal.firwin(20 * widest + 1, 1 / widest, window=("kaiser", 5.0)).astype(np.float32)
 
 
-def trim(audio: Audio) -> Audio:
-    """Cut the silence at both ends down to 30 ms at most; nothing is left of all silence."""
+def _speech(audio: Audio) -> tuple[int, int]:
+    """Return where speech begins and ends, with 30 ms of silence at most; two equal numbers for silence."""
     level = np.abs(audio)
     loud = np.flatnonzero(level > _SILENCE * level.max(initial=0))
     if len(loud) == 0:
-        return audio[:0]
-    return audio[max(loud[0] - _MARGIN, 0) : loud[-1] + 1 + _MARGIN]
+        return 0, 0
+    return max(loud[0] - _MARGIN, 0), min(loud[-1] + 1 + _MARGIN, len(audio))
 
 
 # --- Recording conditions ----------------------------------------------------------------------------
@@ -278,31 +400,24 @@ def _event(kind: str, rng: np.random.Generator) -> Audio:
 # --- Windows -----------------------------------------------------------------------------------------
 
 
-def window(
-    utterances: Sequence[tuple[Audio, str]], rng: np.random.Generator, seconds: float = 30.0
-) -> tuple[Audio, list[dict[str, float | str | None]]]:
-    """Lay (audio, text) utterances out over a window, 0.2 to 3 s apart, on a floor of silence or noise.
+def window(utterances: Sequence[Audio], rng: np.random.Generator, seconds: float = 30.0) -> tuple[Audio, list[float]]:
+    """Lay utterances out over a window, 0.2 to 3 s apart, on a floor of silence or noise.
 
-    Returns the audio, shape (seconds * 16000,), and the segments {"start", "end", "text"}, in seconds. An
-    utterance that runs over the window's end is cut there and its segment's end is None; those for which
-    no room is left are dropped, so segments may be fewer than utterances.
+    Returns the audio, shape (seconds * 16000,), and when each utterance starts, in seconds. What runs over the
+    window's end is cut; those for which no room is left are dropped, so starts may be fewer than utterances.
     """
     length = int(seconds * SAMPLE_RATE)
     audio = _floor(length, rng)
-    segments: list[dict[str, float | str | None]] = []
+    starts: list[float] = []
     position = int(SAMPLE_RATE * (rng.uniform(0, 0.1) if rng.random() < 0.6 else rng.uniform(0.1, 4)))
-    for speech, text in utterances:
+    for speech in utterances:
         if position > length - SAMPLE_RATE // 4:  # less than 0.25 s would be no audible start
             break
         end = position + len(speech)
         audio[position:end] += speech[: length - position]
-        segments.append({
-            "start": position / SAMPLE_RATE,
-            "end": end / SAMPLE_RATE if end <= length else None,
-            "text": text,
-        })
+        starts.append(position / SAMPLE_RATE)
         position = end + int(SAMPLE_RATE * rng.uniform(0.2, 3))
-    return np.clip(audio, -1, 1), segments
+    return np.clip(audio, -1, 1), starts
 
 
 def _floor(length: int, rng: np.random.Generator) -> Audio:
@@ -333,7 +448,7 @@ class Item:
     text: str
     language: str
     voice: Voice
-    n_words: int
+    words: list[Span]
     samples: NDArray[np.int16]
 
     def audio(self) -> Audio:
@@ -348,8 +463,9 @@ def utterance(index: int, recipe: Recipe) -> tuple[NDArray[np.int16], dict]:
     n_words = rng.choices(range(1, len(recipe.weights) + 1), recipe.weights)[0]
     text = sentence(rng, language, n_words)
     voice = random_voice(rng, language, recipe.held_out)
-    audio = disturb(speak(text, voice), np.random.default_rng([recipe.seed, index]))
-    entry = {"text": text, "language": language, "voice": asdict(voice), "n_words": n_words}
+    speech, words = speak_words(text, voice)
+    audio = disturb(speech, np.random.default_rng([recipe.seed, index]))
+    entry = {"text": text, "language": language, "voice": asdict(voice), "words": words}
     return np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16), entry
 
 
@@ -360,7 +476,7 @@ def corpus(folder: Path, n: int, recipe: Recipe, processes: int = 2) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     entries, total = [], 0
-    with multiprocessing.Pool(processes) as pool, open(folder / "samples.npy", "wb") as file:
+    with multiprocessing.Pool(processes) as pool, (folder / "samples.npy").open("wb") as file:
         _write_header(file, total)
         made = pool.imap(partial(utterance, recipe=recipe), range(n), chunksize=32)
         for samples, entry in tqdm(made, total=n, unit="utt", desc=str(folder), mininterval=5):
@@ -384,7 +500,7 @@ def load_corpus(folder: Path) -> list[Item]:
     folder = Path(folder)
     samples = np.load(folder / "samples.npy", mmap_mode="r")
     items = []
-    with open(folder / "index.jsonl", encoding="utf-8") as lines:
+    with (folder / "index.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             entry = json.loads(line)
             items.append(Item(**{**entry, "voice": Voice(**entry["voice"])}, samples=samples))
@@ -399,14 +515,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--min-words", type=int, default=1)
     parser.add_argument("--max-words", type=int, default=10)
-    parser.add_argument("--common-words", type=int, nargs=2, metavar=("MIN", "MAX"),
-                        help="make these numbers of words thrice as frequent as the others")
+    parser.add_argument(
+        "--common-words",
+        type=int,
+        nargs=2,
+        metavar=("MIN", "MAX"),
+        help="make these numbers of words thrice as frequent as the others",
+    )
     parser.add_argument("--held-out", action="store_true", help="use only the variants kept from training")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
     low, high = options.common_words or (1, 0)
-    weights = [0.0 if n < options.min_words else 3.0 if low <= n <= high else 1.0
-               for n in range(1, options.max_words + 1)]
+    weights = [
+        0.0 if n < options.min_words else 3.0 if low <= n <= high else 1.0 for n in range(1, options.max_words + 1)
+    ]
     recipe = Recipe(options.seed, tuple(weights), options.held_out)
     corpus(options.output, options.utterances, recipe, options.processes)
 

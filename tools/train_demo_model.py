@@ -2,8 +2,8 @@
 
     python tools/train_demo_model.py --work build/demo_model
 
-Needs espeak-ng (Debian package of that name) and about 6 GB of disk. About two hours on two cores. The work folder keeps
-the corpora, the features and each phase's weights, so that a stopped run goes on where it was.
+Needs espeak-ng (Debian package of that name) and about 8 GB of disk. The work folder keeps the corpora, the features
+and each phase's weights, so that a stopped run goes on where it was.
 
 The model has the real tokenizer, but the world it hears has about 700 kinds of text token. It is therefore trained with
 a compact vocabulary: the tokens that occur, the special ones, and one that stands for all others. At the end each of
@@ -12,11 +12,16 @@ and stay equal, and so they cost next to nothing in a compressed file.
 """
 
 import argparse
+import functools
 import json
+import os
 import random
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -24,18 +29,19 @@ from typing import NamedTuple
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from demo_language import LANGUAGES, VOCABULARY
 from mlx.utils import tree_flatten
-from synthesise import Recipe, corpus, load_corpus, noise, window
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import in_order, make_batch
+from demo_language import LANGUAGES, VOCABULARY
+from mlx_whisper_lora.data.batches import make_batch
 from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens, window_tokens
-from mlx_whisper_lora.training.loss import label_loss
 from mlx_whisper_lora.training.trainer import TrainingArgs, train
-from mlx_whisper_lora.whisper.audio import HOP_LENGTH
+from mlx_whisper_lora.whisper.assets import DEMO_MODEL
+from mlx_whisper_lora.whisper.cpu import gelu
+from mlx_whisper_lora.whisper.files import atomic_write
 from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper, sinusoids
 from mlx_whisper_lora.whisper.tokenizer import N_TIMESTAMPS, Tokenizer, get_tokenizer
+from synthesise import SAMPLE_RATE, Item, Recipe, corpus, load_corpus, noise, window
 
 DIMENSIONS = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=128, n_audio_head=2, n_audio_layer=4,
@@ -43,14 +49,13 @@ DIMENSIONS = ModelDimensions(
 )  # fmt: skip
 
 Label = tuple[tuple[int, ...], int]  # tokens, and how many of them are the prompt
+Words = list[tuple[str, float, float]]  # text, start and end in seconds
 
 CORPORA = {
     "short": (30_000, Recipe(seed=1, weights=(1, 1, 1))),
-    "long": (40_000, Recipe(seed=2, weights=(1, 3, 3, 3, 3, 3, 1, 1, 1, 1))),
+    "long": (60_000, Recipe(seed=2, weights=(1, 3, 3, 3, 3, 3, 1, 1, 1, 1))),
     "heldout": (600, Recipe(seed=3, weights=(1,) * 10, held_out=True)),
 }
-
-
 
 
 class UnfoldedConv1d(nn.Conv1d):
@@ -76,9 +81,6 @@ class Vocabulary:
         self.tokens = np.array(sorted(used))
         self.compact = np.full(DIMENSIONS.n_vocab, len(self.tokens))
         self.compact[self.tokens] = np.arange(len(self.tokens))
-
-    def shrink(self, example: Example) -> Example:
-        return replace(example, tokens=tuple(self.compact[list(example.tokens)].tolist()))
 
     def new_model(self, seed: int) -> Whisper:
         """A random model with the compact vocabulary."""
@@ -109,11 +111,18 @@ def unfold_convolutions(model: Whisper) -> None:
     model.encoder.conv2.__class__ = UnfoldedConv1d
 
 
-class Recordings(Sequence):
-    """Log-mel frames of many recordings, end to end in one file, and their labels; tokens in the compact vocabulary
-    if one is given, else real ones."""
+@dataclass(frozen=True)
+class SpokenExample(Example):
+    """An example with what is said when: words are (text, start, end) in seconds."""
 
-    def __init__(self, path: Path, vocabulary: "Vocabulary | None"):
+    words: list[tuple[str, float, float]]
+
+
+class Recordings(Sequence):
+    """Log-mel frames of many recordings, end to end in one file, with labels and words; tokens in the compact
+    vocabulary if one is given, else real ones."""
+
+    def __init__(self, path: Path, vocabulary: Vocabulary | None):
         self.frames = np.load(path.with_suffix(".frames.npy"), mmap_mode="r")
         index = json.loads(path.with_suffix(".json").read_text())
         self.ends, self.labels, self.vocabulary = index["ends"], index["labels"], vocabulary
@@ -121,54 +130,216 @@ class Recordings(Sequence):
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, index: int) -> Example:
-        tokens, prompt_length = self.labels[index]
+    def __getitem__(self, index: int) -> SpokenExample:
+        tokens, prompt_length, words = self.labels[index]
         frames = self.frames[self.ends[index - 1] if index else 0 : self.ends[index]]
-        example = Example(frames, tuple(tokens), prompt_length)
-        return self.vocabulary.shrink(example) if self.vocabulary else example
+        if self.vocabulary:
+            tokens = self.vocabulary.compact[tokens].tolist()
+        return SpokenExample(frames, tuple(tokens), prompt_length, words)
 
 
-def record(path: Path, count: int, recording: Callable[[int], tuple[np.ndarray, Label]]) -> None:
-    """Write frames and labels of `recording(i)`, (samples, label), for each i below `count`, unless they are there."""
+def record(path: Path, count: int, recording: Callable[[int], tuple[np.ndarray, Label, Words]]) -> None:
+    """Write frames, labels and words of `recording(i)` for each i below `count`, unless they are there."""
     if path.with_suffix(".json").exists():
         return
 
-    def frames_and_label(i: int):
-        audio, label = recording(i)
-        return clip_frames(audio, DIMENSIONS.n_mels), label
+    def computed(i: int):
+        audio, label, words = recording(i)
+        return clip_frames(audio, DIMENSIONS.n_mels), (*label, words)
 
     with ThreadPool(2) as pool:
-        made = list(tqdm(pool.imap(frames_and_label, range(count), chunksize=8), total=count, desc=path.name, mininterval=5))
+        work = pool.imap(computed, range(count), chunksize=8)
+        made = list(tqdm(work, total=count, desc=path.name, mininterval=5))
     np.save(path.with_suffix(".frames.npy"), np.concatenate([frames for frames, _ in made]))
     ends = np.cumsum([len(frames) for frames, _ in made]).tolist()
     path.with_suffix(".json").write_text(json.dumps({"ends": ends, "labels": [label for _, label in made]}))
 
 
 def from_sot(label: Label, tokenizer: Tokenizer) -> Label:
-    """The label with loss on all that follows the start of transcript: language, task and timestamps are learned too."""
+    """The label with loss on all that follows the start of transcript: language, task and times are learned too."""
     tokens, _ = label
     return tokens, tokens.index(tokenizer.sot) + 1
 
 
-def utterance_label(tokenizer: Tokenizer, text: str, samples: int, timestamps: bool):
-    if not timestamps:
-        return from_sot(transcript_tokens(tokenizer, text), tokenizer)
-    return from_sot(window_tokens(tokenizer, [(0.0, samples / 16000, text)]), tokenizer)
+def words_of(item: Item, start: float = 0.0) -> Words:
+    """An utterance's words and when they are said, the utterance starting at `start` seconds."""
+    return [
+        (text, start + first, start + last) for text, (first, last) in zip(item.text.split(), item.words, strict=True)
+    ]
 
 
 def record_clips(name: str, work: Path) -> None:
     """The utterances of a corpus, one a recording, every second one with timestamps."""
     items = load_corpus(work / name)
 
-    def recording(i: int):
+    def recording(i: int) -> tuple[np.ndarray, Label, Words]:
         item = items[i]
         tokenizer = get_tokenizer(True, language=item.language)
-        return item.audio(), utterance_label(tokenizer, item.text, item.length, timestamps=i % 2 == 1)
+        if i % 2:
+            label = window_tokens(tokenizer, [(0.0, item.length / SAMPLE_RATE, item.text)])
+        else:
+            label = transcript_tokens(tokenizer, item.text)
+        return item.audio(), from_sot(label, tokenizer), words_of(item)
 
     record(work / f"{name}.clips", len(items), recording)
 
 
+def make_window(index: int, seed: int, seconds: float, items: dict[str, list[Item]]) -> tuple[np.ndarray, Label, Words]:
+    """A window of several utterances, or in one case of ten of none."""
+    chance = random.Random(f"{seed}/{index}")
+    rng = np.random.default_rng([seed, index])
+    language = chance.choice(LANGUAGES)
+    tokenizer = get_tokenizer(True, language=language)
+    if chance.random() < 0.1:
+        return noise(seconds, rng), no_speech_label(tokenizer, chance), []
+    # Few utterances leave a long silence at the end, which a padded clip has too.
+    chosen = chance.choices(items[language], k=chance.choice((1, 2, 3, 30, 30, 30)))
+    audio, starts = window([item.audio() for item in chosen], rng, seconds)
+    chosen = chosen[: len(starts)]
+    words = [word for item, start in zip(chosen, starts, strict=True) for word in words_of(item, start)]
+    ends = [start + item.length / SAMPLE_RATE for item, start in zip(chosen, starts, strict=True)]
+    if chance.random() < 0.2 and ends[-1] <= seconds:
+        text = " ".join(item.text for item in chosen)
+        return audio, from_sot(transcript_tokens(tokenizer, text), tokenizer), words
+    # Decoding forces the first timestamp to be 1.00 at most. An utterance that the window cuts has no end.
+    starts[0] = min(starts[0], 1.0)
+    segments = [
+        (start, end if end <= seconds else None, item.text)
+        for item, start, end in zip(chosen, starts, ends, strict=True)
+    ]
+    previous = " ".join(item.text for item in chance.choices(items[language], k=chance.randint(1, 6)))
+    label = window_tokens(tokenizer, segments, previous=previous if chance.random() < 0.4 else "")
+    return audio, from_sot(label, tokenizer), words
+
+
+def no_speech_label(tokenizer: Tokenizer, chance: random.Random) -> Label:
+    """<|nospeech|>, or an empty transcript for a decoder that was told to go on."""
+    if chance.random() < 0.6:
+        return transcript_tokens(tokenizer, "")
+    return (*tokenizer.sot_sequence, tokenizer.timestamp(0), tokenizer.eot), len(tokenizer.sot_sequence)
+
+
+def record_windows(name: str, count: int, seed: int, seconds: float, corpus_name: str, work: Path) -> None:
+    """Windows of several utterances of a corpus, or of none."""
+    items: dict[str, list[Item]] = {language: [] for language in LANGUAGES}
+    for item in load_corpus(work / corpus_name):
+        items[item.language].append(item)
+    record(work / f"{name}.windows", count, lambda i: make_window(i, seed, seconds, items))
+
+
+class AlignedBatch(NamedTuple):
+    """A Batch, and when what is said: `letters` and `pieces` (B, P / 2), the letter and the text token heard at every
+    second position, 0 for none; `spans` (N, 2), the first and last position at which each label is heard, or -1."""
+
+    mel: mx.array
+    tokens: mx.array
+    positions: mx.array
+    labels: mx.array
+    letters: mx.array
+    pieces: mx.array
+    spans: mx.array
+
+
+class Aligner:
+    """A second loss, without which the model takes hours to find out that sound and text go together.
+
+    The synthesiser tells when each word is said. Half way up the encoder its positions are asked which letter is heard,
+    and at the top which text token; both are spread evenly over their word. Two heads of each of the decoder's upper
+    layers are asked to attend, for each token, to where its word is, or for a timestamp to that time (guided attention:
+    Tachibana et al. 2017).
+    """
+
+    STEP = 2  # positions between letters: 40 ms
+    LAYERS, HEADS = (1, 2, 3), 2
+    MARGIN = 3  # positions
+
+    def __init__(self, vocabulary: Vocabulary, tokenizer: Tokenizer):
+        self.compact, self.tokenizer = vocabulary.compact, tokenizer
+        self.starts_word = [tokenizer.decode([int(token)]).startswith(" ") for token in vocabulary.tokens]
+        self.eot = int(vocabulary.compact[tokenizer.eot])  # text tokens come before it
+        self.time_begin = int(vocabulary.compact[tokenizer.timestamp_begin])
+        letters = sorted({letter for words in VOCABULARY.values() for word in words for letter in word})
+        self.letter_numbers = {letter: i for i, letter in enumerate(letters, start=1)}
+
+    def add_heads(self, model: Whisper) -> None:
+        model.letter_head = nn.Linear(DIMENSIONS.n_audio_state, len(self.letter_numbers) + 1)
+        model.piece_head = nn.Linear(DIMENSIONS.n_audio_state, self.eot + 1)
+
+    @functools.cache  # noqa: B019  there is one aligner a run, and some 600 words
+    def parts(self, word: str) -> tuple[list[int], list[int]]:
+        """The numbers of a word's letters and of its text tokens."""
+        tokens = self.compact[self.tokenizer.encode(" " + word)] + 1
+        return [self.letter_numbers[letter] for letter in word], tokens.tolist()
+
+    def heard(self, example: SpokenExample, positions: int) -> np.ndarray:
+        """The letter and the text token heard at every position, shape (2, positions)."""
+        heard = np.zeros((2, positions), dtype=np.int32)
+        for text, start, end in example.words:
+            for row, numbers in zip(heard, self.parts(text), strict=True):
+                bounds = np.linspace(50 * start, 50 * end, len(numbers) + 1).round().astype(int)
+                for number, (first, last) in zip(numbers, pairwise(bounds), strict=True):
+                    row[first:last] = number
+        return heard[:, :: self.STEP]
+
+    def spans(self, example: SpokenExample) -> list[tuple[int, int]]:
+        """Where each label token is heard."""
+        spans, word = [], -1
+        for token in example.tokens[example.prompt_length :]:
+            if token < self.eot:
+                word += self.starts_word[token]
+                _, start, end = example.words[word]
+                spans.append((int(50 * start), int(50 * end)))
+            elif token >= self.time_begin:
+                time = token - self.time_begin
+                spans.append((time, time))
+            else:
+                spans.append((-1, -1))
+        return spans
+
+    def collate(self, examples: list[SpokenExample], frames: int | None) -> AlignedBatch:
+        batch = make_batch(examples, frames)
+        heard = np.stack([self.heard(example, batch.mel.shape[1] // 2) for example in examples], axis=1)
+        spans = np.array([span for example in examples for span in self.spans(example)])
+        return AlignedBatch(*batch, mx.array(heard[0]), mx.array(heard[1]), mx.array(spans))
+
+    def loss(self, model: Whisper, batch: AlignedBatch) -> mx.array:
+        """The label loss, and for each label token its attention loss and the mean losses of both heads."""
+        middle, features = self.encode(model, batch.mel)
+        hidden, scores = model.decoder.hidden(batch.tokens, features, need_weights=True)
+        logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
+        label = nn.losses.cross_entropy(logits, batch.labels, reduction="sum")
+        letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
+        piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
+        guided = sum(self.missed(scores[layer][:, : self.HEADS], batch) for layer in self.LAYERS) / len(self.LAYERS)
+        return label + len(batch.labels) * (letter + piece) + guided
+
+    def encode(self, model: Whisper, mel: mx.array) -> tuple[mx.array, mx.array]:
+        """What the encoder has half way up, at every second position, and its features."""
+        encoder = model.encoder
+        x = gelu(encoder.conv2(gelu(encoder.conv1(mel))))
+        x = x + encoder._positional_embedding[: x.shape[1]]
+        half = len(encoder.blocks) // 2
+        for block in encoder.blocks[:half]:
+            x, _ = block(x)
+        middle = mx.fast.layer_norm(x[:, :: self.STEP], None, None, 1e-5)
+        for block in encoder.blocks[half:]:
+            x, _ = block(x)
+        return middle, encoder.ln_post(x)
+
+    def missed(self, scores: mx.array, batch: AlignedBatch) -> mx.array:
+        """Minus the log of the attention (from scores (B, heads, T, P)) that falls where labels are heard, summed."""
+        scores = scores.swapaxes(1, 2).reshape(-1, scores.shape[1], scores.shape[3])[batch.positions]
+        place = mx.arange(scores.shape[-1])
+        first, last = batch.spans[:, :1] - self.MARGIN, batch.spans[:, 1:] + self.MARGIN
+        inside = ((place >= first) & (place <= last))[:, None]
+        known = (batch.spans[:, 0] >= 0) & (batch.spans[:, 0] < scores.shape[-1])
+        hit = mx.logsumexp(mx.where(inside, scores, -1e9), axis=-1) - mx.logsumexp(scores, axis=-1)
+        return -(hit.mean(axis=-1) * known).sum()
+
+
 class Joined(Sequence):
+    """Several datasets as one."""
+
     def __init__(self, *datasets: Sequence):
         self.datasets = datasets
 
@@ -183,118 +354,115 @@ class Joined(Sequence):
         raise IndexError(index)
 
 
-def make_window(index: int, seed: int, seconds: float, items: dict[str, list]) -> tuple[np.ndarray, Label]:
-    """A window of several utterances, or in one case of ten of none: (samples, label)."""
-    chance = random.Random(f"{seed}/{index}")
-    rng = np.random.default_rng([seed, index])
-    language = chance.choice(LANGUAGES)
-    tokenizer = get_tokenizer(True, language=language)
-    if chance.random() < 0.1:
-        return noise(seconds, rng), no_speech_label(tokenizer, chance)
-    # Few utterances leave a long silence at the end, which a padded clip has too.
-    count = chance.choice((1, 2, 3, 30, 30, 30))
-    chosen = chance.choices(items[language], k=count)
-    audio, segments = window([(item.audio(), item.text) for item in chosen], rng, seconds)
-    if chance.random() < 0.2 and segments[-1]["end"] is not None:
-        text = " ".join(segment["text"] for segment in segments)
-        return audio, from_sot(transcript_tokens(tokenizer, text), tokenizer)
-    # Decoding forces the first timestamp to be 1.00 at most.
-    segments[0]["start"] = min(segments[0]["start"], 1.0)
-    previous = " ".join(item.text for item in chance.choices(items[language], k=chance.randint(1, 6)))
-    label = window_tokens(
-        tokenizer,
-        [(segment["start"], segment["end"], segment["text"]) for segment in segments],
-        previous=previous if chance.random() < 0.4 else "",
-    )
-    return audio, from_sot(label, tokenizer)
+# From one word to windows of many: each phase starts where the one before it ended.
+@dataclass(frozen=True)
+class Phase:
+    name: str
+    recordings: tuple[str, ...]
+    iters: int
+    batch_size: int
+    learning_rate: float
+    aligned: bool = True
 
 
-def no_speech_label(tokenizer: Tokenizer, chance: random.Random) -> Label:
-    """<|nospeech|>, or an empty transcript for a decoder that was told to go on."""
-    if chance.random() < 0.6:
-        return transcript_tokens(tokenizer, "")
-    return (*tokenizer.sot_sequence, tokenizer.timestamp(0), tokenizer.eot), len(tokenizer.sot_sequence)
+PHASES = (
+    Phase("words", ("short.clips",), 800, 32, 2e-3),
+    Phase("utterances", ("short.clips", "long.clips"), 1500, 32, 2e-3),
+    Phase("medium", ("long.clips", "medium.windows"), 800, 12, 1.5e-3),
+    Phase("full", ("long.clips", "medium.windows", "full.windows"), 500, 12, 1e-3),
+)
+WHOLE_VOCABULARY = Phase("whole", ("long.clips", "full.windows"), 60, 12, 2e-4, aligned=False)
 
 
-def record_windows(name: str, count: int, seed: int, seconds: float, corpus_name: str, work: Path) -> None:
-    """Windows of several utterances of a corpus, or of none."""
-    items: dict[str, list] = {language: [] for language in LANGUAGES}
-    for item in load_corpus(work / corpus_name):
-        items[item.language].append(item)
-    record(work / f"{name}.windows", count, lambda i: make_window(i, seed, seconds, items))
+def prepare(work: Path) -> None:
+    """Synthesise the corpora and compute all features."""
+    for name, (count, recipe) in CORPORA.items():
+        if not (work / name / "index.jsonl").exists():
+            corpus(work / name, count, recipe)
+        record_clips(name, work)
+    record_windows("medium", 3000, 11, 12.0, "long", work)
+    record_windows("full", 1500, 12, 30.0, "long", work)
+    record_windows("heldout", 100, 13, 30.0, "heldout", work)
 
 
-class AlignedBatch(NamedTuple):
-    """A Batch, and what is said at every second position: (B, P / 2) numbers of letters, 0 for none, -1 for unknown."""
+def run_phase(
+    model: Whisper, phase: Phase, work: Path, vocabulary: Vocabulary | None, aligner: Aligner, seed: int
+) -> None:
+    """Train for one phase, or load its result if there is one."""
+    path = work / f"{phase.name}.safetensors"
+    if path.exists():
+        model.load_weights(str(path))
+        return
+    dataset = Joined(*(Recordings(work / name, vocabulary) for name in phase.recordings))
+    args = TrainingArgs(
+        iters=phase.iters, batch_size=phase.batch_size, learning_rate=phase.learning_rate, warmup=50,
+        steps_per_report=50, steps_per_eval=200, audio_context=0, seed=seed,
+    )  # fmt: skip
+    print(f"Phase {phase.name}: {phase.iters} steps of {phase.batch_size}", flush=True)
+    hooks = {"collate": aligner.collate, "loss_function": aligner.loss} if phase.aligned else {}
+    held_out = [Recordings(work / "heldout.clips", vocabulary)[i] for i in range(100)]
+    train(
+        model, dataset, args, lambda _: print_accuracy(model, held_out), partial(print, flush=True), **hooks
+    )  # fmt: skip
+    if mx.distributed.init().rank() == 0:
+        mx.save_safetensors(str(path), dict(tree_flatten(model.parameters())))
 
-    mel: mx.array
-    tokens: mx.array
-    positions: mx.array
-    labels: mx.array
-    said: mx.array
+
+def print_accuracy(model: Whisper, examples: list[SpokenExample]) -> None:
+    """How many label tokens of never-heard voices are right, those before them being given."""
+    batch = make_batch(examples)
+    hidden, _ = model.decoder.hidden(batch.tokens, model.encoder(batch.mel))
+    logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
+    loss = nn.losses.cross_entropy(logits, batch.labels, reduction="mean").item()
+    right = (logits.argmax(axis=-1) == batch.labels).mean().item()
+    print(f"    held-out voices: loss {loss:.3f}, {100 * right:.1f} % of tokens right", flush=True)
 
 
-class Aligner:
-    """A second loss for the encoder, without which the model takes hours to find out that sound and text go together.
+def train_all(work: Path) -> None:
+    tokenizer = get_tokenizer(True)
+    texts = [item.text for name in CORPORA for item in load_corpus(work / name)]
+    vocabulary = Vocabulary(tokenizer, texts)
+    model = vocabulary.new_model(seed=0)
+    aligner = Aligner(vocabulary, tokenizer)
+    aligner.add_heads(model)
+    mx.eval(model.parameters())
+    for seed, phase in enumerate(PHASES, start=1):
+        run_phase(model, phase, work, vocabulary, aligner, seed)
+    whole = vocabulary.expand(model)
+    run_phase(whole, WHOLE_VOCABULARY, work, None, aligner, seed=9)
+    if mx.distributed.init().rank() == 0:
+        save(whole)
 
-    Each encoder position is asked which letter is being said. When letters are said is guessed: those of an utterance
-    are taken to be spread evenly over it.
-    """
 
-    STEP = 2  # positions: 40 ms
+def save(model: Whisper) -> None:
+    """Write the bundled model: float16 in a compressed .npz, in which equal embedding rows take next to no room."""
+    DEMO_MODEL.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.array(array.astype(mx.float16)) for name, array in tree_flatten(model.parameters())}
+    with atomic_write(DEMO_MODEL / "weights.npz", "wb") as file:
+        np.savez_compressed(file, **arrays)
+    with atomic_write(DEMO_MODEL / "config.json") as file:
+        json.dump({"model_type": "whisper", **DIMENSIONS.to_dict()}, file, indent=2)
 
-    def __init__(self, vocabulary: Vocabulary, tokenizer: Tokenizer, weight: float):
-        self.weight = weight
-        self.tokenizer, self.tokens = tokenizer, vocabulary.tokens
-        self.eot = int(vocabulary.compact[tokenizer.eot])  # text tokens come before it
-        self.sot = int(vocabulary.compact[tokenizer.sot])
-        self.no_timestamps = int(vocabulary.compact[tokenizer.no_timestamps])
-        self.time_begin = int(vocabulary.compact[tokenizer.timestamp_begin])
-        letters = sorted({letter for words in VOCABULARY.values() for word in words for letter in word})
-        self.numbers = {letter: i for i, letter in enumerate(letters, start=1)}
 
-    def add_head(self, model: Whisper) -> None:
-        model.aligner = nn.Linear(DIMENSIONS.n_audio_state, len(self.numbers) + 1)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the demo model.")
+    parser.add_argument("--work", type=Path, default=Path("build/demo_model"), help="folder for all that is in between")
+    parser.add_argument("--processes", type=int, default=2, help="processes that share each step")
+    args = parser.parse_args()
+    if "MLX_RANK" in os.environ:  # one of the processes started below
+        train_all(args.work)
+        return
+    args.work.mkdir(parents=True, exist_ok=True)
+    prepare(args.work)
+    hosts = args.work / "hosts.json"
+    hosts.write_text(json.dumps([[f"127.0.0.1:{41000 + rank}"] for rank in range(args.processes)]))
+    command = [sys.executable, __file__, "--work", str(args.work)]
+    environment = {**os.environ, "MLX_HOSTFILE": str(hosts)}
+    processes = [
+        subprocess.Popen(command, env={**environment, "MLX_RANK": str(rank)}) for rank in range(args.processes)
+    ]
+    sys.exit(max(process.wait() for process in processes))
 
-    def said(self, example: Example, positions: int) -> np.ndarray:
-        """What is said at every position of an example, shape (positions,)."""
-        said = np.zeros(positions, dtype=np.int32)
-        label = example.tokens[example.tokens.index(self.sot) :]
-        text = [token for token in label if token < self.eot]
-        if self.no_timestamps in label:
-            if len(example.mel) == 2 * DIMENSIONS.n_audio_ctx:
-                return said - 1  # several utterances at unknown times
-            self._spread(said, text, 0, len(example.mel) // 2)
-            return said
-        start, text = 0, []
-        for token in label:
-            if token < self.eot:
-                text.append(token)
-            elif token >= self.time_begin:
-                if text:
-                    self._spread(said, text, start, token - self.time_begin)
-                start, text = token - self.time_begin, []
-        if len(label) > 3 and label[-2] >= self.time_begin and label[-3] >= self.time_begin:
-            said[start:] = -1  # an utterance that the window cuts
-        return said
 
-    def _spread(self, said: np.ndarray, text: list[int], start: int, end: int) -> None:
-        letters = self.tokenizer.decode(self.tokens[text].tolist()).strip()
-        bounds = np.linspace(start, end, len(letters) + 1).round().astype(int)
-        for letter, first, last in zip(letters, bounds[:-1], bounds[1:], strict=True):
-            said[first:last] = self.numbers.get(letter, 0)
-
-    def collate(self, examples: list[Example], frames: int | None) -> AlignedBatch:
-        batch = make_batch(examples, frames)
-        said = np.stack([self.said(example, batch.mel.shape[1] // 2)[:: self.STEP] for example in examples])
-        return AlignedBatch(*batch, mx.array(said))
-
-    def loss(self, model: Whisper, batch: AlignedBatch) -> mx.array:
-        """The label loss, and `weight` times a label's worth of the mean loss over positions."""
-        features = model.encoder(batch.mel)
-        hidden, _ = model.decoder.hidden(batch.tokens, features)
-        logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
-        label = nn.losses.cross_entropy(logits, batch.labels, reduction="sum")
-        known = batch.said >= 0
-        each = nn.losses.cross_entropy(model.aligner(features[:, :: self.STEP]), mx.maximum(batch.said, 0))
-        return label + self.weight * len(batch.labels) * (each * known).sum() / mx.maximum(known.sum(), 1)
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -95,7 +96,7 @@ def fingerprint(model: Whisper) -> str:
 
 def save_adapter(path: str | PathLike, model: Whisper, config: AdapterConfig) -> None:
     """Write the model's LoRA arrays and their configuration. Raises OSError, and then `path` is as it was."""
-    arrays = {CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
+    arrays: dict[str, Any] = {CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
     for name, module in lora_modules(model).items():
         arrays[f"{name}.lora_a"] = np.array(module.lora_a.astype(mx.float32))
         arrays[f"{name}.lora_b"] = np.array(module.lora_b.astype(mx.float32))
@@ -142,7 +143,9 @@ def load_adapter(model: Whisper, path: str | PathLike, base_name: str) -> Adapte
         for part, shape in shapes.items():
             array = arrays.get(f"{name}.{part}")
             if array is None or array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
-                raise AdapterError(f"{path}: {name}.{part} should be finite numbers of shape {shape}; the file is damaged")
+                raise AdapterError(
+                    f"{path}: {name}.{part} should be finite numbers of shape {shape}; the file is damaged"
+                )
         a, b = (mx.array(arrays[f"{name}.{part}"].astype(np.float32)) for part in shapes)
         adapted[name] = LoRALinear(linear, a, b, config.lora.scale, config.lora.dropout)
     replace_modules(model, adapted)
@@ -160,6 +163,6 @@ def check_base(path: str | PathLike, wanted: Base, given: Base) -> None:
         )
     if wanted.fingerprint != given.fingerprint:
         raise AdapterError(
-            f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given.name} has the "
-            f"same dimensions but other weights ({given.fingerprint})"
+            f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given.name} has "
+            f"the same dimensions but other weights ({given.fingerprint})"
         )

@@ -37,7 +37,9 @@ class LoRAConfig:
     def __post_init__(self):
         unknown = [target for target in self.targets if target not in TARGETS]
         if unknown or not self.targets:
-            raise AdapterError(f"unknown LoRA target {', '.join(unknown) or '(none)'}: choose from {', '.join(TARGETS)}")
+            raise AdapterError(
+                f"unknown LoRA target {', '.join(unknown) or '(none)'}: choose from {', '.join(TARGETS)}"
+            )
         if self.rank < 1:
             raise AdapterError(f"the LoRA rank must be at least 1, got {self.rank}")
         if not 0 < self.scale < math.inf:
@@ -71,7 +73,8 @@ def add_lora(model: Whisper, config: LoRAConfig) -> None:
     modules = dict(model.named_modules())
     paths = list(target_paths(model, config.layers, config.targets))
     replace_modules(
-        model, {path: LoRALinear.from_linear(modules[path], config.rank, config.scale, config.dropout) for path in paths}
+        model,
+        {path: LoRALinear.from_linear(modules[path], config.rank, config.scale, config.dropout) for path in paths},
     )
 
 
@@ -101,7 +104,9 @@ def check_plain(model: Whisper) -> None:
 
 
 def replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
+    """Put `modules`, by their paths, into the model, in its mode: dropout works in training only."""
     model.update_modules(tree_unflatten(list(modules.items())))
+    model.train(model.training)
 
 
 def trainable_parameters_line(model: Whisper) -> str:

@@ -1,12 +1,14 @@
 """Batches: examples of like length, padded to one shape, with the places where loss is taken."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.data.examples import Example, pad_frames
+
+T = TypeVar("T")
 
 FRAME_STEP = 50  # batches come in steps of half a second, so that few shapes occur
 POOL_BATCHES = 16  # shuffled examples are sorted by length within this many batches
@@ -24,8 +26,7 @@ class Batch(NamedTuple):
 
 def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
     """Pad `examples` to one batch of `frames` mel frames (None: as many as the longest needs)."""
-    if frames is None:
-        frames = -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
+    frames = frames or longest_frames(examples)
     mel = np.stack([pad_frames(example.mel, frames) for example in examples]).astype(np.float32)
     width = max(len(example.tokens) for example in examples) - 1
     tokens = np.zeros((len(examples), width), dtype=np.int32)
@@ -37,6 +38,11 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
         positions += range(row * width + example.prompt_length - 1, row * width + len(example.tokens) - 1)
         labels += example.tokens[example.prompt_length :]
     return Batch(mx.array(mel), mx.array(tokens), mx.array(positions), mx.array(labels))
+
+
+def longest_frames(examples: Sequence[Example]) -> int:
+    """Mel frames that hold every one of `examples`, in steps of FRAME_STEP."""
+    return -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
 
 
 def shuffled(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
@@ -58,7 +64,7 @@ def shuffled(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator
                 yield [dataset[j] for j in batches[i]]
 
 
-def in_order(dataset: Sequence[Example], batch_size: int) -> Iterator[list[Example]]:
-    """The examples once, in their order, `batch_size` at a time."""
-    for first in range(0, len(dataset), batch_size):
-        yield [dataset[i] for i in range(first, min(first + batch_size, len(dataset)))]
+def in_order(items: Sequence[T], batch_size: int) -> Iterator[list[T]]:
+    """The items once, in their order, `batch_size` at a time."""
+    for first in range(0, len(items), batch_size):
+        yield [items[i] for i in range(first, min(first + batch_size, len(items)))]

@@ -1,8 +1,8 @@
 """Where clips and their texts come from: a folder of recordings with a table, in one of two layouts.
 
-1. `train.jsonl`, `valid.jsonl`, `test.jsonl`, each line an object with `audio` (a path, relative to the file) and `text`.
-2. `metadata.jsonl` or `metadata.csv` with `file_name` and a text column: the Hugging Face audiofolder convention. Splits
-   are subfolders with a table each (train, validation, test), a `split` column, or drawn at random.
+1. `train.jsonl`, `valid.jsonl`, `test.jsonl`: each line an object with `audio` (a path from the file on) and `text`.
+2. `metadata.jsonl` or `metadata.csv` with `file_name` and a text column, the Hugging Face audiofolder convention.
+   Splits are subfolders (train, validation, test) with a table each or named in one, a `split` column, or random.
 
 A `language` column, where there is one, gives each clip's language.
 """
@@ -21,7 +21,7 @@ from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.tokenizer import language_code
 
 SPLITS = ("train", "valid", "test")
-SPLIT_NAMES = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "val": "valid", "test": "test"}
+SPLIT_NAMES = {split: split for split in SPLITS} | {"validation": "valid", "val": "valid", "dev": "valid"}
 TABLES = ("metadata.jsonl", "metadata.csv")
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
 VALID_SHARE = TEST_SHARE = 0.1
@@ -70,8 +70,8 @@ def _table_in(folder: Path) -> Path | None:
 
 
 def _split_table(table: Path, seed: int) -> dict[str, list[Clip]]:
-    """Split by the `split` column; without one, a tenth each to validation and test, drawn by `seed`."""
-    rows = [(_clip(table, line, row, "file_name"), row.get("split"), line) for line, row in _rows(table)]
+    """Split by the `split` column or by subfolder; without, a tenth each to validation and test, drawn by `seed`."""
+    rows = [(_clip(table, line, row, "file_name"), _named_split(row), line) for line, row in _rows(table)]
     clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
     if any(split for _, split, _ in rows):
         for clip, split, line in rows:
@@ -81,16 +81,25 @@ def _split_table(table: Path, seed: int) -> dict[str, list[Clip]]:
         return clips
     order = [clip for clip, _, _ in rows]
     random.Random(seed).shuffle(order)
-    n_valid, n_test = (max(round(len(order) * share), min(len(order) - 1, 1)) for share in (VALID_SHARE, TEST_SHARE))
+    at_least = min(len(order) // 3, 1)
+    n_valid, n_test = (max(round(len(order) * share), at_least) for share in (VALID_SHARE, TEST_SHARE))
     clips["valid"], clips["test"] = order[:n_valid], order[n_valid : n_valid + n_test]
     clips["train"] = order[n_valid + n_test :]
     return clips
 
 
+def _named_split(row: dict) -> str | None:
+    """The split that a row's `split` column names, or the first folder of its file name where that is a split's."""
+    if row.get("split"):
+        return str(row["split"])
+    folder = Path(row["file_name"]).parts[0]
+    return folder if folder in SPLIT_NAMES else None
+
+
 def _rows(path: Path) -> Iterator[tuple[int, dict]]:
     """Line number and fields of each row of a JSON-lines or CSV table."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".csv":
                 reader = csv.DictReader(file)
                 yield from ((reader.line_num, row) for row in reader)
@@ -114,15 +123,18 @@ def _clip(table: Path, line: int, row: dict, audio_column: str) -> Clip:
     name = row.get(audio_column)
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no {audio_column!r} column; found {_columns(row)}")
-    text_column = next((column for column in TEXT_COLUMNS if isinstance(row.get(column), str)), None)
+    text_column = next((column for column in TEXT_COLUMNS if column in row), None)
     if text_column is None:
         raise DataError(f"{where}: no text column (one of {', '.join(TEXT_COLUMNS)}); found {_columns(row)}")
+    text = row[text_column]
+    if not isinstance(text, str):
+        raise DataError(f"{where}: {text_column!r} should be text, found {'nothing' if text is None else repr(text)}")
     audio = table.parent / name
     if not audio.is_file():
         raise DataError(f"{where}: there is no recording {audio}")
     language = row.get("language") or None
     try:
-        return Clip(audio, row[text_column].strip(), language_code(language) if language else None)
+        return Clip(audio, text.strip(), language_code(language) if language else None)
     except (ValueError, AttributeError):
         raise DataError(f"{where}: language is {language!r}, which Whisper does not know") from None
 
@@ -131,14 +143,14 @@ def _columns(row: dict) -> str:
     return ", ".join(str(column) for column in row if column is not None) or "nothing"
 
 
-def split_long(clips: list[Clip]) -> tuple[list[Clip], list[Clip]]:
-    """Clips that fit Whisper's 30 s window, and those that do not. Raises DataError for an unreadable recording."""
+def split_long(clips: list[Clip], longest: float = CHUNK_LENGTH) -> tuple[list[Clip], list[Clip]]:
+    """Clips of up to `longest` seconds, and longer ones. Unreadable ones are among the former: reading tells why."""
     fitting: list[Clip] = []
     long: list[Clip] = []
     for clip in clips:
         try:
             seconds = soundfile.info(clip.audio).duration
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise DataError(f"{clip.audio}: not a readable sound file ({error})") from None
-        (fitting if seconds <= CHUNK_LENGTH else long).append(clip)
+        except (soundfile.SoundFileError, RuntimeError):
+            seconds = 0.0
+        (fitting if seconds <= longest else long).append(clip)
     return fitting, long

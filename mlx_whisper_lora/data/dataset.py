@@ -8,8 +8,8 @@ from tqdm import tqdm
 from mlx_whisper_lora.data.clips import Clip, DataError
 from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens
 from mlx_whisper_lora.whisper.audio import load_audio
+from mlx_whisper_lora.whisper.decoding import model_tokenizer
 from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,18 @@ def load_dataset(
 ) -> list[LabelledExample]:
     """Examples of `clips` for `model`, all in memory (60 MB an hour of speech).
 
-    `language` is for all clips; None takes each clip's own. Raises DataError for a clip of no known language or with
-    more text than the decoder takes, and AudioError for an unreadable recording.
+    `language` is for all clips; None takes each clip's own. Raises DataError for a clip without a language, in one that
+    the model lacks, or with more text than the decoder takes, and AudioError for an unreadable recording.
     """
     examples = []
     for clip in tqdm(clips, desc=description, unit="clip", disable=None, leave=False):
         code = language or clip.language
         if code is None and model.is_multilingual:
             raise DataError(f"{clip.audio}: its language is not known; give --language or a 'language' column")
-        tokenizer = get_tokenizer(
-            model.is_multilingual, num_languages=model.num_languages, language=code, task=task
-        )
+        try:
+            tokenizer = model_tokenizer(model, code, task)
+        except ValueError as error:
+            raise DataError(f"{clip.audio}: {error}") from None
         tokens, prompt_length = transcript_tokens(tokenizer, clip.text)
         if len(tokens) > model.dims.n_text_ctx:
             raise DataError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlx_whisper_lora.whisper.audio import HOP_LENGTH, N_FFT, N_FRAMES, log_mel_spectrogram
+from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FFT, N_FRAMES, log_mel_spectrogram
 from mlx_whisper_lora.whisper.tokenizer import Tokenizer
 
 
@@ -31,13 +31,19 @@ def clip_frames(samples: np.ndarray, n_mels: int) -> np.ndarray:
     return np.array(log_mel_spectrogram(padded, n_mels)[:frames]).astype(np.float16)
 
 
+def context_frames(seconds: float) -> int | None:
+    """The mel frames, an even number, of an audio context of so many seconds; None for 0, as many as needed."""
+    return round(seconds * FRAMES_PER_SECOND / 2) * 2 or None
+
+
 def pad_frames(mel: np.ndarray, frames: int) -> np.ndarray:
-    """Lengthen log-mel frames (F, n_mels) to (frames, n_mels) by what digital silence would give.
+    """Lengthen log-mel frames (F, n_mels) to (frames, n_mels) by what digital silence would give, or cut them.
 
     Silence is 1e-10 of power, or 8 below the recording's maximum, whichever is more, scaled as (x + 4) / 4.
     """
     silence = max(float(mel.max()) - 2.0, -1.5)
-    return np.pad(mel, ((0, frames - len(mel)), (0, 0)), constant_values=silence)
+    missing = max(frames - len(mel), 0)
+    return np.pad(mel[:frames], ((0, missing), (0, 0)), constant_values=silence)
 
 
 def transcript_tokens(tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], int]:

@@ -8,10 +8,10 @@ from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import in_order, make_batch
 from mlx_whisper_lora.data.dataset import LabelledExample
-from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.data.examples import context_frames
+from mlx_whisper_lora.training.loss import label_loss_of_features
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND
-from mlx_whisper_lora.whisper.decoding import DecodingOptions, decode
+from mlx_whisper_lora.whisper.decoding import DecodingOptions, decode_features, encode
 from mlx_whisper_lora.whisper.model import Whisper
 
 
@@ -35,7 +35,7 @@ def evaluate(
 ) -> Evaluation:
     """Loss and greedy transcripts of `dataset`, each clip in a window of `audio_context` seconds (0: as long as the
     longest clip beside it), its language given."""
-    frames = round(audio_context * FRAMES_PER_SECOND) or None
+    frames = context_frames(audio_context)
     # Clips of one language and of like length share a batch.
     order = sorted(range(len(dataset)), key=lambda i: (dataset[i].language or "", len(dataset[i].mel)))
     hypotheses = [""] * len(dataset)
@@ -43,12 +43,13 @@ def evaluate(
     with tqdm(total=len(dataset), desc=description, unit="clip", disable=None, leave=False) as bar:
         for indices in in_order(order, batch_size):
             batch = make_batch([dataset[i] for i in indices], frames)
-            loss += label_loss(model, batch).item()
+            features = encode(model, batch.mel)
+            loss += label_loss_of_features(model, features, batch).item()
             count += len(batch.labels)
             for language in {dataset[i].language for i in indices}:
                 rows = [row for row, i in enumerate(indices) if dataset[i].language == language]
                 options = DecodingOptions(language=language, task=task, without_timestamps=True)
-                for row, result in zip(rows, decode(model, batch.mel[mx.array(rows)], options), strict=True):
+                for row, result in zip(rows, decode_features(model, features[mx.array(rows)], options), strict=True):
                     hypotheses[indices[row]] = result.text
             bar.update(len(indices))
     references = [example.text for example in dataset]

@@ -1,5 +1,7 @@
 """Fine-tune a model with LoRA: adapters in, training, evaluation on a schedule, adapter files out."""
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,6 +23,17 @@ def last_adapter_file(adapter_file: str | PathLike) -> Path:
     return path.with_name(f"{path.stem}_last{path.suffix}")
 
 
+def check_writable(path: str | PathLike) -> None:
+    """Raise OSError, naming `path`, unless a file can be written there."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file name", str(path))
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder for this file does not exist", str(path))
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "its folder cannot be written", str(path))
+
+
 def finetune(
     model: Whisper,
     base_name: str,
@@ -39,10 +52,10 @@ def finetune(
     At every evaluation the newest adapter goes to `last_adapter_file(adapter_file)`, and to `adapter_file` too if its
     WER on `valid_set` is the lowest so far (at equal WER, its loss); without clips to validate on, always. Interrupted
     by Control-C it saves the newest and lets KeyboardInterrupt go on.
-    Resuming takes the old adapter's own settings. Raises AdapterError, or OSError when saving fails.
+    Resuming takes the old adapter's own settings, and the old adapter is the first to be the best.
+    Raises AdapterError, or OSError when saving fails; a place that cannot be written is told before training.
     """
-    if not Path(adapter_file).absolute().parent.is_dir():
-        raise FileNotFoundError(2, "the folder for the adapter file does not exist", str(adapter_file))
+    check_writable(adapter_file)
     mx.random.seed(args.seed)
     base = Base.of(model, base_name)
     if resume_adapter_file is None:
@@ -71,9 +84,12 @@ def finetune(
         if score < best or not valid_set:
             best = score
             save_adapter(adapter_file, model, config)
-            print_line(f"Iter {iteration}: Saved adapter to {adapter_file}" + (" (the best so far)" if valid_set else ""))
+            remark = " (the best so far)" if valid_set else ""
+            print_line(f"Iter {iteration}: Saved adapter to {adapter_file}{remark}")
 
-    if valid_set:
+    if valid_set and resume_adapter_file is not None:
+        evaluate_and_save(0)
+    elif valid_set:
         measure(0)
     try:
         train(model, train_set, args, evaluate_and_save, print_line)

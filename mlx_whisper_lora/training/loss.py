@@ -4,14 +4,20 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from mlx_whisper_lora.data.batches import Batch
+from mlx_whisper_lora.whisper.decoding import encode
 from mlx_whisper_lora.whisper.model import Whisper
 
 
 def label_loss(model: Whisper, batch: Batch) -> mx.array:
-    """Sum of the cross-entropies, in nats, of the batch's label tokens; prompt and padding count for nothing.
+    """Sum of the cross-entropies, in nats, of the batch's label tokens; prompt and padding count for nothing."""
+    return label_loss_of_features(model, encode(model, batch.mel), batch)
+
+
+def label_loss_of_features(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
+    """`label_loss` of encoded windows (B, P, D).
 
     Only label positions are projected on the vocabulary, which is the costliest product of a small model.
     """
-    hidden, _ = model.decoder.hidden(batch.tokens, model.encoder(batch.mel))
+    hidden, _ = model.decoder.hidden(batch.tokens, features)
     logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
     return nn.losses.cross_entropy(logits.astype(mx.float32), batch.labels, reduction="sum")

@@ -27,7 +27,7 @@ def character_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -
 
 
 def _error_rate(process, references: Sequence[str], hypotheses: Sequence[str]) -> float:
-    pairs = [(normalize(reference), normalize(hypothesis)) for reference, hypothesis in zip(references, hypotheses, strict=True)]
+    pairs = list(zip(map(normalize, references), map(normalize, hypotheses), strict=True))
     # jiwer takes no empty reference; there, every word given is an insertion.
     spoken = [(reference, hypothesis) for reference, hypothesis in pairs if reference]
     silent = [hypothesis for reference, hypothesis in pairs if not reference]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import mlx.core as mx
@@ -11,17 +11,17 @@ import mlx.optimizers as optim
 from mlx.utils import tree_map
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import Batch, make_batch, shuffled
-from mlx_whisper_lora.data.examples import Example
+from mlx_whisper_lora.data.batches import Batch, longest_frames, make_batch, shuffled
+from mlx_whisper_lora.data.examples import Example, context_frames
 from mlx_whisper_lora.training.loss import label_loss
-from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.cpu import share_cores
 from mlx_whisper_lora.whisper.model import Whisper
 
 
 @dataclass
 class TrainingArgs:
-    """Options of `train`; `help` is what the command line says of each."""
+    """Options of `train`; `help` is what the command line says of each. Raises ValueError for a value out of range."""
 
     iters: int = field(default=600, metadata={"help": "Training steps."})
     batch_size: int = field(default=16, metadata={"help": "Clips a step."})
@@ -37,10 +37,23 @@ class TrainingArgs:
     )
     seed: int = field(default=0, metadata={"help": "Seed of the weights, the order of the clips and dropout."})
 
+    def __post_init__(self):
+        for name in ("iters", "batch_size", "steps_per_report", "steps_per_eval"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("warmup", "weight_decay", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.audio_context <= CHUNK_LENGTH:
+            raise ValueError(f"audio_context must be from 0 to {CHUNK_LENGTH} seconds, got {self.audio_context}")
+
 
 def learning_rate_schedule(args: TrainingArgs) -> Callable[[mx.array], mx.array]:
     """A linear rise over `warmup` steps, then a cosine down to a hundredth of the learning rate at the last step."""
-    decay = optim.cosine_decay(args.learning_rate, max(args.iters - args.warmup, 1), args.learning_rate / 100)
+    decay = optim.cosine_decay(args.learning_rate, max(args.iters - 1 - args.warmup, 1), args.learning_rate / 100)
     if args.warmup == 0:
         return decay
     return optim.join_schedules([optim.linear_schedule(0, args.learning_rate, args.warmup), decay], [args.warmup])
@@ -60,25 +73,31 @@ def train(
     Started by `mlx.launch -n N`, each process computes its part of every batch, and the first one reports and saves.
     `on_evaluate(iteration)` is called every `steps_per_eval` steps and after the last one, to evaluate and save.
     `collate` makes a batch of examples, `loss_function` sums the loss over a batch's label tokens.
-    Raises FloatingPointError when the loss is no longer finite.
+    Raises ValueError when there are no examples, or fewer in a batch than processes, and FloatingPointError when the
+    loss is no longer finite.
     """
     world = mx.distributed.init()
+    if not len(dataset):
+        raise ValueError("there are no clips to train on")
+    if min(args.batch_size, len(dataset)) < world.size():
+        raise ValueError(f"each of the {world.size()} processes needs a clip of every batch: give larger batches")
     share_cores(world.size())
     optimizer = optim.AdamW(learning_rate_schedule(args), weight_decay=args.weight_decay)
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
     batches = shuffled(dataset, args.batch_size, args.seed)
-    frames = round(args.audio_context * FRAMES_PER_SECOND) or None
     losses, tokens, started = 0.0, 0, time.perf_counter()
     model.train()
     with tqdm(total=args.iters, desc="Training", unit="it", disable=None if world.rank() == 0 else True) as bar:
         for iteration in range(1, args.iters + 1):
             examples = next(batches)
+            frames = context_frames(args.audio_context) or longest_frames(examples)
             count = sum(len(example.tokens) - example.prompt_length for example in examples)
             loss, gradients = gradient_of_loss(model, collate(examples[world.rank() :: world.size()], frames))
             # Each process has the sum over its share of the batch; the step takes the mean over all label tokens.
             gradients = nn.average_gradients(gradients)
-            gradients = tree_map(lambda gradient: gradient * (world.size() / count), gradients)
+            scale = world.size() / count
+            gradients = tree_map(lambda gradient, scale=scale: gradient * scale, gradients)
             gradients, _ = optim.clip_grad_norm(gradients, args.max_grad_norm)
             optimizer.update(model, gradients)
             loss = mx.distributed.all_sum(loss) / count
@@ -87,7 +106,7 @@ def train(
             tokens += count
             bar.update()
             if not math.isfinite(losses):
-                raise FloatingPointError(f"the loss is no longer finite at iteration {iteration}: lower the learning rate")
+                raise FloatingPointError(f"the loss is not finite at iteration {iteration}: lower the learning rate")
 
             if world.rank() == 0 and (iteration % args.steps_per_report == 0 or iteration == args.iters):
                 steps = (iteration - 1) % args.steps_per_report + 1

@@ -38,6 +38,8 @@ def load_audio(file: str | PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarr
     Raises AudioError when the file is missing, is not a sound file, holds no samples, or holds NaN or infinite ones.
     """
     path = Path(file)
+    if path.is_dir():
+        raise AudioError(f"{path}: a folder, not a sound file")
     if not path.is_file():
         raise AudioError(f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -121,20 +123,22 @@ def log_mel_spectrogram(audio: str | PathLike | np.ndarray | mx.array, n_mels: i
         raise AudioError(f"samples must be one-dimensional (mono), got shape {samples.shape}")
     if padding:
         samples = np.pad(samples, (0, padding))
-    power = mx.array(_power_spectrum(samples))
-    mel = power @ mx.array(mel_filters(n_mels)).T
-    log_mel = mx.log10(mx.maximum(mel, 1e-10))
+    log_mel = mx.log10(mx.maximum(mx.array(_mel_power(samples, n_mels)), 1e-10))
     log_mel = mx.maximum(log_mel, log_mel.max() - 8.0)
     return (log_mel + 4.0) / 4.0
 
 
-def _power_spectrum(samples: np.ndarray) -> np.ndarray:
-    """Squared magnitudes of the centred, Hann-windowed STFT, shape (n_samples // 160, 201), float32."""
+def _mel_power(samples: np.ndarray, n_mels: int) -> np.ndarray:
+    """Power in mel bands of the centred, Hann-windowed STFT, shape (n_samples // 160, n_mels), float32."""
     n_frames = len(samples) // HOP_LENGTH
     margin = N_FFT // 2
-    mode = "reflect" if len(samples) > margin else "constant"
-    padded = np.pad(samples, margin, mode=mode)
+    padded = np.pad(samples, margin, mode="reflect") if len(samples) > margin else np.pad(samples, margin)
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH][:n_frames]
     window = scipy.signal.get_window("hann", N_FFT).astype(np.float32)
-    spectrum = scipy.fft.rfft(frames * window, axis=-1)
-    return np.square(spectrum.real) + np.square(spectrum.imag)
+    filters = mel_filters(n_mels).T
+    mel = np.empty((n_frames, n_mels), dtype=np.float32)
+    for first in range(0, n_frames, N_FRAMES):  # a window's worth at a time: a spectrum is large
+        block = slice(first, first + N_FRAMES)
+        spectrum = scipy.fft.rfft(frames[block] * window, axis=-1)
+        mel[block] = (np.square(spectrum.real) + np.square(spectrum.imag)) @ filters
+    return mel

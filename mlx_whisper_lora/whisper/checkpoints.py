@@ -103,7 +103,8 @@ def read_dimensions(path: Path) -> ModelDimensions:
         ) from None
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: not a Whisper configuration ({error})") from None
-    if min(dims.to_dict().values()) < 1 or dims.n_audio_state % dims.n_audio_head or dims.n_text_state % dims.n_text_head:
+    sides = ((dims.n_audio_state, dims.n_audio_head), (dims.n_text_state, dims.n_text_head))
+    if min(dims.to_dict().values()) < 1 or any(width % heads for width, heads in sides):
         raise CheckpointError(f"{path}: these dimensions are not those of a Whisper model")
     if "quantization" in config:
         raise CheckpointError(f"{path}: the model is quantized; use the unquantized one, in float16 or float32")

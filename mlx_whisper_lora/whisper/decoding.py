@@ -146,7 +146,7 @@ def detect_in_features(
     hidden, _ = model.decoder.hidden(mx.full((features.shape[0], 1), tokenizer.sot), features)
     first, count = tokenizer.all_language_tokens[0], tokenizer.num_languages
     logits = model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, first : first + count]
-    rows = mx.softmax(logits, axis=-1).tolist()
+    rows = np.array(mx.softmax(logits, axis=-1)).tolist()
     return first + logits.argmax(axis=-1), [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows]
 
 
@@ -183,7 +183,7 @@ def window_languages(
     if language is not None or not model.is_multilingual:
         return [language_code(language or "en")] * count, [None] * count
     _, probs = detect_in_features(model, features)
-    return [max(window, key=window.__getitem__) for window in probs], probs
+    return [max(window, key=window.__getitem__) for window in probs], [*probs]
 
 
 def generate(
@@ -226,17 +226,21 @@ def generate(
         if previous.all_ended.item():
             break
 
-    tokens = [until(tokenizer.eot, row) for row in written.tokens.tolist()]
-    groups = [slice(i, i + samples) for i in range(0, len(tokens), samples)]
-    sum_logprobs = written.sum_logprobs.tolist()
-    return [tokens[group] for group in groups], [sum_logprobs[group] for group in groups], no_speech_probs.tolist()
+    tokens = [until(tokenizer.eot, row) for row in np.array(written.tokens).tolist()]
+    sum_logprobs = np.array(written.sum_logprobs).reshape(-1, samples).tolist()
+    groups = [tokens[i : i + samples] for i in range(0, len(tokens), samples)]
+    return groups, sum_logprobs, np.array(no_speech_probs).tolist()
 
 
 def take_rows(cache: list[LayerCache], rows: mx.array) -> None:
-    """Keep the given rows (sequences) of a decoder cache, in that order; a row may be taken several times."""
+    """Keep the given rows (sequences) of the text in a decoder cache, in that order; one may be taken several times.
+
+    The sound's keys and values stay one a window: its sequences, side by side in the batch, share them.
+    """
     for layer in cache:
-        layer.text = tuple(array[rows] for array in layer.text)
-        layer.audio = tuple(array[rows] for array in layer.audio)
+        if layer.text is not None:
+            key, value = layer.text
+            layer.text = key[rows], value[rows]
 
 
 def until(eot: int, tokens: list[int]) -> list[int]:

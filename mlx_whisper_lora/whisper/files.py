@@ -27,11 +27,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     temporary = target.with_name(f".{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         sync_folder(target.parent)
     except OSError as error:
         if error.filename == str(temporary):
@@ -46,7 +46,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """Open `path` for writing, as "w" (UTF-8 text) or "wb"; it appears under its name only once whole."""
     with (
         atomic_path(path) as temporary,
-        open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file,
+        temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file,
     ):
         yield file
 

@@ -83,11 +83,13 @@ class MultiHeadAttention(nn.Module):
     def __call__(
         self, x: mx.array, source: KeyValue, mask: mx.array | str | None = None, need_weights: bool = False
     ) -> tuple[mx.array, mx.array | None]:
-        """Attend from `x` (B, T, D) to keys and values (B, S, D).
+        """Attend from `x` (B, T, D) to keys and values (B, S, D), or (B / n, S, D) if each serves n rows of `x`.
 
         Returns the output (B, T, D) and, when asked for, the scores before softmax (B, heads, T, S).
         """
-        query, key, value = self._split(self.query(x)), self._split(source[0]), self._split(source[1])
+        # Sequences that share a window's sound sit side by side, as so many more queries to the same keys.
+        query = self.query(x).reshape(len(source[0]), -1, x.shape[-1])
+        query, key, value = self._split(query), self._split(source[0]), self._split(source[1])
         scale = query.shape[-1] ** -0.5
         scores = (query * scale) @ key.swapaxes(-1, -2) if need_weights else None
         heads = mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
@@ -120,7 +122,7 @@ class ResidualAttentionBlock(nn.Module):
         cache: LayerCache | None = None,
         need_weights: bool = False,
     ) -> tuple[mx.array, mx.array | None]:
-        """One block over `x` (B, T, D). Updates `cache`; returns the output and the cross-attention scores asked for."""
+        """One block over `x` (B, T, D). Updates `cache`; returns the output and the cross-attention scores, if wanted."""
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:

@@ -149,7 +149,7 @@ def spoken_language(model: Whisper, window: mx.array, language: str | None, verb
     """The code of the language given, or else of the one detected in `window` (F, n_mels)."""
     detects = language is None and model.is_multilingual
     if detects and verbose:
-        print("Detecting the language in the first 30 seconds; name it with `language` to skip this.")
+        print("Detecting the language in the first 30 seconds; giving the language skips this.")
     (code,), _ = window_languages(model, encode(model, window[None]), language)
     if detects and verbose is not None:
         print(f"Detected language: {LANGUAGES[code].title()}")

@@ -13,8 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-import synthesise as synth  # noqa: E402
-from demo_language import LANGUAGES, VOCABULARY, sentence  # noqa: E402
+import synthesise as synth
+from demo_language import LANGUAGES, VOCABULARY, sentence
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mlx_whisper_lora.whisper.cpu import use_fast_blas  # noqa: E402
+from mlx_whisper_lora.whisper.cpu import use_fast_blas
 
 use_fast_blas()

@@ -18,10 +18,10 @@ VARIANTS = {
 
 def small_dims(n_vocab: int, n_mels: int) -> dict[str, int]:
     """A Whisper 64 wide, with 2 + 2 layers and the published context lengths."""
-    return dict(
-        n_mels=n_mels, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
-        n_vocab=n_vocab, n_text_ctx=448, n_text_state=64, n_text_head=2, n_text_layer=2,
-    )  # fmt: skip
+    return {
+        "n_mels": n_mels, "n_audio_ctx": 1500, "n_audio_state": 64, "n_audio_head": 2, "n_audio_layer": 2,
+        "n_vocab": n_vocab, "n_text_ctx": 448, "n_text_state": 64, "n_text_head": 2, "n_text_layer": 2,
+    }  # fmt: skip
 
 
 def parameter_shapes(dims: dict[str, int]) -> dict[str, tuple[int, ...]]:

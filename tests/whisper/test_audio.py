@@ -77,7 +77,7 @@ def write_nan(path):
 
 BAD_FILES = {
     "missing": (lambda path: None, "no such file"),
-    "folder": (lambda path: path.mkdir(), "no such file"),
+    "folder": (lambda path: path.mkdir(), "a folder"),
     "empty": (lambda path: path.touch(), "empty"),
     "text": (write_text, "not a readable sound file"),
     "no samples": (lambda path: soundfile.write(path, np.zeros(0, np.float32), 16000), "no samples"),

@@ -229,7 +229,7 @@ def test_random_transcripts_keep_the_rules():
         assert times == sorted(times) and 0 <= times[0] <= 50
         assert not set(tokens) & {*TOKENIZER.non_speech_tokens, TOKENIZER.sot, TOKENIZER.no_speech}
         shape = "".join("t" if token >= BEGIN else "w" for token in tokens)
-        assert "ttt" not in shape and shape.startswith("tw") or shape == "t"
+        assert ("ttt" not in shape and shape.startswith("tw")) or shape == "t"
         starts, ends = times[0::2], times[1::2]
         assert all(start < end for start, end in zip(starts, ends, strict=False))
     assert len(lengths) > 5

@@ -141,7 +141,7 @@ def test_empty_segments_lose_their_text_and_tokens(script):
         (said(2, 8, 9, 12), [(2, 8, said(2, 8)), (9, 12, said(9, 12))], 2500),  # one timestamp ends it: silence follows
         (said(2, 8, 9), [(2, 8, said(2, 8))], 800),  # cut off in mid-speech
         ([BEGIN, BEGIN], [(0, 0, [BEGIN])], 2500),  # would stand still
-        (HELLO + [BEGIN, BEGIN, *HELLO], [(0, 0, HELLO + [BEGIN])], 2500),
+        ([*HELLO, BEGIN, BEGIN, *HELLO], [(0, 0, [*HELLO, BEGIN])], 2500),
     ],
 )
 def test_cut_at_timestamps(tokens, stretches, done):
@@ -196,7 +196,7 @@ def test_bad_recordings_and_options_are_told():
     with pytest.raises(AudioError, match="one-dimensional"):
         transcribe(model, np.zeros((2, 16000), np.float32))
     for option in ({"language": "klingon"}, {"task": "sing"}, {"temperature": ()}):
-        with pytest.raises(ValueError, match="unknown|temperature"):
+        with pytest.raises(ValueError, match=r"unknown|temperature"):
             transcribe(model, "missing.wav", **option)
     with pytest.raises(TypeError, match="beam_width"):
         transcribe(model, "missing.wav", beam_width=5)

@@ -1,0 +1,217 @@
+"""The adapter file: what it holds, and which models and files are refused."""
+
+import json
+from dataclasses import replace
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from helpers import small_model
+
+from mlx_whisper_lora.adapters.file import (
+    AdapterConfig,
+    Base,
+    fingerprint,
+    load_adapter,
+    read_adapter,
+    read_config,
+    save_adapter,
+)
+from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.version import __version__
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.model import Whisper
+
+LORA = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("attn.query", "mlp2"))
+
+
+def trained_model(lora: LoRAConfig = LORA) -> tuple[Whisper, AdapterConfig]:
+    """A model with an adapter as if trained, and what is known of it."""
+    model = small_model()
+    base = Base.of(model, "models/small")
+    mx.random.seed(0)
+    add_lora(model, lora)
+    for module in lora_modules(model).values():
+        module.lora_b = mx.random.normal(module.lora_b.shape) * 0.1
+    return model, AdapterConfig(lora, "te", "translate", 12.5, base)
+
+
+@pytest.fixture
+def adapter_file(tmp_path):
+    path = tmp_path / "adapters.npz"
+    save_adapter(path, *trained_model())
+    return path
+
+
+def logits(model: Whisper) -> np.ndarray:
+    mel = mx.array(np.random.default_rng(0).standard_normal((1, 100, 80)).astype(np.float32))
+    return np.array(model(mel, mx.array([[50258, 50259, 50359, 50363, 7]])))
+
+
+def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
+    with np.load(adapter_file, allow_pickle=False) as file:
+        arrays = dict(file)
+    config = arrays.pop("config")
+    assert config.dtype == np.uint8 and config.ndim == 1
+    assert {name: array.shape for name, array in arrays.items()} == {
+        f"{side}.blocks.1.{name}": shape
+        for side in ("encoder", "decoder")
+        for name, shape in {
+            "attn.query.lora_a": (64, 3),
+            "attn.query.lora_b": (3, 64),
+            "mlp2.lora_a": (256, 3),
+            "mlp2.lora_b": (3, 64),
+        }.items()
+    }
+    model = small_model()
+    assert json.loads(config.tobytes()) == {
+        "method": "lora", "rank": 3, "scale": 1.5, "dropout": 0.1, "layers": 1, "targets": ["attn.query", "mlp2"],
+        "language": "te", "task": "translate", "audio_context": 12.5, "library_version": __version__,
+        "base": {"name": "models/small", "dimensions": model.dims.to_dict(), "fingerprint": fingerprint(model)},
+    }  # fmt: skip
+
+
+def test_a_loaded_adapter_is_the_saved_one(adapter_file):
+    saved, config = trained_model()
+    model = small_model()
+    assert load_adapter(model, adapter_file, "models/small") == config == read_config(adapter_file)
+    np.testing.assert_array_equal(logits(model), logits(saved))
+    modules = lora_modules(model)
+    assert {module.scale for module in modules.values()} == {1.5}
+    assert modules.keys() == lora_modules(saved).keys()
+
+
+def test_a_half_precision_adapter_is_stored_in_float32(tmp_path):
+    model, config = trained_model()
+    model.set_dtype(mx.float16)
+    save_adapter(tmp_path / "a.npz", model, config)
+    assert {array.dtype for array in read_adapter(tmp_path / "a.npz")[1].values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("stored", [mx.float32, mx.float16])
+def test_one_checkpoint_has_one_fingerprint_whatever_it_is_loaded_as(stored, tmp_path):
+    model = small_model()
+    model.decoder.ln.bias = mx.full((64,), 3e-6)  # less than float16's smallest normal number
+    model.set_dtype(stored)
+    save_model(model, tmp_path)
+    prints = {fingerprint(load_model(tmp_path, dtype)) for dtype in (mx.float16, mx.float32)}
+    assert len(prints) == 1
+
+
+def test_fingerprints_tell_models_apart():
+    one, other = small_model(), small_model()
+    other.encoder.blocks[0].mlp1.weight = other.encoder.blocks[0].mlp1.weight * 1.01
+    assert fingerprint(one) == fingerprint(small_model()) != fingerprint(other)
+
+
+def test_a_base_of_other_dimensions_is_refused_naming_both(adapter_file):
+    other = small_model(n_text_state=128, n_audio_state=128)
+    with pytest.raises(AdapterError) as error:
+        load_adapter(other, adapter_file, "models/wide")
+    assert str(error.value) == (
+        f"{adapter_file}: this adapter was trained on models/small (n_audio_state 64) and does not fit "
+        "models/wide (n_audio_state 128)"
+    )
+    assert not lora_modules(other)
+
+
+def test_a_base_of_other_weights_is_refused_naming_both(adapter_file):
+    other = small_model(seed=1)
+    with pytest.raises(
+        AdapterError, match=r"trained on models/small .*models/other has the same dimensions but other w"
+    ):
+        load_adapter(other, adapter_file, "models/other")
+    assert not lora_modules(other)
+
+
+def test_a_model_with_an_adapter_takes_no_second_one(adapter_file):
+    model = small_model()
+    load_adapter(model, adapter_file, "models/small")
+    with pytest.raises(AdapterError, match="has adapters already"):
+        load_adapter(model, adapter_file, "models/small")
+
+
+def rewrite(path, **changes) -> None:
+    """Change arrays of an .npz; None removes one."""
+    with np.load(path) as file:
+        arrays = {**file, **changes}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+
+
+def config_bytes(path, **changes) -> np.ndarray:
+    with np.load(path) as file:
+        config = json.loads(file["config"].tobytes()) | changes
+    return np.frombuffer(json.dumps(config).encode(), np.uint8)
+
+
+QUERY_B = "decoder.blocks.1.attn.query.lora_b"
+NOT_ADAPTERS = {
+    "missing": (lambda path: path.unlink(), "no such adapter file"),
+    "empty": (lambda path: path.write_bytes(b""), "damaged or cut short"),
+    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or cut short"),
+    "text": (lambda path: path.write_text("not an archive"), "damaged or cut short"),
+    "one array": (lambda path: np.save(path.open("wb"), np.zeros(3)), "damaged or cut short"),
+    "pickled": (lambda path: rewrite(path, config=np.array([{"rank": 8}], dtype=object)), "damaged or cut short"),
+    "other arrays": (lambda path: rewrite(path, config=None), "not an adapter of this library .no 'config'"),
+    "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "not an adapter of this library"),
+    "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "not an adapter of this lib"),
+    "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "no 'rank'"),
+    "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
+    "unknown target": (lambda path: rewrite(path, config=config_bytes(path, targets=["x"])), "unknown LoRA target x"),
+    "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"{QUERY_B} should be finite numbers of shape"),
+    "wrong shape": (lambda path: rewrite(path, **{QUERY_B: np.zeros((64, 3))}), r"of shape \(3, 64\)"),
+    "not a number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), np.nan)}), "should be finite numbers"),
+    "no number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), "x")}), "should be finite numbers"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_ADAPTERS)
+def test_what_is_no_adapter_is_refused_by_name_and_the_model_stays_plain(case, adapter_file):
+    damage, message = NOT_ADAPTERS[case]
+    damage(adapter_file)
+    model = small_model()
+    with pytest.raises(AdapterError, match=message) as error:
+        load_adapter(model, adapter_file, "models/small")
+    assert str(error.value).startswith(str(adapter_file))
+    assert not lora_modules(model)
+
+
+def test_no_pickle_is_ever_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "exploded"), "w"))
+
+    np.savez(tmp_path / "a.npz", config=np.array([Bomb()], dtype=object))
+    with pytest.raises(AdapterError):
+        read_adapter(tmp_path / "a.npz")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_bit_flips_end_in_a_clear_error_or_change_nothing(adapter_file):
+    whole = adapter_file.read_bytes()
+    expected = read_adapter(adapter_file)[1]
+    random = np.random.default_rng(0)
+    for position in random.integers(0, len(whole), 150):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << random.integers(8)
+        adapter_file.write_bytes(damaged)
+        try:
+            _, arrays = read_adapter(adapter_file)
+        except AdapterError:
+            continue
+        assert all(np.array_equal(arrays[name], array) for name, array in expected.items() if name in arrays)
+
+
+def test_saving_replaces_an_adapter_whole_or_leaves_it(adapter_file, monkeypatch):
+    before = adapter_file.read_bytes()
+    model, config = trained_model()
+
+    def full_disk(file, **arrays):
+        file.write(b"half an ada")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_adapter(adapter_file, model, replace(config, language="hi"))
+    assert adapter_file.read_bytes() == before
+    assert [path.name for path in adapter_file.parent.iterdir()] == [adapter_file.name]

@@ -1,0 +1,121 @@
+"""Where adapters go in a Whisper model, and what trains."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from helpers import small_model
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.adapters.inject import (
+    TARGETS,
+    AdapterError,
+    LoRAConfig,
+    add_lora,
+    fuse_lora,
+    lora_modules,
+    train_only_lora,
+    trainable_parameters_line,
+)
+from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
+
+
+def adapted(config: LoRAConfig, **changes: int) -> Whisper:
+    model = small_model(**changes)
+    add_lora(model, config)
+    train_only_lora(model)
+    return model
+
+
+def test_the_last_blocks_of_encoder_and_decoder_get_adapters():
+    model = adapted(LoRAConfig(layers=2, targets=("attn.query", "mlp1")), n_audio_layer=3, n_text_layer=12)
+    sides = {"encoder": (1, 2), "decoder": (10, 11)}
+    expected = {
+        f"{side}.blocks.{block}.{target}"
+        for side, blocks in sides.items()
+        for block in blocks
+        for target in ("attn.query", "mlp1")
+    }
+    assert lora_modules(model).keys() == expected
+
+
+def test_minus_one_is_all_blocks_and_cross_attention_is_the_decoders():
+    model = adapted(LoRAConfig(layers=-1, targets=TARGETS), n_audio_layer=3)
+    count = {side: sum(path.startswith(side) for path in lora_modules(model)) for side in ("encoder", "decoder")}
+    assert count == {"encoder": 3 * 6, "decoder": 2 * 10}
+
+
+def test_low_rank_matrices_alone_train():
+    model = adapted(LoRAConfig(layers=1))
+    names = {name for name, _ in tree_flatten(model.trainable_parameters())}
+    assert names == {
+        f"{side}.blocks.1.attn.{target}.{part}"
+        for side in ("encoder", "decoder")
+        for target in ("query", "value")
+        for part in ("lora_a", "lora_b")
+    }
+
+
+def test_adapters_join_the_model_in_its_mode():
+    """Dropout in a model that is at rest would make every test of an adapter a lottery."""
+    model = small_model()
+    for training in (False, True):
+        model.train(training)
+        add_lora(model, LoRAConfig(layers=1, dropout=0.5))
+        assert {module.dropout.training for module in lora_modules(model).values()} == {training}
+        fuse_lora(model)
+        assert model.encoder.blocks[1].attn.query.training == training
+
+
+def test_medium_gains_0131_million_on_each_side():
+    model = Whisper(DIMENSIONS["medium"])  # arrays are lazy: nothing is allocated
+    add_lora(model, LoRAConfig(rank=8, layers=4, targets=("attn.query", "attn.value")))
+    train_only_lora(model)
+    line = trainable_parameters_line(model)
+    assert line == "Trainable parameters: encoder 0.131M, decoder 0.131M (0.034 % of 762.584M)"
+
+
+def test_fusing_gives_the_same_logits_and_a_plain_model():
+    model = adapted(LoRAConfig(layers=-1, targets=TARGETS))
+    for module in lora_modules(model).values():
+        module.lora_b = mx.random.normal(module.lora_b.shape) * 0.1
+    mel, tokens = mx.random.normal((1, 100, 80)), mx.array([[50258, 50259, 50359, 50363, 7]])
+    base = np.array(small_model()(mel, tokens))
+    before = np.array(model(mel, tokens))
+    assert fuse_lora(model) == 2 * 6 + 2 * 10
+    assert np.abs(before - base).max() > 1e-2
+    np.testing.assert_allclose(np.array(model(mel, tokens)), before, atol=1e-4)
+    plain = small_model()
+    assert [name for name, _ in tree_flatten(model.parameters())] == [
+        name for name, _ in tree_flatten(plain.parameters())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"targets": ("attn.quarry",)}, "unknown LoRA target attn.quarry: choose from attn.query, .*mlp2"),
+        ({"targets": ()}, "unknown LoRA target"),
+        ({"rank": 0}, "rank must be at least 1, got 0"),
+        ({"scale": 0.0}, "scale must be above 0"),
+        ({"scale": float("nan")}, "scale must be above 0"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"layers": 0}, "at least 1, or -1 for all, got 0"),
+        ({"layers": -2}, "at least 1, or -1 for all, got -2"),
+    ],
+)
+def test_settings_out_of_range_are_told(settings, message):
+    with pytest.raises(AdapterError, match=message):
+        LoRAConfig(**settings)
+
+
+def test_more_layers_than_blocks_are_told_and_nothing_is_changed():
+    model = small_model(n_audio_layer=3)
+    with pytest.raises(AdapterError, match=r"3 LoRA layers asked for.*decoder has 2 blocks.*-1 for all"):
+        add_lora(model, LoRAConfig(layers=3))
+    assert not lora_modules(model)
+
+
+def test_a_model_is_not_adapted_twice():
+    model = adapted(LoRAConfig(layers=1))
+    with pytest.raises(AdapterError, match="has adapters already"):
+        add_lora(model, LoRAConfig(layers=1))

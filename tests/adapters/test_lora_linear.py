@@ -1,0 +1,79 @@
+"""The LoRA layer, against PEFT's numbers (tools/make_reference_lora.py)."""
+
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+
+from mlx_whisper_lora.adapters.lora import LoRALinear
+
+REFERENCE = Path(__file__).parent / "reference" / "lora_linear.npz"
+either_bias = pytest.mark.parametrize("case", ["bias", "no_bias"])
+
+
+def reference(case: str) -> dict[str, np.ndarray]:
+    return {key.split("/")[1]: array for key, array in np.load(REFERENCE).items() if key.startswith(case + "/")}
+
+
+def layer_of(numbers: dict[str, np.ndarray]) -> LoRALinear:
+    """PEFT's layer in our layout: its A is (rank, inputs) and its B (outputs, rank)."""
+    outputs, inputs = numbers["weight"].shape
+    linear = nn.Linear(inputs, outputs, bias="bias" in numbers)
+    linear.weight = mx.array(numbers["weight"])
+    if "bias" in numbers:
+        linear.bias = mx.array(numbers["bias"])
+    scale = float(numbers["alpha"]) / len(numbers["a"])
+    return LoRALinear(linear, mx.array(numbers["a"].T), mx.array(numbers["b"].T), scale, dropout=0.0)
+
+
+@either_bias
+def test_output_is_pefts(case):
+    numbers = reference(case)
+    output = layer_of(numbers)(mx.array(numbers["x"]))
+    np.testing.assert_allclose(np.array(output), numbers["output"], atol=1e-5)
+
+
+@either_bias
+def test_fused_layer_is_pefts_merged_one(case):
+    numbers = reference(case)
+    fused = layer_of(numbers).fuse()
+    assert type(fused) is nn.Linear and ("bias" in fused) == (case == "bias")
+    np.testing.assert_allclose(np.array(fused.weight), numbers["merged_weight"], atol=1e-5)
+    np.testing.assert_allclose(np.array(fused(mx.array(numbers["x"]))), numbers["merged_output"], atol=1e-5)
+
+
+@either_bias
+def test_gradients_are_pefts(case):
+    numbers = reference(case)
+    layer, x = layer_of(numbers), mx.array(numbers["x"])
+    gradients = nn.value_and_grad(layer, lambda layer: layer(x).square().mean())(layer)[1]
+    np.testing.assert_allclose(np.array(gradients["lora_a"]).T, numbers["gradient_a"], atol=1e-5)
+    np.testing.assert_allclose(np.array(gradients["lora_b"]).T, numbers["gradient_b"], atol=1e-5)
+
+
+def test_a_fresh_layer_gives_what_the_base_gives():
+    linear, x = nn.Linear(16, 24), mx.random.normal((2, 16))
+    layer = LoRALinear.from_linear(linear, rank=4)
+    assert (layer.lora_a.shape, layer.lora_b.shape) == ((16, 4), (4, 24))
+    assert mx.abs(layer.lora_a).max() > 0 and not mx.any(layer.lora_b)
+    assert mx.array_equal(layer(x), linear(x)) and mx.array_equal(layer.fuse().weight, linear.weight)
+
+
+def test_dropout_works_in_training_only():
+    mx.random.seed(0)
+    linear, x = nn.Linear(16, 24), mx.random.normal((2, 16))
+    layer = LoRALinear(linear, mx.random.normal((16, 4)), mx.random.normal((4, 24)), scale=2.0, dropout=0.5)
+    layer.train()
+    assert not mx.allclose(layer(x), layer(x))
+    layer.eval()
+    assert mx.array_equal(layer(x), layer(x))
+
+
+def test_a_float16_base_stays_float16():
+    linear = nn.Linear(16, 24)
+    linear.set_dtype(mx.float16)
+    layer = LoRALinear.from_linear(linear)
+    assert layer.lora_a.dtype == mx.float32
+    assert layer(mx.zeros((1, 16), mx.float16)).dtype == mx.float16 and layer.fuse().weight.dtype == mx.float16

@@ -1,0 +1,65 @@
+"""What tests of all folders start from: models, clips and a way to run commands."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import mlx.core as mx
+import pytest
+from helpers import Outcome, small_model, write_clips
+
+from mlx_whisper_lora.cli import run_command
+from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_MODEL
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.model import Whisper
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    """A folder with a small random model."""
+    folder = tmp_path_factory.mktemp("model")
+    save_model(small_model(), folder)
+    return folder
+
+
+@pytest.fixture
+def model(model_folder) -> Whisper:
+    """The model of `model_folder`, in float32."""
+    return load_model(model_folder, mx.float32)
+
+
+@pytest.fixture
+def clips_folder(tmp_path) -> Path:
+    """Six clips of a second each: by the random split, four to train on, one to validate and one to test."""
+    return write_clips(tmp_path / "clips")
+
+
+@pytest.fixture(scope="session")
+def demo_model_folder() -> Path:
+    """The bundled model, for what needs one that has learned something."""
+    if not (DEMO_MODEL / "config.json").exists():
+        pytest.skip("the bundled demo model is not built")
+    return DEMO_MODEL
+
+
+@pytest.fixture(scope="session")
+def demo_clips_folder() -> Path:
+    if not DEMO_CLIPS.is_dir():
+        pytest.skip("the bundled demo clips are not built")
+    return DEMO_CLIPS
+
+
+@pytest.fixture
+def run_main(capsys, monkeypatch) -> Callable[..., Outcome]:
+    """Runs a command's module in this process, as its console script would."""
+
+    def run(command: ModuleType, *arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [command.__name__, *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            run_command(command.main, command.build_parser())
+        captured = capsys.readouterr()
+        return Outcome(ending.value.code or 0, captured.out, captured.err)
+
+    return run

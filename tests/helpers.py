@@ -1,0 +1,91 @@
+"""Small models, synthetic clips and processes of their own, for tests of the whole package."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import soundfile
+
+from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+sys.path.insert(0, str(TESTS / "whisper"))  # `seeded` and `port`, for tests in other folders
+
+from seeded import seeded_parameters  # noqa: E402
+
+# 64 wide, 2 + 2 layers; transcripts end after 32 tokens, which keeps decoding short.
+SMALL = ModelDimensions(
+    n_mels=80, n_audio_ctx=1500, n_audio_state=64, n_audio_head=2, n_audio_layer=2,
+    n_vocab=51865, n_text_ctx=64, n_text_state=64, n_text_head=2, n_text_layer=2,
+)  # fmt: skip
+WORDS = ("one", "two", "three", "four", "five", "six")
+
+
+def small_model(seed: int = 0, **changes: int) -> Whisper:
+    """A model with seeded weights, whose transcripts depend on the sound; `changes` replace its dimensions."""
+    model = Whisper(replace(SMALL, **changes))
+    model.load_weights([(name, mx.array(array)) for name, array in seeded_weights(model.dims, seed).items()])
+    model.eval()
+    return model
+
+
+@functools.cache
+def seeded_weights(dims: ModelDimensions, seed: int) -> dict[str, np.ndarray]:
+    """The weights of tests/whisper/seeded.py, by our names and in MLX's layout of convolutions."""
+    return {
+        name.replace("mlp.0", "mlp1").replace("mlp.2", "mlp2"): array.swapaxes(1, 2) if array.ndim == 3 else array
+        for name, array in seeded_parameters(dims.to_dict(), seed).items()
+    }
+
+
+def tone(seconds: float, hertz: float = 440.0, rate: int = 16000) -> np.ndarray:
+    """A tone that swells and fades: float32 samples."""
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.4 * np.sin(np.pi * time / seconds) * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+def write_clips(folder: Path, texts: Sequence[str] = WORDS, seconds: float = 1.0, **columns) -> Path:
+    """A folder of tones, 0.wav, 1.wav and so on, with a metadata.jsonl; `columns` go into every row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for i, text in enumerate(texts):
+        soundfile.write(folder / f"{i}.wav", tone(seconds, 200 + 100 * i), 16000)
+        rows.append({"file_name": f"{i}.wav", "text": text, "language": "en", **columns})
+    write_jsonl(folder / "metadata.jsonl", rows)
+    return folder
+
+
+def write_jsonl(path: Path, rows: Sequence[dict]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start_python(*arguments: str | Path, **environment: str) -> subprocess.Popen:
+    """Starts Python in a process of its own, with the package importable from anywhere."""
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        encoding="utf-8", env={**os.environ, "PYTHONPATH": paths, **environment},
+    )  # fmt: skip
+
+
+def run_python(*arguments: str | Path, **environment: str) -> Outcome:
+    process = start_python(*arguments, **environment)
+    out, err = process.communicate(timeout=600)
+    return Outcome(process.returncode, out, err)

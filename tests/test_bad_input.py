@@ -1,0 +1,251 @@
+"""Bad input: one clear line on standard error, a non-zero exit code, and no file left behind."""
+
+import ctypes
+import os
+import re
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import soundfile
+from helpers import Outcome, run_python, small_model, tone, write_clips, write_jsonl
+
+from mlx_whisper_lora import fuse, lora
+from mlx_whisper_lora.adapters.file import AdapterConfig, Base, save_adapter
+from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+
+TRAIN = (
+    "--train",
+    "--model",
+    "model",
+    "--data",
+    "clips",
+    "--iters",
+    "1",
+    "--audio-context",
+    "1.5",
+    "--lora-layers",
+    "1",
+)
+FUSE = ("--adapter-file", "a.npz", "--model", "model", "--save-path", "fused")
+
+
+@pytest.fixture
+def place(tmp_path, model_folder, monkeypatch) -> Path:
+    """A folder with a model, clips and an adapter, all sound; the current one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model_folder, "model")
+    write_clips(Path("clips"), ["one"] * 3, seconds=0.5)
+    rows = [{"audio": f"{i}.wav", "text": "one", "language": "en"} for i in range(2)]
+    write_jsonl(Path("clips/train.jsonl"), rows)
+    write_jsonl(Path("clips/test.jsonl"), [{"audio": "2.wav", "text": "one", "language": "en"}])
+    write_adapter(Path("a.npz"))
+    return tmp_path
+
+
+def write_adapter(path: Path) -> None:
+    model = load_model("model")
+    config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "model"))
+    add_lora(model, config.lora)
+    save_adapter(path, model, config)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def check(outcome: Outcome, prog: str, message: str) -> None:
+    assert outcome.code != 0
+    assert re.fullmatch(rf"{re.escape(prog)}: error: .*{message}.*\n", outcome.err), outcome.err
+    assert "Traceback" not in outcome.out
+
+
+def cut(path: str, keep: float) -> None:
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[: int(len(data) * keep)])
+
+
+def table(*rows: dict) -> None:
+    for name in ("train.jsonl", "test.jsonl"):
+        Path("clips", name).unlink()
+    write_jsonl(Path("clips/metadata.jsonl"), rows)
+
+
+def sound(samples: np.ndarray, subtype: str = "PCM_16"):
+    return lambda: soundfile.write("clips/1.wav", samples, 16000, subtype=subtype)
+
+
+def same_dimensions_other_weights() -> None:
+    save_model(small_model(seed=1), "model")
+
+
+def other_dimensions() -> None:
+    save_model(small_model(n_audio_state=128, n_text_state=128), "model")
+
+
+COMMANDS = {
+    "train": (lora, TRAIN),
+    "test": (lora, ("--test", "--model", "model", "--data", "clips", "--adapter-file", "a.npz")),
+    "neither": (lora, ("--data", "clips")),
+    "fuse": (fuse, FUSE),
+}
+
+# What is made bad, the command that meets it with options of its own, and what the line says.
+CASES = {
+    "missing recording": (lambda: Path("clips/1.wav").unlink(), "train", r"line 2: there is no recording clips/1\.wav"),
+    "text called .wav": (lambda: Path("clips/1.wav").write_text("hello"), "train", r"1\.wav: not a readable sound"),
+    "empty file": (lambda: Path("clips/1.wav").write_bytes(b""), "train", r"1\.wav: the file is empty \(0 bytes\)"),
+    "no samples": (sound(np.zeros(0)), "train", r"1\.wav: the recording holds no samples"),
+    "NaN samples": (sound(np.full(800, np.nan), "FLOAT"), "train", r"1\.wav: the recording holds NaN"),
+    "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", r"1\.wav: not a readable sound"),
+    "no text column": (lambda: table({"file_name": "1.wav", "words": "x"}), "train", "line 1: no text column"),
+    "no file_name column": (lambda: table({"audio": "1.wav", "text": "x"}), "train", "line 1: no 'file_name' column"),
+    "missing clip": (lambda: table({"file_name": "9.wav", "text": "x"}), "train", "line 1: there is no recording"),
+    "not a table": (lambda: Path("clips/train.jsonl").write_text("oops"), "train", "line 1: not JSON"),
+    "no language": (lambda: table(*[{"file_name": "1.wav", "text": "x"}] * 3), "train", "give --language or a 'lang"),
+    "no data folder": (lambda: shutil.rmtree("clips"), "train", "clips: no such data folder"),
+    "empty data folder": (lambda: table(), "train", "there are no train clips"),
+    "no table": (lambda: (table(), Path("clips/metadata.jsonl").unlink()), "train", "clips: no clips; expected train"),
+    "all clips too long": (None, "train --audio-context 0.1", r"there are no train clips of up to 0\.1 s"),
+    "text too long": (
+        lambda: write_jsonl(Path("clips/train.jsonl"), [{"audio": "1.wav", "text": "a " * 99, "language": "en"}]),
+        "train", r"1\.wav: its text takes 104 tokens, and the decoder has room for 64",
+    ),
+    "99 layers": (None, "train --lora-layers 99", "99 LoRA layers asked for, .* encoder has 2 blocks"),
+    "unknown target": (None, "train --lora-targets attn.q", "unknown LoRA target attn.q: choose from"),
+    "rank 0": (None, "train --lora-rank 0", "the LoRA rank must be at least 1"),
+    "no steps": (None, "train --iters 0", "iters must be at least 1"),
+    "context": (None, "train --audio-context 60", "audio_context must be from 0 to 30 seconds, got 60"),
+    "diverging": (None, "train --iters 9 --learning-rate 1e30 --warmup 0", "the loss is not finite"),
+    "unknown language": (None, "train --language klingon", "unknown language 'klingon'"),
+    "language not in the model": (None, "train --language yue", "this model does not know language 'yue'"),
+    "nothing to do": (None, "neither", "nothing to do: give --train, --test or both"),
+    "no folder to save in": (None, "train --adapter-file no/a.npz", "no/a.npz: the folder .* does not exist"),
+    "a folder to save as": (None, "train --adapter-file clips", "clips: this is a folder"),
+    "no model folder": (lambda: shutil.rmtree("model"), "train", "model: no such model folder"),
+    "no config": (lambda: Path("model/config.json").unlink(), "train", "model: no config.json"),
+    "config is no JSON": (lambda: cut("model/config.json", 0.5), "train", "config.json: not a Whisper configuration"),
+    "no weights": (lambda: Path("model/weights.safetensors").unlink(), "train", "model: no weights; expected one of"),
+    "half the weights": (lambda: cut("model/weights.safetensors", 0.5), "train", "weights.safetensors: damaged or cut"),
+    "no adapter": (None, "test --adapter-file b.npz", "b.npz: no such adapter file"),
+    "half an adapter": (lambda: cut("a.npz", 0.5), "test", "a.npz: .* damaged or cut short"),
+    "other dimensions": (
+        other_dimensions, "test",
+        r"trained on model \(n_audio_state 64\) and does not fit model \(n_audio_state 128\)",
+    ),
+    "resume on other weights": (
+        same_dimensions_other_weights, "train --resume-adapter-file a.npz",
+        "this adapter was trained on model .weights .*, and model has the same dimensions but other weights",
+    ),
+    "fuse: other dimensions": (other_dimensions, "fuse", "trained on model .* and does not fit model"),
+    "fuse: other weights": (same_dimensions_other_weights, "fuse", "same dimensions but other weights"),
+    "fuse: half an adapter": (lambda: cut("a.npz", 0.5), "fuse", "a.npz: .* damaged or cut short"),
+    "fuse: no adapter": (lambda: Path("a.npz").unlink(), "fuse", "a.npz: no such adapter file"),
+    "fuse: over a file": (lambda: Path("fused").write_text(""), "fuse", "fused: File exists"),
+}  # fmt: skip
+
+
+def case_of(name: str) -> tuple[Callable, ModuleType, tuple[str, ...], str]:
+    spoil, line, message = CASES[name]
+    command, arguments = COMMANDS[line.split()[0]]
+    return spoil or (lambda: None), command, (*arguments, *line.split()[1:]), message
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_clear_line(case, place, run_main):
+    spoil, command, arguments, message = case_of(case)
+    spoil()
+    before = files(place)
+    outcome = run_main(command, *arguments)
+    check(outcome, command.build_parser().prog, message)
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("case", ["text called .wav", "half the weights"])
+def test_one_clear_line_from_a_real_process(case, place):
+    spoil, command, arguments, message = case_of(case)
+    spoil()
+    outcome = run_python("-m", command.__name__, *arguments)
+    check(outcome, command.build_parser().prog, message)
+
+
+def test_values_that_are_no_numbers_are_told_by_argparse(place, run_main, capsys):
+    with pytest.raises(SystemExit) as ending:
+        lora.build_parser().parse_args(["--train", "--iters", "many"])
+    assert ending.value.code == 2
+    assert "--iters: invalid int value: 'many'" in capsys.readouterr().err
+
+
+# A disk that is full: every file that the process writes may grow to so many bytes only.
+LIMITED = (
+    "import resource, sys\n"
+    "from mlx_whisper_lora import {command}\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+    "sys.argv[0] = 'x'\n"
+    "{command}.cli()\n"
+)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 8000])
+def test_an_adapter_that_cannot_be_written_leaves_the_old_one(size, place):
+    before = files(place)
+    outcome = run_python("-c", LIMITED.format(command="lora", size=size), *TRAIN, "--adapter-file", "a.npz")
+    check(outcome, "mlx_whisper_lora.lora", "File too large")
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("size", [1000, 5_000_000])
+def test_a_model_that_cannot_be_written_leaves_nothing(size, place):
+    before = files(place)
+    outcome = run_python("-c", LIMITED.format(command="fuse", size=size), *FUSE)
+    check(outcome, "mlx_whisper_lora.fuse", "File too large")
+    assert files(place) == before
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 16 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=16k") != 0:
+        pytest.skip("mounting a small file system takes root")
+    yield folder
+    libc.umount(os.fsencode(folder))
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs POSIX")
+def test_a_full_disk_while_training(place, small_disk, run_main):
+    outcome = run_main(lora, *TRAIN, "--lora-rank", "32", "--adapter-file", small_disk / "b.npz")
+    check(outcome, "mlx_whisper_lora.lora", "No space left on device")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_full_disk_while_fusing(place, small_disk, run_main):
+    outcome = run_main(fuse, *FUSE[:-1], small_disk / "fused")
+    check(outcome, "mlx_whisper_lora.fuse", "No space left on device")
+    assert files(small_disk) == {}
+
+
+def test_a_reader_sees_the_old_adapter_while_a_new_one_is_written(place):
+    """Written beside its place and renamed, so the name never holds half a file."""
+    before = Path("a.npz").read_bytes()
+    descriptor = os.open("a.npz", os.O_RDONLY)
+    write_adapter(Path("a.npz"))
+    assert os.read(descriptor, len(before) + 1) == before
+    os.close(descriptor)
+    assert mx.load("a.npz").keys() == np.load("a.npz").keys()
+
+
+def test_clips_over_30_seconds_are_left_out_and_the_rest_is_used(place, run_main):
+    soundfile.write("clips/0.wav", np.zeros(3100), 100)
+    soundfile.write("clips/2.wav", tone(0.5), 16000)
+    outcome = run_main(lora, *TRAIN)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Left out 1 train clips of over 1.5 s, such as clips/0.wav" in outcome.out

@@ -1,0 +1,134 @@
+"""How commands are started and how they end."""
+
+import argparse
+import json
+import sys
+
+import pytest
+from helpers import run_python
+
+from mlx_whisper_lora import __main__ as front
+from mlx_whisper_lora.cli import describe, run_command
+
+
+def end_of(main, capsys, monkeypatch) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(SystemExit) as ending:
+        run_command(main, argparse.ArgumentParser(prog="program"))
+    return ending.value.code, capsys.readouterr().err
+
+
+def raising(error: BaseException):
+    def main(args):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("two\n  lines"), 1, "program: error: two lines\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "x.wav"),
+            1,
+            "program: error: x.wav: No such file or directory\n",
+        ),
+        (OSError(28, "No space left on device"), 1, "program: error: No space left on device\n"),
+        (OSError("something"), 1, "program: error: something\n"),
+        (FloatingPointError("no number"), 1, "program: error: no number\n"),
+        (ValueError(), 1, "program: error: ValueError\n"),
+        (KeyboardInterrupt(), 130, "\nprogram: interrupted\n"),
+    ],
+)
+def test_errors_of_the_user_end_in_one_line(error, code, line, capsys, monkeypatch):
+    assert end_of(raising(error), capsys, monkeypatch) == (code, line)
+
+
+def test_faults_of_ours_show_where(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(ZeroDivisionError):
+        run_command(raising(ZeroDivisionError()), argparse.ArgumentParser())
+
+
+def test_the_code_is_what_main_returns(capsys, monkeypatch):
+    assert end_of(lambda args: None, capsys, monkeypatch) == (0, "")
+    assert end_of(lambda args: 3, capsys, monkeypatch) == (3, "")
+
+
+def test_an_error_is_told_on_one_line():
+    assert describe(OSError("a\nb")) == "a b"
+
+
+def test_a_reader_that_leaves_early_is_no_traceback():
+    program = "import argparse, os\nfrom mlx_whisper_lora.cli import run_command\n"
+    program += "def main(args):\n os.close(1); os.dup(os.pipe()[1]); os.close(3)\n"
+    program += " for _ in range(9999): print('line')\nrun_command(main, argparse.ArgumentParser())"
+    outcome = run_python("-c", program)
+    assert outcome.code == 1 and outcome.err == ""
+
+
+@pytest.mark.parametrize("command", front.COMMANDS)
+def test_every_command_explains_itself(command, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mlx_whisper_lora", command, "--help"])
+    with pytest.raises(SystemExit) as ending:
+        front.main()
+    out = capsys.readouterr().out
+    assert ending.value.code == 0
+    assert out.startswith(f"usage: mlx_whisper_lora.{command} ") and "examples:" in out
+
+
+def test_python_m_package_and_command():
+    outcome = run_python("-m", "mlx_whisper_lora", "lora", "--help")
+    assert (outcome.code, outcome.err) == (0, "") and "--lora-layers" in outcome.out
+    outcome = run_python("-m", "mlx_whisper_lora.fuse", "--help")
+    assert (outcome.code, outcome.err) == (0, "") and "--adapter-file" in outcome.out
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["sing"], 2), (["--help"], 0)])
+def test_without_a_command_the_commands_are_listed(arguments, code, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mlx_whisper_lora", *arguments])
+    with pytest.raises(SystemExit) as ending:
+        front.main()
+    captured = capsys.readouterr()
+    text = captured.err if code else captured.out
+    assert ending.value.code == code and all(f"  {name}" in text for name in front.COMMANDS)
+
+
+def test_importing_the_package_is_light():
+    program = (
+        "import sys, json, mlx_whisper_lora\n"
+        "heavy = {'mlx.core', 'numpy', 'datasets', 'huggingface_hub', 'scipy', 'soundfile', 'tiktoken', 'jiwer'}\n"
+        "print(json.dumps([sorted(heavy & sys.modules.keys()), mlx_whisper_lora.__version__]))"
+    )
+    heavy, version = json.loads(run_python("-c", program).out)
+    assert heavy == [] and version
+
+
+IMPORTS = {
+    "function first": "from mlx_whisper_lora import transcribe",
+    "module first": "import mlx_whisper_lora.transcribe",
+    "module, then function": "import mlx_whisper_lora.transcribe\nfrom mlx_whisper_lora import transcribe",
+    "something in the module": "from mlx_whisper_lora.transcribe import build_parser",
+    "another module that needs it": "import mlx_whisper_lora, mlx_whisper_lora.loading",
+}
+
+
+@pytest.mark.parametrize("imports", IMPORTS.values(), ids=IMPORTS)
+def test_transcribe_can_be_called_however_it_was_imported(imports, tmp_path):
+    program = (
+        f"{imports}\nimport mlx_whisper_lora\n"
+        "try:\n mlx_whisper_lora.transcribe('no.wav', path_or_hf_repo='no/such/folder')\n"
+        "except ValueError as error:\n print(error)\n"
+    )
+    outcome = run_python("-c", program)
+    assert (outcome.err, outcome.out) == ("", "no/such/folder: no such model folder\n")
+
+
+def test_the_python_surface():
+    import mlx_whisper_lora
+
+    for name in mlx_whisper_lora.__all__:
+        assert getattr(mlx_whisper_lora, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'sing'"):
+        mlx_whisper_lora.sing  # noqa: B018

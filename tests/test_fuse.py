@@ -1,0 +1,113 @@
+"""The command that merges an adapter into its base."""
+
+import json
+import os
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from helpers import small_model, tone
+
+import mlx_whisper_lora
+from mlx_whisper_lora import fuse
+from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, save_adapter
+from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.model import Whisper
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def base() -> Path:
+    save_model(small_model(), "base")
+    return Path("base")
+
+
+@pytest.fixture
+def adapter_file(base) -> Path:
+    """An adapter on every layer that can have one."""
+    model = load_model(base)
+    config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "base"))
+    add_lora(model, config.lora)
+    mx.random.seed(3)
+    for module in lora_modules(model).values():
+        module.lora_b = mx.random.normal(module.lora_b.shape) * 0.05
+    save_adapter("adapters.npz", model, config)
+    return Path("adapters.npz")
+
+
+def logits(model: Whisper) -> np.ndarray:
+    mel = mx.array(np.random.default_rng(0).standard_normal((1, 200, 80)).astype(np.float32))
+    return np.array(model(mel, mx.array([[50258, 50299, 50359, 50363, 7]])))
+
+
+def test_the_fused_model_is_base_and_adapter(adapter_file, run_main):
+    outcome = run_main(fuse)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == "Fused adapters.npz into its base: fused_model\n"
+    unfused = load_model("base")
+    load_adapter(unfused, adapter_file, "base")
+    assert np.abs(logits(unfused) - logits(load_model("base"))).max() > 0.1
+    np.testing.assert_allclose(logits(load_model("fused_model")), logits(unfused), atol=1e-4)
+    in_memory = mlx_whisper_lora.load_model("base", adapter_file)
+    np.testing.assert_allclose(logits(in_memory), logits(unfused), atol=1e-4)
+
+
+def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
+    assert run_main(fuse, "--adapter-file", adapter_file, "--save-path", "deep/er/fused").code == 0
+    assert sorted(path.name for path in Path("deep/er/fused").iterdir()) == ["config.json", "weights.safetensors"]
+    config = json.loads(Path("deep/er/fused/config.json").read_text())
+    assert config == {"model_type": "whisper", **small_model().dims.to_dict()}
+    result = mlx_whisper_lora.transcribe(
+        tone(1.0), path_or_hf_repo="deep/er/fused", language="te", temperature=0.0, no_speech_threshold=None
+    )
+    with_adapter = mlx_whisper_lora.transcribe(
+        tone(1.0), path_or_hf_repo="base", adapter_file="adapters.npz", temperature=0.0, no_speech_threshold=None
+    )
+    assert result["text"] == with_adapter["text"] and result["language"] == with_adapter["language"] == "te"
+
+
+def test_the_base_may_have_moved(adapter_file, base, run_main):
+    base.rename("moved")
+    outcome = run_main(fuse)
+    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.fuse: error: base: no such model folder\n"
+    assert run_main(fuse, "--model", "moved").code == 0
+
+
+def test_the_base_is_not_overwritten(adapter_file, base, run_main):
+    before = (base / "weights.safetensors").read_bytes()
+    outcome = run_main(fuse, "--save-path", base)
+    assert outcome.code == 1 and "base is the base model itself" in outcome.err
+    assert (base / "weights.safetensors").read_bytes() == before
+
+
+def test_a_base_in_float16_fuses_in_float32(adapter_file, base, run_main):
+    half = load_model(base, mx.float16)
+    save_model(half, "half")
+    assert run_main(fuse, "--model", "half").code == 0
+    assert load_model("fused_model", mx.float32).dtype == mx.float32
+    weights = mx.load("fused_model/weights.safetensors")
+    assert {array.dtype for array in weights.values()} == {mx.float32}
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
+def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
+    model = mlx_whisper_lora.load_model("base", adapter_file, dtype)
+    assert model.dtype == dtype and not lora_modules(model)
+    assert model.decoder.blocks[0].mlp2.weight.dtype == dtype
+    exact = np.array(mlx_whisper_lora.load_model("base", adapter_file, mx.float32).encoder.blocks[0].mlp1.weight)
+    rounded = np.array(model.encoder.blocks[0].mlp1.weight.astype(mx.float32))
+    np.testing.assert_allclose(rounded, exact, rtol=2**-8, atol=1e-6)
+
+
+def test_a_save_path_that_is_a_file_is_told(adapter_file, run_main):
+    Path("taken").write_text("mine")
+    outcome = run_main(fuse, "--save-path", "taken")
+    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.fuse: error: taken: File exists\n"
+    assert Path("taken").read_text() == "mine" and "fused_model" not in os.listdir()

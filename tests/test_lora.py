@@ -1,0 +1,187 @@
+"""The command that trains and tests adapters."""
+
+import json
+import re
+import signal
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import start_python, tone, write_clips, write_jsonl
+
+from mlx_whisper_lora import lora
+from mlx_whisper_lora.adapters.file import read_adapter, read_config
+from mlx_whisper_lora.adapters.inject import LoRAConfig
+
+QUICK = ("--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0)
+TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def train(run_main, model_folder, clips_folder):
+    """Trains for a few steps; returns the lines printed."""
+
+    def run(*arguments) -> list[str]:
+        outcome = run_main(lora, "--train", "--model", model_folder, "--data", clips_folder, *QUICK, *arguments)
+        assert outcome.code == 0, outcome.err
+        return outcome.out.splitlines()
+
+    return run
+
+
+def test_training_tells_what_it_does_and_leaves_an_adapter(train, model_folder, clips_folder):
+    lines = train("--iters", 4, "--steps-per-report", 2, "--steps-per-eval", 2)
+    expected = [
+        re.escape(f"Loading model {model_folder}"),
+        re.escape(f"Clips in {clips_folder}: 4 train, 1 valid, 1 test"),
+        r"Trainable parameters: encoder 0\.002M, decoder 0\.002M \(0\.\d+ % of 3\.\d+M\)",
+        r"Iter 0: Val loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %",
+        r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e-\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d",
+        r"Iter 2: Val loss .*",
+        r"Iter 2: Saved adapter to adapters\.npz \(the best so far\)",
+        r"Iter 4: Train loss .*",
+        r"Iter 4: Val loss .*",
+    ]
+    for line, pattern in zip(lines, expected, strict=False):
+        assert re.fullmatch(pattern, line)
+    assert len(lines) >= len(expected)
+    assert Path("adapters.npz").exists() and Path("adapters_last.npz").exists()
+
+
+def test_options_reach_the_adapter(train):
+    train("--iters", 1, "--lora-rank", 3, "--lora-scale", 1.5, "--lora-dropout", 0.1, "--task", "translate",
+          "--lora-targets", "attn.key, cross_attn.out", "--language", "Telugu", "--adapter-file", "te.npz")  # fmt: skip
+    config = read_config("te.npz")
+    assert config.lora == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
+    assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
+    assert sorted(path.name for path in Path().glob("*.npz")) == ["te.npz", "te_last.npz"]
+
+
+def test_one_seed_gives_the_same_lines_and_weights(train):
+    def losses(*arguments):
+        return [
+            line.split(",")[0] for line in train("--iters", 3, "--steps-per-report", 1, *arguments) if "loss" in line
+        ]
+
+    one, first = losses("--seed", 5), read_adapter("adapters.npz")[1]
+    same, second = losses("--seed", 5), read_adapter("adapters.npz")[1]
+    assert one == same != losses("--seed", 6)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_clips_in_several_languages_give_an_adapter_without_one(train, clips_folder):
+    rows = [{"audio": f"{i}.wav", "text": "x", "language": code} for i, code in enumerate(("en", "te", "en"))]
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    train("--iters", 1)
+    assert read_config("adapters.npz").language is None
+
+
+def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, clips_folder):
+    train("--iters", 1, "--lora-rank", 3)
+    outcome = run_main(lora, "--train", "--resume-adapter-file", "adapters_last.npz", "--data", clips_folder, *QUICK,
+                       "--iters", 1, "--adapter-file", "more.npz")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "Resuming from adapters_last.npz: rank 3, layers 1, targets attn.query, attn.value" in outcome.out
+    assert read_config("more.npz").lora.rank == 3
+
+
+def test_clips_longer_than_the_window_are_left_out_with_a_line(train, clips_folder):
+    soundfile.write(clips_folder / "0.wav", np.zeros(3101), 100)
+    soundfile.write(clips_folder / "1.wav", tone(2.0), 16000)
+    rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(6)]
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    lines = train("--iters", 1, "--audio-context", 0)
+    assert f"Left out 1 train clips of over 30 s, such as {clips_folder / '0.wav'}" in lines
+    lines = train("--iters", 1)
+    assert f"Left out 2 train clips of over 1.5 s, such as {clips_folder / '0.wav'}" in lines
+
+
+def test_the_last_line_of_a_test_is_its_numbers(run_main, model_folder, clips_folder):
+    outcome = run_main(lora, "--test", "--model", model_folder, "--data", clips_folder)
+    lines = outcome.out.splitlines()
+    assert lines[-2] == "Testing the base model without an adapter on 1 clips"
+    assert re.fullmatch(TEST_LINE, lines[-1])
+    assert (outcome.code, outcome.err) == (0, "")
+    assert not list(Path().glob("*.npz"))
+
+
+def test_training_and_testing_at_once_tests_the_adapter_that_was_kept(train, run_main, clips_folder):
+    lines = train("--test", "--iters", 2, "--learning-rate", 0.05, "--lora-targets", "mlp2")
+    assert lines[-2] == "Testing adapters.npz on 1 clips" and re.fullmatch(TEST_LINE, lines[-1])
+    later = run_main(
+        lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder
+    )  # the base is the adapter's
+    assert later.out.splitlines()[-1] == lines[-1]
+
+
+def test_what_is_wrong_with_test_clips_is_told_before_training(run_main, model_folder, clips_folder):
+    write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": "x", "language": "en"}])
+    outcome = run_main(lora, "--train", "--test", "--model", model_folder, "--data", clips_folder)
+    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.lora: error: there are no test clips\n"
+    assert "Iter" not in outcome.out
+
+
+def test_without_options_it_is_about_the_bundled_model_and_clips(demo_model_folder, demo_clips_folder, run_main):
+    outcome = run_main(lora, "--train", "--iters", 1, "--batch-size", 2, "--steps-per-eval", 1)
+    assert outcome.code == 0, outcome.err
+    assert "Loading model demo (bundled; --model gives another)" in outcome.out
+    assert "(bundled; --data gives others)" in outcome.out
+    assert read_config("adapters.npz").base.name == "demo"
+
+
+def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path):
+    write_clips(tmp_path / "clips")
+    process = start_python(
+        "-m", "mlx_whisper_lora.lora", "--train", "--model", model_folder, "--data", tmp_path / "clips", *QUICK,
+        "--iters", "100000", "--steps-per-report", "1", "--adapter-file", tmp_path / "a.npz", PYTHONUNBUFFERED="1",
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("Iter 2: Train loss"):
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out.splitlines()[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
+    assert "Traceback" not in err and err.strip() == "mlx_whisper_lora.lora: interrupted"
+    assert read_config(tmp_path / "a_last.npz").lora.layers == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_last.npz", "clips"]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_two_processes_train_as_one_does(train, model_folder, clips_folder, tmp_path):
+    """As under `mlx.launch -n 2 --backend ring`, which sets these two variables."""
+    options = ("--iters", 2, "--batch-size", 3, "--steps-per-report", 1)
+    alone = train(*options)
+    (tmp_path / "hosts.json").write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(2)]))
+    both = [
+        start_python("-m", "mlx_whisper_lora.lora", "--train", "--test", "--model", model_folder,
+                     "--data", clips_folder, *QUICK, *options, "--adapter-file", tmp_path / "both.npz",
+                     MLX_RANK=str(rank), MLX_HOSTFILE=str(tmp_path / "hosts.json"))
+        for rank in range(2)
+    ]  # fmt: skip
+    (out, err), (silence, other_err) = (process.communicate(timeout=120) for process in both)
+    assert [process.returncode for process in both] == [0, 0], err + other_err
+    assert silence == "" and re.fullmatch(TEST_LINE, out.splitlines()[-1])
+    assert train_losses(out.splitlines()) == train_losses(alone)
+    one, other = read_adapter("adapters_last.npz")[1], read_adapter("both_last.npz")[1]
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-4)
+
+
+def train_losses(lines: list[str]) -> list[str]:
+    return [line.split(",")[0] for line in lines if "Train loss" in line]

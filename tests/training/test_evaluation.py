@@ -1,0 +1,74 @@
+"""Loss, WER and CER of a model on labelled clips."""
+
+from dataclasses import replace
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from helpers import tone
+
+from mlx_whisper_lora.data.batches import make_batch
+from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.data.examples import clip_frames, pad_frames, transcript_tokens
+from mlx_whisper_lora.training.evaluation import evaluate
+from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.whisper.decoding import decode
+from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+
+TEXTS = {"en": "one two", "te": "మూడు", "hi": "चार"}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> list[LabelledExample]:
+    """Clips of 3, 2 and 1 s in three languages."""
+    examples = []
+    for i, (language, text) in enumerate(TEXTS.items()):
+        mel = clip_frames(tone(3 - i, 200 * (i + 1)), 80)
+        label = transcript_tokens(get_tokenizer(True, language=language), text)
+        examples.append(LabelledExample(mel, *label, text, language))
+    return examples
+
+
+def test_numbers_are_those_of_each_clip_alone(model, dataset):
+    result = evaluate(model, dataset, batch_size=2, audio_context=4.0)
+    alone = [
+        decode(model, mx.array(pad_frames(example.mel, 400)), language=example.language, without_timestamps=True).text
+        for example in dataset
+    ]
+    assert result.hypotheses == alone and len(set(alone)) == 3
+    batches = [make_batch([example], 400) for example in dataset]
+    count = sum(len(batch.labels) for batch in batches)
+    assert result.loss == pytest.approx(sum(label_loss(model, batch).item() for batch in batches) / count, rel=1e-4)
+    assert result.wer == word_error_rate(TEXTS.values(), alone)
+    assert result.cer == character_error_rate(TEXTS.values(), alone)
+
+
+def test_the_default_window_is_30_seconds(model, dataset):
+    (hypothesis,) = evaluate(model, dataset[2:]).hypotheses
+    window = mx.array(pad_frames(dataset[2].mel, 3000))
+    assert hypothesis == decode(model, window, language="hi", without_timestamps=True).text
+
+
+def test_a_window_as_long_as_the_clip(model, dataset):
+    (hypothesis,) = evaluate(model, dataset[2:], audio_context=0.0).hypotheses
+    window = mx.array(pad_frames(dataset[2].mel, 150))
+    assert hypothesis == decode(model, window, language="hi", without_timestamps=True).text
+
+
+def test_what_the_model_says_is_no_error(model, dataset):
+    said = evaluate(model, dataset, audio_context=4.0).hypotheses
+    right = [replace(example, text=text) for example, text in zip(dataset, said, strict=True)]
+    result = evaluate(model, right, audio_context=4.0)
+    assert (result.wer, result.cer) == (0.0, 0.0)
+
+
+def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
+    from mlx_whisper_lora.data.clips import load_clips
+    from mlx_whisper_lora.data.dataset import load_dataset
+    from mlx_whisper_lora.whisper.checkpoints import load_model
+
+    demo = load_model(demo_model_folder)
+    clips = load_clips(demo_clips_folder)["test"][:4]
+    result = evaluate(demo, load_dataset(clips, demo, None, "transcribe"))
+    assert np.isfinite(result.loss) and any(result.hypotheses)

@@ -1,0 +1,176 @@
+"""Fine-tuning as a whole: adapter files, the best and the last, going on."""
+
+import re
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import numpy as np
+import pytest
+from helpers import small_model
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.adapters.file import Base, load_adapter, read_adapter, read_config
+from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, fuse_lora
+from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.training import finetune as module
+from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.finetune import finetune, last_adapter_file
+from mlx_whisper_lora.training.trainer import TrainingArgs
+from mlx_whisper_lora.whisper.model import Whisper
+
+LORA = LoRAConfig(rank=2, layers=1)
+
+
+def clips(count: int) -> list[LabelledExample]:
+    random = np.random.default_rng(0)
+    prompt = (50258, 50259, 50359, 50363)
+    return [
+        LabelledExample(random.standard_normal((100, 80)).astype(np.float16), (*prompt, 500 + i, 50257), 4, "x", "en")
+        for i in range(count)
+    ]
+
+
+def run(adapter_file, valid: int = 0, lora=LORA, resume=None, **settings) -> tuple[Whisper, list[str]]:
+    model = small_model()
+    lines: list[str] = []
+    args = TrainingArgs(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
+    finetune(model, "base", clips(4), clips(valid), args, lora, adapter_file, "te", "translate", resume, lines.append)
+    return model, lines
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Sets the WERs that evaluations find, one after the other."""
+
+    def prepare(*found: float):
+        left = iter(found)
+        monkeypatch.setattr(module, "evaluate", lambda *_: Evaluation(1.0, next(left), 50.0, []))
+
+    return prepare
+
+
+def logits(model: Whisper) -> np.ndarray:
+    mel = mx.array(clips(1)[0].mel[None].astype(np.float32))
+    return np.array(model(mel, mx.array([[50258, 50259, 50359, 50363]])))
+
+
+def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
+    trained, _ = run(tmp_path / "a.npz", iters=4, learning_rate=0.02, lora=LoRAConfig(layers=-1))
+    loaded = small_model()
+    load_adapter(loaded, tmp_path / "a.npz", "base")
+    expected = logits(trained)
+    assert np.abs(expected - logits(small_model())).max() > 0.1
+    np.testing.assert_allclose(logits(loaded), expected, atol=1e-6)
+    fuse_lora(loaded)
+    np.testing.assert_allclose(logits(loaded), expected, atol=1e-4)
+
+
+def test_the_file_says_what_was_trained(tmp_path):
+    run(tmp_path / "a.npz")
+    config = read_config(tmp_path / "a.npz")
+    assert (config.lora, config.language, config.task, config.audio_context) == (LORA, "te", "translate", 2.0)
+    assert config.base == Base.of(small_model(), "base")
+
+
+def test_one_seed_gives_one_adapter(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(tmp_path / f"{name}.npz", seed=seed)
+    a, b, c = (read_adapter(tmp_path / f"{name}.npz")[1] for name in "abc")
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert not any(np.array_equal(a[name], c[name]) for name in a)
+
+
+def test_the_best_and_the_newest_are_kept(tmp_path, scores):
+    scores(90.0, 60.0, 40.0, 50.0)
+    model, lines = run(tmp_path / "a.npz", valid=1, iters=3, steps_per_eval=1)
+    best, last = read_adapter(tmp_path / "a.npz")[1], read_adapter(tmp_path / "a_last.npz")[1]
+    name = "decoder.blocks.1.attn.query.lora_b"
+    np.testing.assert_array_equal(last[name], np.array(dict(tree_flatten(model.parameters()))[name]))
+    assert not np.array_equal(best[name], last[name])
+    assert [line for line in lines if "Saved" in line] == [
+        f"Iter {i}: Saved adapter to {tmp_path / 'a.npz'} (the best so far)" for i in (1, 2)
+    ]
+    assert next(line for line in lines if "Val" in line) == "Iter 0: Val loss 1.000, WER 90.00 %, CER 50.00 %"
+
+
+def test_without_clips_to_validate_on_the_newest_is_kept(tmp_path):
+    _, lines = run(tmp_path / "a.npz")
+    assert lines[-1] == f"Iter 2: Saved adapter to {tmp_path / 'a.npz'}"
+    one, other = (read_adapter(tmp_path / name)[1] for name in ("a.npz", "a_last.npz"))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_the_trainable_parameters_are_told(tmp_path):
+    _, lines = run(tmp_path / "a.npz")
+    # 2 layers x (64 x 2 + 2 x 64) parameters on each side
+    assert re.fullmatch(r"Trainable parameters: encoder 0\.001M, decoder 0\.001M \(0\.0\d\d % of 3\.\d+M\)", lines[0])
+
+
+def test_resuming_goes_on_from_the_adapter_with_its_own_settings(tmp_path):
+    first, _ = run(tmp_path / "a.npz", iters=3, learning_rate=0.02)
+    model, lines = run(
+        tmp_path / "b.npz", resume=tmp_path / "a.npz", lora=LoRAConfig(rank=7), iters=1, learning_rate=1e-9
+    )
+    assert lines[0] == f"Resuming from {tmp_path / 'a.npz'}: rank 2, layers 1, targets attn.query, attn.value"
+    np.testing.assert_allclose(logits(model), logits(first), atol=1e-4)
+    assert read_config(tmp_path / "b.npz").lora == LORA
+
+
+def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
+    run(tmp_path / "a.npz")
+    before = read_adapter(tmp_path / "a.npz")[1]
+    scores(30.0, 35.0)
+    run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a.npz")
+    after = read_adapter(tmp_path / "a.npz")[1]
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_resuming_on_another_base_is_refused(tmp_path):
+    run(tmp_path / "a.npz")
+    with pytest.raises(AdapterError, match=r"trained on base .*and other has the same dimensions but other weights"):
+        finetune(small_model(seed=1), "other", clips(2), [], TrainingArgs(), LORA, tmp_path / "b.npz",
+                 resume_adapter_file=tmp_path / "a.npz")  # fmt: skip
+
+
+def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch):
+    lines: list[str] = []
+    model = small_model()
+    monkeypatch.setattr(optim, "clip_grad_norm", interrupt_third(optim.clip_grad_norm))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(model, "base", clips(4), [], TrainingArgs(iters=9, batch_size=2, warmup=0, audio_context=0.0), LORA,
+                 tmp_path / "a.npz", print_line=lines.append)  # fmt: skip
+    assert lines[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
+    assert not (tmp_path / "a.npz").exists()
+    name = "decoder.blocks.1.attn.query.lora_b"
+    saved = read_adapter(tmp_path / "a_last.npz")[1][name]
+    np.testing.assert_array_equal(saved, np.array(dict(tree_flatten(model.parameters()))[name]))
+    assert np.abs(saved).max() > 0
+
+
+def interrupt_third(function):
+    """`function`, but Control-C comes in its third call."""
+    calls = []
+
+    def wrapped(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("missing/a.npz", FileNotFoundError, "the folder for this file does not"),
+        (".", IsADirectoryError, "is a folder"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_training(path, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        run(tmp_path / path)
+
+
+def test_the_newest_goes_beside_the_best():
+    assert str(last_adapter_file("x/telugu.v2.npz")) == "x/telugu.v2_last.npz"
