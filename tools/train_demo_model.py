@@ -119,13 +119,13 @@ class SpokenExample(Example):
 
 
 class Recordings(Sequence):
-    """Log-mel frames of many recordings, end to end in one file, with labels and words; tokens in the compact
-    vocabulary if one is given, else real ones."""
+    """The first `count` of many recordings: log-mel frames end to end in one file, labels and words; tokens in the
+    compact vocabulary if one is given, else real ones."""
 
-    def __init__(self, path: Path, vocabulary: Vocabulary | None):
+    def __init__(self, path: Path, vocabulary: Vocabulary | None, count: int | None = None):
         self.frames = np.load(path.with_suffix(".frames.npy"), mmap_mode="r")
         index = json.loads(path.with_suffix(".json").read_text())
-        self.ends, self.labels, self.vocabulary = index["ends"], index["labels"], vocabulary
+        self.ends, self.labels, self.vocabulary = index["ends"][:count], index["labels"], vocabulary
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -358,7 +358,7 @@ class Joined(Sequence):
 @dataclass(frozen=True)
 class Phase:
     name: str
-    recordings: tuple[str, ...]
+    recordings: dict[str, int]  # how many of each kind
     iters: int
     batch_size: int
     learning_rate: float
@@ -366,12 +366,12 @@ class Phase:
 
 
 PHASES = (
-    Phase("words", ("short.clips",), 800, 32, 2e-3),
-    Phase("utterances", ("short.clips", "long.clips"), 1500, 32, 2e-3),
-    Phase("medium", ("long.clips", "medium.windows"), 800, 12, 1.5e-3),
-    Phase("full", ("long.clips", "medium.windows", "full.windows"), 500, 12, 1e-3),
+    Phase("words", {"short.clips": 30_000}, 800, 32, 2e-3),
+    Phase("utterances", {"short.clips": 15_000, "long.clips": 60_000}, 4000, 32, 2e-3),
+    Phase("medium", {"long.clips": 6000, "medium.windows": 3000}, 800, 16, 1.5e-3),
+    Phase("full", {"long.clips": 3000, "medium.windows": 1000, "full.windows": 1500}, 600, 12, 1e-3),
 )
-WHOLE_VOCABULARY = Phase("whole", ("long.clips", "full.windows"), 60, 12, 2e-4, aligned=False)
+WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 60, 12, 2e-4, aligned=False)
 
 
 def prepare(work: Path) -> None:
@@ -382,7 +382,7 @@ def prepare(work: Path) -> None:
         record_clips(name, work)
     record_windows("medium", 3000, 11, 12.0, "long", work)
     record_windows("full", 1500, 12, 30.0, "long", work)
-    record_windows("heldout", 100, 13, 30.0, "heldout", work)
+    record_windows("unheard", 100, 13, 30.0, "heldout", work)
 
 
 def run_phase(
@@ -393,7 +393,7 @@ def run_phase(
     if path.exists():
         model.load_weights(str(path))
         return
-    dataset = Joined(*(Recordings(work / name, vocabulary) for name in phase.recordings))
+    dataset = Joined(*(Recordings(work / name, vocabulary, count) for name, count in phase.recordings.items()))
     args = TrainingArgs(
         iters=phase.iters, batch_size=phase.batch_size, learning_rate=phase.learning_rate, warmup=50,
         steps_per_report=50, steps_per_eval=200, audio_context=0, seed=seed,

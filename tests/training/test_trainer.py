@@ -14,7 +14,7 @@ from mlx_whisper_lora.data.examples import Example
 from mlx_whisper_lora.training.trainer import TrainingArgs, learning_rate_schedule, train
 
 REPORT = re.compile(
-    r"Iter (\d+): Train loss (\d+\.\d{3}), Learning rate (\d\.\d{3}e-\d\d), It/sec \d+\.\d{3}, Tokens/sec \d+\.\d"
+    r"Iter (\d+): Train loss (\d+\.\d{3}), Learning rate (\d\.\d{3}e[+-]\d\d), It/sec \d+\.\d{3}, Tokens/sec \d+\.\d"
 )
 
 
