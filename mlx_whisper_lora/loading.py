@@ -19,9 +19,10 @@ def load_model(
     """
     if adapter_file is None:
         return checkpoints.load_model(path_or_hf_repo, dtype)
+    dtype = dtype or checkpoints.default_dtype()
     # A base in bfloat16 would have lost the digits that its fingerprint is made of.
     model = checkpoints.load_model(path_or_hf_repo, mx.float32 if dtype == mx.bfloat16 else dtype)
     load_adapter(model, adapter_file, str(path_or_hf_repo))
     fuse_lora(model)
-    model.set_dtype(dtype or model.dtype)
+    model.set_dtype(dtype)
     return model

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def start_python(*arguments: str | Path, **environment: str) -> subprocess.Popen
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         encoding="utf-8", env={**os.environ, "PYTHONPATH": paths, **environment},
+        # Where the tests run in the background, Control-C is ignored, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ class Vocabulary:
         weights = dict(tree_flatten(model.parameters()))
         name = "decoder.token_embedding.weight"
         weights[name] = weights[name][mx.array(self.compact)]
-        whole.load_weights(list(weights.items()))
+        whole.load_weights([(name, weights[name]) for name, _ in tree_flatten(whole.parameters())])
         unfold_convolutions(whole)
         return whole
 
