@@ -26,6 +26,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.downloads: list[str] = []
+        self.loses_connections = False
 
     @property
     def address(self) -> str:
@@ -42,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(body=True)
 
     def answer(self, body: bool) -> None:
+        if self.server.loses_connections:
+            return
         path = self.path.split("?")[0]
         name = path.rsplit("/", 1)[-1]
         if path.startswith(f"/{REPOSITORY}/resolve/") and name in self.server.files:
@@ -115,8 +118,12 @@ def test_offline_without_the_files_is_one_clear_line(hub, tmp_path):
     assert outcome.err == "" and hub.downloads == []
 
 
-def test_a_hub_out_of_reach_is_one_clear_line(hub, tmp_path):
-    hub.server_close()  # nobody listens on this port now
+@pytest.mark.parametrize("fault", ["nobody listens", "connections are lost"])
+def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
+    hub.loses_connections = True
+    if fault == "nobody listens":
+        hub.shutdown()
+        hub.server_close()
     outcome = run(DESCRIBE, REPOSITORY, hub, tmp_path)
     assert outcome.out.startswith(
         f"CheckpointError {REPOSITORY}: not a folder here, and it cannot be had from the Hub ("

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mlx.core as mx
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
@@ -24,6 +24,7 @@ from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
 CONFIG_FILE = "config.json"
 DEMO = "demo"  # the name of the bundled model
+HUB_ERRORS = (OSError, *HfHubHTTPError.__bases__)  # with those of the HTTP library beneath, whichever it is
 # What the readers of zip, NumPy and safetensors files raise when a file is damaged.
 DAMAGED_FILE_ERRORS = (
     OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,
@@ -86,7 +87,7 @@ def find_model(path_or_hf_repo: str | PathLike) -> Path:
         return Path(snapshot_download(name, allow_patterns=[CONFIG_FILE, *WEIGHT_FILES]))
     except (RepositoryNotFoundError, HFValidationError):
         raise CheckpointError(f"{name}: neither a folder here nor a repository on the Hugging Face Hub") from None
-    except OSError as error:  # the hub's errors are of this kind
+    except HUB_ERRORS as error:
         raise CheckpointError(f"{name}: not a folder here, and it cannot be had from the Hub ({error})") from None
 
 
