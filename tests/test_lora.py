@@ -129,7 +129,11 @@ def test_what_is_wrong_with_test_clips_is_told_before_training(run_main, model_f
     assert "Iter" not in outcome.out
 
 
-def test_without_options_it_is_about_the_bundled_model_and_clips(demo_model_folder, demo_clips_folder, run_main):
+def test_without_options_it_is_about_the_bundled_model_and_clips(
+    demo_model_folder, demo_clips_folder, run_main, monkeypatch
+):
+    few = {split: clips[:2] for split, clips in lora.load_clips(demo_clips_folder).items()}
+    monkeypatch.setattr(lora, "load_clips", lambda folder, seed: few)
     outcome = run_main(lora, "--train", "--iters", 1, "--batch-size", 2, "--steps-per-eval", 1)
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out

@@ -244,7 +244,8 @@ class Aligner:
     """A second loss, without which the model takes hours to find out that sound and text go together.
 
     The synthesiser tells when each word is said. Half way up the encoder its positions are asked which letter is heard,
-    and at the top which text token; both are spread evenly over their word. Two heads of each of the decoder's upper
+    and at the top which text token, both being spread evenly over their word, and where they are themselves, which the
+    encoder would otherwise forget although timestamps need it. Two heads of each of the decoder's upper
     layers are asked to attend, for each token, to where its word is, or for a timestamp to that time (guided attention:
     Tachibana et al. 2017).
     """
@@ -264,6 +265,7 @@ class Aligner:
     def add_heads(self, model: Whisper) -> None:
         model.letter_head = nn.Linear(DIMENSIONS.n_audio_state, len(self.letter_numbers) + 1)
         model.piece_head = nn.Linear(DIMENSIONS.n_audio_state, self.eot + 1)
+        model.time_head = nn.Linear(DIMENSIONS.n_audio_state, DIMENSIONS.n_audio_state)
 
     @functools.cache  # noqa: B019  there is one aligner a run, and some 600 words
     def parts(self, word: str) -> tuple[list[int], list[int]]:
@@ -303,7 +305,7 @@ class Aligner:
         return AlignedBatch(*batch, mx.array(heard[0]), mx.array(heard[1]), mx.array(spans))
 
     def loss(self, model: Whisper, batch: AlignedBatch) -> mx.array:
-        """The label loss, and for each label token its attention loss and the mean losses of both heads."""
+        """The label loss, and for each label token its attention loss and the mean losses of the heads."""
         middle, features = self.encode(model, batch.mel)
         hidden, scores = model.decoder.hidden(batch.tokens, features, need_weights=True)
         logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
@@ -311,7 +313,9 @@ class Aligner:
         letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
         piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
         guided = sum(self.missed(scores[layer][:, : self.HEADS], batch) for layer in self.LAYERS) / len(self.LAYERS)
-        return label + len(batch.labels) * (letter + piece) + guided
+        times = model.encoder._positional_embedding[: features.shape[1]]
+        time = nn.losses.mse_loss(model.time_head(features), mx.broadcast_to(times, features.shape))
+        return label + len(batch.labels) * (letter + piece + 4 * time) + guided
 
     def encode(self, model: Whisper, mel: mx.array) -> tuple[mx.array, mx.array]:
         """What the encoder has half way up, at every second position, and its features."""
