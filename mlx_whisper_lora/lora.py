@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -80,9 +80,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume-adapter-file", help="Start from this adapter, with its rank, layers and targets.")
     parser.add_argument(
-        "--language", help="Language of the clips, as 'te' or 'telugu'. Default: the data's 'language' column."
+        "--language",
+        help="Language of the clips, as 'te' or 'telugu'. Default: the data's 'language' column, else that of a given "
+        "adapter.",
     )
-    parser.add_argument("--task", choices=TASKS, default="transcribe", help="What the texts are. Default: transcribe.")
+    parser.add_argument(
+        "--task", choices=TASKS, help="What the texts are. Default: that of a given adapter, else transcribe."
+    )
 
     group = parser.add_argument_group("adapters")
     group.add_argument(
@@ -118,9 +122,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     if not (args.train or args.test):
         raise ValueError("nothing to do: give --train, --test or both")
-    adapter_file = args.adapter_file or (ADAPTER_FILE if args.train else None)
+    adapter_file = args.adapter_file or (ADAPTER_FILE if args.train else "")
     given_adapter = args.resume_adapter_file if args.train else adapter_file
-    base_name = args.model or (read_config(given_adapter).base.name if given_adapter else DEMO)
+    adapter = read_config(given_adapter) if given_adapter else None
+    base_name = args.model or (adapter.base.name if adapter else DEMO)
+    task = args.task or (adapter.task if adapter else "transcribe")
     lora = LoRAConfig(args.lora_rank, args.lora_scale, args.lora_dropout, args.lora_layers, args.lora_targets)
     language = language_code(args.language) if args.language else None
 
@@ -132,22 +138,24 @@ def main(args: argparse.Namespace) -> None:
     print(f"Loading model {base_name}" + (" (bundled; --model gives another)" if base_name == DEMO else ""))
     model = load_model(base_name)
     if language:
-        model_tokenizer(model, language, args.task)  # a language that the model lacks is told before clips are read
+        model_tokenizer(model, language, task)  # a language that the model lacks is told before clips are read
     folder = args.data or DEMO_CLIPS
     clips = load_clips(folder, args.seed)
     print(f"Clips in {folder}" + ("" if args.data else " (bundled; --data gives others)")
           + f": {len(clips['train'])} train, {len(clips['valid'])} valid, {len(clips['test'])} test")  # fmt: skip
 
+    if adapter:
+        clips = {split: in_language(found, adapter.language) for split, found in clips.items()}
     longest = training.audio_context or CHUNK_LENGTH
     # What is wrong with the test clips should not come out after hours of training.
-    test_set = examples(clips["test"], "test", model, language, args.task) if args.test else []
+    test_set = examples(clips["test"], "test", model, language, task) if args.test else []
     if args.train:
-        train_set = examples(clips["train"], "train", model, language, args.task, longest)
-        valid_set = examples(clips["valid"], "valid", model, language, args.task, longest) if clips["valid"] else []
+        train_set = examples(clips["train"], "train", model, language, task, longest)
+        valid_set = examples(clips["valid"], "valid", model, language, task, longest) if clips["valid"] else []
         languages = {example.language for example in train_set}
         finetune(
             model, base_name, train_set, valid_set, training, lora, adapter_file,
-            languages.pop() if len(languages) == 1 else None, args.task, args.resume_adapter_file,
+            languages.pop() if len(languages) == 1 else None, task, args.resume_adapter_file,
         )  # fmt: skip
     if args.test and mx.distributed.init().rank() == 0:
         if args.train:  # the best adapter, not the last one, which is in the model now
@@ -155,7 +163,12 @@ def main(args: argparse.Namespace) -> None:
         if adapter_file:
             load_adapter(model, adapter_file, base_name)
         print(f"Testing {adapter_file or 'the base model without an adapter'} on {len(test_set)} clips")
-        print(test_line(evaluate(model, test_set, args.batch_size, args.task)))
+        print(test_line(evaluate(model, test_set, args.batch_size, task)))
+
+
+def in_language(clips: list[Clip], language: str | None) -> list[Clip]:
+    """The clips, those without a language now in `language`."""
+    return [replace(clip, language=clip.language or language) for clip in clips]
 
 
 def examples(

@@ -122,6 +122,23 @@ def test_training_and_testing_at_once_tests_the_adapter_that_was_kept(train, run
     assert later.out.splitlines()[-1] == lines[-1]
 
 
+def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder):
+    """As in the help's examples: what was said in training need not be said again."""
+    rows = [{"audio": f"{i}.wav", "text": "x"} for i in range(2)]
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    write_jsonl(clips_folder / "test.jsonl", rows)
+    train("--iters", 1, "--language", "te", "--task", "translate")
+    implied = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder)
+    said = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder, "--language", "te",
+                    "--task", "translate")  # fmt: skip
+    other = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder, "--language", "hi")
+    assert implied.code == 0 and implied.out == said.out != other.out
+    more = ("--train", "--resume-adapter-file", "adapters.npz", "--adapter-file", "more.npz", "--data", clips_folder)
+    assert run_main(lora, *more, *QUICK, "--iters", 1).code == 0
+    config = read_config("more.npz")
+    assert (config.language, config.task) == ("te", "translate")
+
+
 def test_what_is_wrong_with_test_clips_is_told_before_training(run_main, model_folder, clips_folder):
     write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": "x", "language": "en"}])
     outcome = run_main(lora, "--train", "--test", "--model", model_folder, "--data", clips_folder)

@@ -90,8 +90,8 @@ class Vocabulary:
         for convolution in (model.encoder.conv1, model.encoder.conv2):
             fan_in = convolution.weight[0].size
             convolution.weight = mx.random.normal(convolution.weight.shape) * (2 / fan_in) ** 0.5
-        # Times that are near each other start alike; 1/8 gives rows of length 1, as the others have.
-        model.decoder.token_embedding.weight[-1 - N_TIMESTAMPS : -1] = sinusoids(N_TIMESTAMPS, 128) / 8
+        # Times that are near each other start alike; 1/4 gives rows of length 2, as others come to have.
+        model.decoder.token_embedding.weight[-1 - N_TIMESTAMPS : -1] = sinusoids(N_TIMESTAMPS, 128) / 4
         unfold_convolutions(model)
         return model
 
@@ -229,7 +229,8 @@ def record_windows(name: str, count: int, seed: int, seconds: float, corpus_name
 
 class AlignedBatch(NamedTuple):
     """A Batch, and when what is said: `letters` and `pieces` (B, P / 2), the letter and the text token heard at every
-    second position, 0 for none; `spans` (N, 2), the first and last position at which each label is heard, or -1."""
+    second position, 0 for none; `spans` (N, 2), the first and last position at which each label is heard, or -1;
+    `offsets` (B, 1), the place in a 30 s window of each example's first position."""
 
     mel: mx.array
     tokens: mx.array
@@ -238,6 +239,7 @@ class AlignedBatch(NamedTuple):
     letters: mx.array
     pieces: mx.array
     spans: mx.array
+    offsets: mx.array
 
 
 class Aligner:
@@ -247,14 +249,17 @@ class Aligner:
     and at the top which text token, both being spread evenly over their word, and where they are themselves, which the
     encoder would otherwise forget although timestamps need it. Two heads of each of the decoder's upper
     layers are asked to attend, for each token, to where its word is, or for a timestamp to that time (guided attention:
-    Tachibana et al. 2017).
+    Tachibana et al. 2017). And so that short clips teach all 30 s of positions and timestamps, most of them are taken
+    to begin somewhere in a window whose rest is not computed.
     """
 
     STEP = 2  # positions between letters: 40 ms
     LAYERS, HEADS = (1, 2, 3), 2
     MARGIN = 3  # positions
+    AT_START = 0.3  # share of clips that begin at the start of the window
 
     def __init__(self, vocabulary: Vocabulary, tokenizer: Tokenizer):
+        self.rng = np.random.default_rng(0)
         self.compact, self.tokenizer = vocabulary.compact, tokenizer
         self.starts_word = [tokenizer.decode([int(token)]).startswith(" ") for token in vocabulary.tokens]
         self.eot = int(vocabulary.compact[tokenizer.eot])  # text tokens come before it
@@ -299,29 +304,37 @@ class Aligner:
         return spans
 
     def collate(self, examples: list[SpokenExample], frames: int | None) -> AlignedBatch:
-        batch = make_batch(examples, frames)
-        heard = np.stack([self.heard(example, batch.mel.shape[1] // 2) for example in examples], axis=1)
         spans = np.array([span for example in examples for span in self.spans(example)])
-        return AlignedBatch(*batch, mx.array(heard[0]), mx.array(heard[1]), mx.array(spans))
+        positions = make_batch(examples, frames).mel.shape[1] // 2
+        heard = np.stack([self.heard(example, positions) for example in examples], axis=1)
+        offsets = self.rng.integers(0, DIMENSIONS.n_audio_ctx - positions + 1, len(examples))
+        offsets[self.rng.random(len(examples)) < self.AT_START] = 0
+        shifted = [self.shift(example, int(offset)) for example, offset in zip(examples, offsets, strict=True)]
+        return AlignedBatch(*make_batch(shifted, frames), *map(mx.array, (*heard, spans, offsets[:, None])))
+
+    def shift(self, example: SpokenExample, offset: int) -> SpokenExample:
+        """The example with timestamps that are `offset` positions later."""
+        tokens = tuple(token + offset if token >= self.time_begin else token for token in example.tokens)
+        return replace(example, tokens=tokens)
 
     def loss(self, model: Whisper, batch: AlignedBatch) -> mx.array:
         """The label loss, and for each label token its attention loss and the mean losses of the heads."""
-        middle, features = self.encode(model, batch.mel)
+        times = model.encoder._positional_embedding[batch.offsets + mx.arange(batch.mel.shape[1] // 2)]
+        middle, features = self.encode(model, batch.mel, times)
         hidden, scores = model.decoder.hidden(batch.tokens, features, need_weights=True)
         logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
         label = nn.losses.cross_entropy(logits, batch.labels, reduction="sum")
         letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
         piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
         guided = sum(self.missed(scores[layer][:, : self.HEADS], batch) for layer in self.LAYERS) / len(self.LAYERS)
-        times = model.encoder._positional_embedding[: features.shape[1]]
-        time = nn.losses.mse_loss(model.time_head(features), mx.broadcast_to(times, features.shape))
+        time = nn.losses.mse_loss(model.time_head(features), times)
         return label + len(batch.labels) * (letter + piece + 4 * time) + guided
 
-    def encode(self, model: Whisper, mel: mx.array) -> tuple[mx.array, mx.array]:
-        """What the encoder has half way up, at every second position, and its features."""
+    def encode(self, model: Whisper, mel: mx.array, times: mx.array) -> tuple[mx.array, mx.array]:
+        """What the encoder has half way up, at every second position, and its features, for positions embedded as
+        `times` (B, P, D)."""
         encoder = model.encoder
-        x = gelu(encoder.conv2(gelu(encoder.conv1(mel))))
-        x = x + encoder._positional_embedding[: x.shape[1]]
+        x = gelu(encoder.conv2(gelu(encoder.conv1(mel)))) + times
         half = len(encoder.blocks) // 2
         for block in encoder.blocks[:half]:
             x, _ = block(x)

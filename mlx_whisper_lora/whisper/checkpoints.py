@@ -24,7 +24,8 @@ from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
 CONFIG_FILE = "config.json"
 DEMO = "demo"  # the name of the bundled model
-HUB_ERRORS = (OSError, *HfHubHTTPError.__bases__)  # with those of the HTTP library beneath, whichever it is
+# The hub's, and those of the HTTP library beneath it, whichever it is.
+HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
 # What the readers of zip, NumPy and safetensors files raise when a file is damaged.
 DAMAGED_FILE_ERRORS = (
     OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import soundfile
-from helpers import WORDS, tone, write_clips, write_jsonl
+from helpers import ROOT, WORDS, tone, write_clips, write_jsonl
 
 from mlx_whisper_lora.data.clips import Clip, DataError, load_clips, split_long
 
@@ -133,6 +133,15 @@ def test_what_is_wrong_with_a_table_is_told_by_file_and_line(case, tmp_path):
 def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such data folder"):
         load_clips(tmp_path / "nowhere")
+
+
+def test_a_real_folder_of_speech():
+    folder = ROOT.parent / "shared" / "data" / "fsdd"
+    if not folder.is_dir():
+        pytest.skip("needs the Free Spoken Digit Dataset in ../shared/data/fsdd")
+    clips = load_clips(folder)
+    assert {split: len(found) for split, found in clips.items()} == {"train": 1600, "valid": 200, "test": 200}
+    assert {clip.text for clip in clips["test"]} >= {"zero", "one", "nine"}
 
 
 def test_clips_of_up_to_30_seconds_fit(tmp_path):
