@@ -122,7 +122,7 @@ class ResidualAttentionBlock(nn.Module):
         cache: LayerCache | None = None,
         need_weights: bool = False,
     ) -> tuple[mx.array, mx.array | None]:
-        """One block over `x` (B, T, D). Updates `cache`; returns the output and the cross-attention scores, if wanted."""
+        """One block over `x` (B, T, D). Updates `cache`; returns the output and, if wanted, cross-attention scores."""
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:
