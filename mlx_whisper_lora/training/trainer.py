@@ -82,7 +82,7 @@ def train(
     if min(args.batch_size, len(dataset)) < world.size():
         raise ValueError(f"each of the {world.size()} processes needs a clip of every batch: give larger batches")
     share_cores(world.size())
-    optimizer = optim.AdamW(learning_rate_schedule(args), weight_decay=args.weight_decay)
+    optimizer = optim.AdamW(learning_rate_schedule(args), weight_decay=args.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
     batches = shuffled(dataset, args.batch_size, args.seed)

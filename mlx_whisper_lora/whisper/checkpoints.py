@@ -63,7 +63,8 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -
     unknown = sorted(weights.keys() - expected.keys())
     if unknown:
         raise CheckpointError(f"{folder}: the weights hold {unknown[0]}, which is no part of a Whisper model")
-    model.load_weights([(name, weights[name].astype(dtype)) for name in expected])
+    # Popped, so that what is cast goes out of memory array by array.
+    model.load_weights([(name, weights.pop(name).astype(dtype)) for name in expected])
     mx.eval(model.parameters())
     model.eval()
     return model

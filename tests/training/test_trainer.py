@@ -49,7 +49,7 @@ def test_a_small_problem_is_learned():
     model = small_model()
     lines: list[str] = []
     args = TrainingArgs(
-        iters=30, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
+        iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
     )
     train(model, problem(), args, lambda iteration: None, lines.append)
     found = losses(lines)
