@@ -12,7 +12,6 @@ and stay equal, and so they cost next to nothing in a compressed file.
 """
 
 import argparse
-import functools
 import json
 import os
 import random
@@ -20,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -33,7 +32,7 @@ from mlx.utils import tree_flatten
 from tqdm import tqdm
 
 from demo_language import LANGUAGES, VOCABULARY
-from mlx_whisper_lora.data.batches import make_batch
+from mlx_whisper_lora.data.batches import longest_frames, make_batch
 from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens, window_tokens
 from mlx_whisper_lora.training.trainer import TrainingArgs, train
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
@@ -272,7 +271,7 @@ class Aligner:
         model.piece_head = nn.Linear(DIMENSIONS.n_audio_state, self.eot + 1)
         model.time_head = nn.Linear(DIMENSIONS.n_audio_state, DIMENSIONS.n_audio_state)
 
-    @functools.cache  # noqa: B019  there is one aligner a run, and some 600 words
+    @cache  # noqa: B019  there is one aligner a run, and some 600 words
     def parts(self, word: str) -> tuple[list[int], list[int]]:
         """The numbers of a word's letters and of its text tokens."""
         tokens = self.compact[self.tokenizer.encode(" " + word)] + 1
@@ -305,7 +304,8 @@ class Aligner:
 
     def collate(self, examples: list[SpokenExample], frames: int | None) -> AlignedBatch:
         spans = np.array([span for example in examples for span in self.spans(example)])
-        positions = make_batch(examples, frames).mel.shape[1] // 2
+        frames = frames or longest_frames(examples)
+        positions = frames // 2
         heard = np.stack([self.heard(example, positions) for example in examples], axis=1)
         offsets = self.rng.integers(0, DIMENSIONS.n_audio_ctx - positions + 1, len(examples))
         offsets[self.rng.random(len(examples)) < self.AT_START] = 0
