@@ -5,6 +5,7 @@ Hugging Face Hub and downloaded into its cache (`HF_HOME`).
 """
 
 import json
+import shutil
 import struct
 import zipfile
 import zlib
@@ -134,12 +135,19 @@ def read_weights(folder: Path) -> dict[str, mx.array]:
 def save_model(model: Whisper, folder: str | PathLike) -> None:
     """Write `model` as a folder of config.json and weights.safetensors that `load_model` reads.
 
-    Each file appears whole or not at all, the configuration last. Raises OSError when the disk is full.
+    Each file appears whole or not at all, the configuration last; a folder made for them goes again when one fails.
+    Raises OSError when the disk is full.
     """
     folder = Path(folder)
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    # Through a Python file, because MLX's own writer does not notice a full disk.
-    with atomic_write(folder / "weights.safetensors", "wb") as file:
-        mx.save_safetensors(file, dict(tree_flatten(model.parameters())), metadata={"format": "mlx"})
-    with atomic_write(folder / CONFIG_FILE) as file:
-        json.dump({"model_type": "whisper", **model.dims.to_dict()}, file, indent=2)
+    try:
+        # Through a Python file, because MLX's own writer does not notice a full disk.
+        with atomic_write(folder / "weights.safetensors", "wb") as file:
+            mx.save_safetensors(file, dict(tree_flatten(model.parameters())), metadata={"format": "mlx"})
+        with atomic_write(folder / CONFIG_FILE) as file:
+            json.dump({"model_type": "whisper", **model.dims.to_dict()}, file, indent=2)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
