@@ -4,9 +4,9 @@
     reference/bin/python tools/make_reference_whisper.py
 
 Needs no network once installed and about a minute. Writes tests/whisper/reference/: arrays.npz, and one JSON file each
-for decoding, transcription, tokenizers, writers and sizes. The models are small and seeded (tests/whisper/seeded.py),
-so the files hold answers and no weights. Options are stored with their answers, and the tests read them from there: a
-case is added here only.
+for decoding, transcription, the demo model, tokenizers, writers and sizes. All models but the demo model are small and
+seeded (tests/whisper/seeded.py), so the files hold answers and no weights. Options are stored with their answers, and
+the tests read them from there: a case is added here only.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import librosa
 import numpy as np
+import soundfile
 import torch
 import whisper
 from whisper.tokenizer import get_tokenizer
@@ -130,6 +131,27 @@ def transcription() -> list[dict]:
     return cases
 
 
+def demo() -> dict:
+    """The bundled model's transcript of the bundled recording, in the language that it detects."""
+    folder = ROOT / "assets" / "demo_model"
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("model_type")
+    model = whisper.Whisper(whisper.ModelDimensions(**config))
+    weights = {}
+    for name, array in np.load(folder / "weights.npz").items():
+        if ".conv" in name and name.endswith("weight"):
+            array = array.swapaxes(1, 2)  # MLX's (out, kernel, in) to PyTorch's (out, in, kernel)
+        weights[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = torch.from_numpy(array.astype(np.float32))
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) == {"encoder.positional_embedding"}
+    samples, rate = soundfile.read(ROOT / "assets" / "demo_recording" / "recording.opus", dtype="float32")
+    assert rate == 16000
+    result = whisper.transcribe(model.eval(), samples, fp16=False)
+    fields = ("seek", "start", "end", "text", "temperature", "tokens")
+    segments = [{name: segment[name] for name in fields} for segment in result["segments"]]
+    return {"text": result["text"], "language": result["language"], "segments": segments}
+
+
 def tokenizers() -> list[dict]:
     cases = []
     for multilingual, num_languages in ((False, 99), (True, 99), (True, 100)):
@@ -190,7 +212,7 @@ def main() -> None:
     torch.set_num_threads(1)  # the order of sums, and so the last digits, depends on it
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "arrays.npz", **arrays())
-    for make in (decoding, transcription, tokenizers, writers, sizes):
+    for make in (decoding, transcription, demo, tokenizers, writers, sizes):
         text = json.dumps(make(), ensure_ascii=False, separators=(",", ":"))
         (folder / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
     for path in sorted(folder.iterdir()):
