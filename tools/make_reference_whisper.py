@@ -37,6 +37,9 @@ DECODING = [
     {"prompt": "hello there", "max_initial_timestamp": 5.0},
     {"prompt": list(range(300, 700)), "prefix": [500, 600], "suppress_tokens": [11, 13, 220]},
     {"prefix": " well", "sample_len": 16, "suppress_tokens": "-1,220"},
+    {"beam_size": 5},
+    {"beam_size": 4, "patience": 2.0, "suppress_tokens": "", "suppress_blank": False, "without_timestamps": True},
+    {"beam_size": 3, "patience": 0.5, "length_penalty": 0.6, "prompt": "hello there"},
 ]
 MULTILINGUAL_DECODING = [{"language": None}, {"language": "te", "task": "translate"}]
 
@@ -106,8 +109,11 @@ def decoding() -> list[dict]:
         mels = torch.stack([whisper.log_mel_spectrogram(sound, model.dims.n_mels) for sound in three_windows()])
         for options in DECODING + (MULTILINGUAL_DECODING if model.is_multilingual else []):
             options = {"language": "en", "sample_len": 24, **options}
-            # A copy, because openai-whisper adds to the list of suppressed tokens that it is given.
-            results = whisper.decode(model, mels, whisper.DecodingOptions(fp16=False, **copy.deepcopy(options)))
+            # One by one, because openai-whisper's beam search takes no batch; and each with a copy, because it adds to
+            # the list of suppressed tokens that it is given.
+            results = [
+                whisper.decode(model, mel, whisper.DecodingOptions(fp16=False, **copy.deepcopy(options))) for mel in mels
+            ]
             fields = ("language", "tokens", "text", "avg_logprob", "no_speech_prob", "compression_ratio")
             answers = [{name: getattr(result, name) for name in fields} for result in results]
             cases.append({"variant": variant, "options": options, "results": answers})

@@ -2,7 +2,7 @@
 
 A window is encoded once. The decoder then writes one token a step: rules forbid some tokens, a strategy picks among the
 rest. Radford et al. (2022), section 2.3; the rules and defaults are those of openai-whisper. Shapes: B windows, N = B
-times `best_of` sequences, T tokens sampled so far, V the vocabulary, P encoder positions, D model width.
+times `best_of` or `beam_size` sequences, T tokens written so far, V the vocabulary, P encoder positions, D model width.
 """
 
 import zlib
@@ -29,6 +29,10 @@ class DecodingOptions:
     temperature: 0 takes the likeliest token at every step, above 0 samples.
     sample_len: the most tokens to write; None is half of the model's text context.
     best_of: how many sequences to sample at a temperature above 0; the likeliest is kept.
+    beam_size: how many sequences beam search follows at temperature 0; None takes the likeliest token at every step.
+    patience: beam search ends once `beam_size` times this many sequences have (Kasai et al. 2022); None is 1.
+    length_penalty: alpha, 0 to 1, of Wu et al. (2016), which compares sequences of unlike length: 0 favours short ones.
+        None compares the mean log-probability of a token.
     prompt: text or tokens of what was said before, as context.
     prefix: text or tokens that this window's transcript starts with.
     suppress_tokens: tokens never written, as numbers or "1,2,3"; -1 stands for the tokenizer's non-speech tokens.
@@ -45,6 +49,9 @@ class DecodingOptions:
     temperature: float = 0.0
     sample_len: int | None = None
     best_of: int | None = None
+    beam_size: int | None = None
+    patience: float | None = None
+    length_penalty: float | None = None
     prompt: str | Sequence[int] | None = None
     prefix: str | Sequence[int] | None = None
     suppress_tokens: str | Sequence[int] | None = "-1"
@@ -57,8 +64,18 @@ class DecodingOptions:
             raise ValueError(f"temperature must not be negative, got {self.temperature}")
         if self.best_of is not None and self.temperature == 0:
             raise ValueError("best_of needs a temperature above 0: at 0 every sequence is the same")
-        if self.best_of is not None and self.best_of < 1:
-            raise ValueError(f"best_of must be at least 1, got {self.best_of}")
+        if self.beam_size is not None and self.temperature > 0:
+            raise ValueError("beam_size needs temperature 0: above it sequences are sampled, best_of of them")
+        if self.patience is not None and self.beam_size is None:
+            raise ValueError("patience needs beam_size: only beam search can wait")
+        if self.patience is not None and round((self.beam_size or 0) * self.patience) < 1:
+            raise ValueError(f"patience must let at least one sequence end, got {self.patience}")
+        if self.length_penalty is not None and not 0 <= self.length_penalty <= 1:
+            raise ValueError(f"length_penalty must be from 0 to 1, got {self.length_penalty}")
+        for name in ("best_of", "beam_size"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,7 @@ def decode_features(model: Whisper, features: mx.array, options: DecodingOptions
 
     results = []
     for i, tokenizer in enumerate(tokenizers):
-        best = likeliest(tokens[i], sum_logprobs[i])
+        best = likeliest(tokens[i], sum_logprobs[i], options.length_penalty)
         text = tokenizer.decode(tokens[i][best]).strip()
         result = DecodingResult(
             audio_features=features[i],
@@ -191,15 +208,19 @@ def generate(
 ) -> tuple[list[list[list[int]]], list[list[float]], list[float]]:
     """Write transcripts for `features` (B, P, D), one tokenizer a window.
 
-    Returns, for each window, the tokens of its `best_of` sequences, their summed log-probabilities (the end of text
-    included), and the probability that nothing is spoken.
+    Returns, for each window, the tokens of its sequences, their summed log-probabilities (the end of text included),
+    and the probability that nothing is spoken.
     """
-    tokenizer, samples = tokenizers[0], options.best_of or 1
+    tokenizer = tokenizers[0]
     n_text_ctx = model.dims.n_text_ctx
     sample_len = options.sample_len or n_text_ctx // 2
     prompts = [initial_tokens(each, options, n_text_ctx, sample_len) for each in tokenizers]
     rules = logit_rules(tokenizer, options, model.dims.n_vocab)
-    strategy = Sampling(options.temperature, tokenizer.eot)
+    strategy: Strategy
+    if options.beam_size:
+        strategy = BeamSearch(options.beam_size, options.patience, tokenizer.eot)
+    else:
+        strategy = Sampling(options.best_of or 1, options.temperature, tokenizer.eot)
 
     # The prompt runs once a window; its cache is then shared out among the window's sequences.
     cache = model.new_cache()
@@ -207,12 +228,12 @@ def generate(
     ends = hidden[:, mx.array([prompts[0].index(tokenizer.sot), hidden.shape[1] - 1])]
     at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
     no_speech_probs = mx.softmax(at_sot[:, 0], axis=-1)[:, tokenizer.no_speech]
-    rows = mx.repeat(mx.arange(len(prompts)), samples)
-    if samples > 1:
+    rows = mx.repeat(mx.arange(len(prompts)), strategy.sequences_per_window)
+    if strategy.sequences_per_window > 1:
         take_rows(cache, rows)
     logits = logits[rows, 0]
 
-    written = Written.nothing(len(prompts) * samples)
+    written = Written.nothing(len(rows))
     # The last position that fits is an input too, so the output may run one past the text context.
     for step in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
         if step > 0:
@@ -220,16 +241,15 @@ def generate(
             logits = model.decoder.logits(hidden[:, -1]).astype(mx.float32)
         for rule in rules:
             logits = rule.apply(logits, written.tokens)
-        previous, written = written, strategy.extend(written, logits)
+        previous, (written, rows) = written, strategy.extend(written, logits)
+        if rows is not None:
+            take_rows(cache, rows)
         # Looking at the step before while this one computes keeps the device busy.
         mx.async_eval(written.tokens, written.sum_logprobs, written.all_ended)
         if previous.all_ended.item():
+            written = previous
             break
-
-    tokens = [until(tokenizer.eot, row) for row in np.array(written.tokens).tolist()]
-    sum_logprobs = np.array(written.sum_logprobs).reshape(-1, samples).tolist()
-    groups = [tokens[i : i + samples] for i in range(0, len(tokens), samples)]
-    return groups, sum_logprobs, np.array(no_speech_probs).tolist()
+    return *strategy.sequences(written), np.array(no_speech_probs).tolist()
 
 
 def take_rows(cache: list[LayerCache], rows: mx.array) -> None:
@@ -247,10 +267,11 @@ def until(eot: int, tokens: list[int]) -> list[int]:
     return tokens[: tokens.index(eot)] if eot in tokens else tokens
 
 
-def likeliest(tokens: list[list[int]], sum_logprobs: list[float]) -> int:
-    """The index of the sequence with the highest mean log-probability of a token."""
-    means = [total / max(len(sequence), 1) for sequence, total in zip(tokens, sum_logprobs, strict=True)]
-    return int(np.argmax(means))
+def likeliest(tokens: list[list[int]], sum_logprobs: list[float], length_penalty: float | None) -> int:
+    """The index of the likeliest sequence, its length made up for as DecodingOptions says."""
+    lengths = np.array([len(sequence) for sequence in tokens])
+    weights = np.maximum(lengths, 1) if length_penalty is None else ((5 + lengths) / 6) ** length_penalty
+    return int(np.argmax(np.array(sum_logprobs) / weights))
 
 
 def compression_ratio(text: str) -> float:
@@ -285,38 +306,125 @@ def as_tokens(text: str | Sequence[int] | None, tokenizer: Tokenizer) -> list[in
 
 @dataclass(frozen=True)
 class Written:
-    """The sequences so far: tokens (N, T), summed log-probabilities (N,), and which have ended (N,)."""
+    """The sequences so far: tokens (N, T) and summed log-probabilities (N,)."""
 
     tokens: mx.array
     sum_logprobs: mx.array
-    ended: mx.array
     all_ended: mx.array  # one boolean, computed with the rest so that reading it waits for nothing else
 
     @classmethod
     def nothing(cls, count: int) -> "Written":
-        return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.zeros(count, mx.bool_), mx.array(False))
+        return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.array(False))
+
+
+class Strategy(Protocol):
+    """Chooses the tokens."""
+
+    sequences_per_window: int
+
+    def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array | None]:
+        """One more token for every sequence, from `logits` (N, V); with it, the sequences that were gone on from, as
+        row numbers (N,), or None where each is its own."""
+        ...
+
+    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+        """For each window, the tokens of its sequences up to the end of text, and their summed log-probabilities."""
+        ...
 
 
 class Sampling:
     """Extends each sequence alone: by the likeliest token at temperature 0, by a random draw above it."""
 
-    def __init__(self, temperature: float, eot: int):
+    def __init__(self, count: int, temperature: float, eot: int):
+        self.sequences_per_window = count
         self.temperature = temperature
         self.eot = eot
 
-    def extend(self, written: Written, logits: mx.array) -> Written:
-        """One more token for every sequence, from `logits` (N, V); a sequence that has ended gets the end again."""
+    def extend(self, written: Written, logits: mx.array) -> tuple[Written, None]:
         greedy = self.temperature == 0
         chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
         logprobs = mx.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0] - mx.logsumexp(logits, axis=-1)
-        chosen = mx.where(written.ended, self.eot, chosen).astype(mx.int32)
-        ended = chosen == self.eot
-        return Written(
+        if written.tokens.shape[1] > 0:  # a sequence that has ended gets the end again
+            ended = written.tokens[:, -1] == self.eot
+            chosen, logprobs = mx.where(ended, self.eot, chosen), mx.where(ended, 0, logprobs)
+        chosen = chosen.astype(mx.int32)
+        extended = Written(
             tokens=mx.concatenate([written.tokens, chosen[:, None]], axis=1),
-            sum_logprobs=written.sum_logprobs + mx.where(written.ended, 0, logprobs),
-            ended=ended,
-            all_ended=ended.all(),
+            sum_logprobs=written.sum_logprobs + logprobs,
+            all_ended=(chosen == self.eot).all(),
         )
+        return extended, None
+
+    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+        count = self.sequences_per_window
+        tokens = [until(self.eot, row) for row in np.array(written.tokens).tolist()]
+        groups = [tokens[i : i + count] for i in range(0, len(tokens), count)]
+        return groups, np.array(written.sum_logprobs).reshape(-1, count).tolist()
+
+
+class BeamSearch:
+    """Follows the likeliest sequences of each window, those that end being set aside.
+
+    A window is done once `beam_size` times `patience` sequences have ended. Each step looks at twice as many of the
+    likeliest extensions as there are beams: of these at most one a beam ends, so enough go on. Those that end count
+    only where they are likelier than the last one that goes on. W stands for the beam size below.
+    """
+
+    def __init__(self, beam_size: int, patience: float | None, eot: int):
+        self.sequences_per_window = beam_size
+        self.wanted = round(beam_size * (1.0 if patience is None else patience))
+        self.eot = eot
+        self.counts = mx.array(0)  # of ended sequences a window (B,)
+        # Step by step, the tokens (B, 2W, T) looked at and the scores (B, 2W) of those that ended, -inf for the others.
+        self.ended: list[tuple[mx.array, mx.array]] = []
+
+    def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array]:
+        beams, n_vocab = self.sequences_per_window, logits.shape[-1]
+        scores = written.sum_logprobs[:, None] + logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        scores = scores.reshape(-1, beams * n_vocab)
+        if written.tokens.shape[1] == 0:
+            scores = scores[:, :n_vocab]  # all beams are still the same
+        best = mx.argpartition(-scores, 2 * beams - 1, axis=-1)[:, : 2 * beams]
+        scores = mx.take_along_axis(scores, best, axis=-1)
+        order = mx.argsort(-scores, axis=-1)
+        best, scores = mx.take_along_axis(best, order, axis=-1), mx.take_along_axis(scores, order, axis=-1)
+
+        chosen = (best % n_vocab).astype(mx.int32)
+        rows = mx.arange(len(best))[:, None] * beams + best // n_vocab
+        tokens = mx.concatenate([written.tokens[rows], chosen[..., None]], axis=-1)
+        ends = chosen == self.eot
+        going_on_before = mx.cumsum(~ends, axis=-1) - ~ends
+        ended = ends & (going_on_before < beams) & (scores > -mx.inf)
+        self.ended.append((tokens, mx.where(ended, scores, -mx.inf)))
+        self.counts = self.counts + ended.sum(axis=-1)
+        mx.async_eval(self.ended[-1], self.counts)
+
+        go_on = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
+        extended = Written(
+            tokens=mx.take_along_axis(tokens, go_on[..., None], axis=1).flatten(0, 1),
+            sum_logprobs=mx.take_along_axis(scores, go_on, axis=-1).flatten(),
+            all_ended=(self.counts >= self.wanted).all(),
+        )
+        return extended, mx.take_along_axis(rows, go_on, axis=-1).flatten()
+
+    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+        """Those that ended, in the order in which they did, and where they are too few, the likeliest that did not."""
+        beams = self.sequences_per_window
+        going_on = np.array(written.tokens).reshape(-1, beams, written.tokens.shape[1])
+        going_on_scores = np.array(written.sum_logprobs).reshape(-1, beams)
+        ended = [(np.array(tokens), np.array(scores)) for tokens, scores in self.ended]
+        groups, sums = [], []
+        for i in range(len(going_on)):
+            found = [
+                (tokens[i, j, :-1].tolist(), scores[i, j].item())
+                for tokens, scores in ended for j in np.flatnonzero(scores[i] > -np.inf)
+            ][: self.wanted]  # fmt: skip
+            # They are in descending order already.
+            missing = max(beams - len(found), 0)
+            found += zip(going_on[i, :missing].tolist(), going_on_scores[i, :missing].tolist(), strict=True)
+            groups.append([tokens for tokens, _ in found])
+            sums.append([score for _, score in found])
+        return groups, sums
 
 
 class LogitRule(Protocol):

@@ -100,12 +100,14 @@ def transcribe(
     "compression_ratio" and "no_speech_prob".
     Raises AudioError for a recording that cannot be read and ValueError for options that the model cannot follow.
     """
-    best_of = decode_options.pop("best_of", None)
+    # Each only where it means something: openai-whisper drops them likewise.
+    sampling = {"best_of": decode_options.pop("best_of", None)}
+    searching = {name: decode_options.pop(name, None) for name in ("beam_size", "patience")}
     temperatures = [temperature] if isinstance(temperature, (int, float)) else list(temperature)
     if not temperatures:
         raise ValueError("temperature: give at least one")
     attempts = [
-        DecodingOptions(task=task, temperature=each, best_of=best_of if each > 0 else None, **decode_options)
+        DecodingOptions(task=task, temperature=each, **(sampling if each > 0 else searching), **decode_options)
         for each in temperatures
     ]
     thresholds = Thresholds(compression_ratio_threshold, logprob_threshold, no_speech_threshold)

@@ -8,6 +8,7 @@ import pytest
 from port import reference, seeded_model, window_features, window_mels
 
 from mlx_whisper_lora.whisper.decoding import (
+    BeamSearch,
     DecodingOptions,
     Sampling,
     TimestampRules,
@@ -29,7 +30,7 @@ BEGIN, EOT = TOKENIZER.timestamp_begin, TOKENIZER.eot
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['variant']}-{'-'.join(case['options'])}")
-def test_greedy_tokens_are_openai_whispers(case):
+def test_tokens_are_openai_whispers(case):
     model = seeded_model(case["variant"])
     results = decode(model, window_features(case["variant"]), DecodingOptions(**case["options"]))
     for result, expected in zip(results, case["results"], strict=True):
@@ -95,6 +96,11 @@ def test_a_wrong_shape_says_which_is_right():
         ("multilingual", {"temperature": 0.0, "best_of": 5}, "best_of"),
         ("multilingual", {"temperature": 0.5, "best_of": 0}, "best_of"),
         ("multilingual", {"temperature": -1}, "negative"),
+        ("multilingual", {"temperature": 0.5, "beam_size": 5}, "beam_size"),
+        ("multilingual", {"beam_size": 0}, "beam_size"),
+        ("multilingual", {"patience": 2.0}, "patience"),
+        ("multilingual", {"beam_size": 5, "patience": 0.0}, "patience"),
+        ("multilingual", {"length_penalty": 1.5}, "length_penalty"),
     ],
 )
 def test_options_that_cannot_be_followed(variant, options, message):
@@ -153,18 +159,65 @@ def test_samples_near_temperature_zero_are_the_greedy_ones():
 
 
 def test_likeliest_goes_by_the_mean():
-    assert likeliest([[1, 2, 3, 4], [1]], [-4.0, -1.5]) == 0
-    assert likeliest([[], [1]], [-5.0, -1.5]) == 1
+    assert likeliest([[1, 2, 3, 4], [1]], [-4.0, -1.5], None) == 0
+    assert likeliest([[], [1]], [-5.0, -1.5], None) == 1
+    assert likeliest([[1, 2, 3, 4], [1]], [-4.0, -1.5], 0.0) == 1  # no reward for length
 
 
 def test_a_finished_sequence_stays_finished():
     logits = mx.array([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0]])
-    strategy = Sampling(0.0, eot=2)
-    once = strategy.extend(Written.nothing(2), logits)
-    twice = strategy.extend(once, logits[::-1])
+    strategy = Sampling(1, 0.0, eot=2)
+    once, _ = strategy.extend(Written.nothing(2), logits)
+    twice, _ = strategy.extend(once, logits[::-1])
     assert twice.tokens.tolist() == [[2, 2], [0, 2]]
     assert (once.all_ended.item(), twice.all_ended.item()) == (False, True)
     assert twice.sum_logprobs[0].item() == once.sum_logprobs[0].item()
+
+
+# Probabilities of the next token, of 0, 1 and the end 2, after the start (row 3), 0 and 1. Token 0 looks best at first,
+# but the likeliest whole is "1 2", at 0.36.
+NEXT = np.log([[0.35, 0.35, 0.3], [0.05, 0.05, 0.9], [1e-9, 1e-9, 1], [0.55, 0.4, 0.05]]).astype(np.float32)
+
+
+def search(strategy, windows: int = 2) -> tuple:
+    """Both windows' sequences after as many steps as it takes."""
+    written = Written.nothing(windows * strategy.sequences_per_window)
+    for _ in range(20):
+        last = np.array(written.tokens[:, -1]) if written.tokens.shape[1] else np.full(len(written.sum_logprobs), 3)
+        written, _ = strategy.extend(written, mx.array(NEXT[last]))
+        if written.all_ended.item():
+            break
+    return strategy.sequences(written)
+
+
+def test_beam_search_finds_what_greedy_decoding_misses():
+    (greedy, _), _ = search(Sampling(1, 0.0, eot=2))
+    assert greedy[0][0] == 0
+    for tokens, sums in zip(*search(BeamSearch(2, None, eot=2)), strict=True):
+        assert tokens[likeliest(tokens, sums, 0.0)] == [1]
+        assert max(sums) == pytest.approx(np.log(0.4 * 0.9), abs=1e-5)
+
+
+def test_patience_waits_for_more_sequences():
+    tokens, _ = search(BeamSearch(2, 3.0, eot=2))
+    assert [len(window) for window in tokens] == [6, 6]
+    assert all(len({tuple(sequence) for sequence in window}) == 6 for window in tokens)
+
+
+def test_unfinished_beams_stand_in_for_missing_ones():
+    strategy = BeamSearch(3, None, eot=2)
+    written, rows = strategy.extend(Written.nothing(3), mx.array(NEXT[[3, 3, 3]]))
+    assert rows.tolist() == [0, 0, 0]
+    tokens, sums = strategy.sequences(written)
+    assert tokens == [[[], [0], [1]]]
+    assert sums[0] == pytest.approx(np.log([0.05, 0.55, 0.4]), abs=1e-5)
+
+
+def test_beams_and_windows_together_are_as_one_by_one():
+    model, features = seeded_model("multilingual"), window_features("multilingual")
+    options = DecodingOptions(language="en", beam_size=3, sample_len=12)
+    together = decode(model, features, options)
+    assert [result.tokens for result in together] == [decode(model, one, options).tokens for one in features]
 
 
 def allowed(tokens: list[int], logits: np.ndarray | None = None, **options) -> set[int]:
