@@ -158,7 +158,7 @@ def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> I
         assert process.stdout is not None
         try:
             while data := process.stdout.read(2 * BLOCK):
-                yield np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
+                yield np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
         except BaseException:  # the caller wants no more of it
             process.kill()
             raise
