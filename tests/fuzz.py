@@ -201,7 +201,7 @@ def work(base: Path) -> None:
 def run(count: int, seed: int = 0, first: int = 0, keep: Path | None = None) -> tuple[Counter, list[str]]:
     """Load `count` damaged files; how often each kind of file was read, refused or at fault, and a line a fault.
 
-    The files at fault are copied to the folder `keep`.
+    The lines are printed as they come, and the files at fault are copied to the folder `keep`.
     """
     outcomes: Counter = Counter()
     faults = []
@@ -219,6 +219,7 @@ def run(count: int, seed: int = 0, first: int = 0, keep: Path | None = None) -> 
             outcomes[kind, how] += 1
             if how == "fault":
                 faults.append(f"{number} {kind}: {message}")
+                print(faults[-1], flush=True)
                 if keep:
                     keep.mkdir(parents=True, exist_ok=True)
                     (case / kind).replace(keep / f"{seed}-{number}-{kind}")
@@ -244,7 +245,6 @@ def main() -> None:
     outcomes, faults = run(args.count, args.seed, args.first, args.keep)
     for kind in sorted({kind for kind, _ in outcomes}):
         print(f"{kind:24}" + "  ".join(f"{outcomes[kind, how]:5} {how}" for how in ("read", "refused", "fault")))
-    print(*faults, sep="\n")
     sys.exit(1 if faults else 0)
 
 

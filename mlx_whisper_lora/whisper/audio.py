@@ -5,7 +5,9 @@ libsndfile decodes what it knows; ffmpeg, where it is installed, the rest. Nothi
 """
 
 import contextlib
+import io
 import math
+import os
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +20,8 @@ import mlx.core as mx
 import numpy as np
 import scipy.signal
 import soundfile
+
+from mlx_whisper_lora.whisper.files import naming_the_temporary_folder
 
 SAMPLE_RATE = 16000
 N_FFT = 400  # 25 ms
@@ -99,13 +103,12 @@ def _local_file(file: SoundSource) -> Iterator[tuple[Path, str]]:
 
     name = str(getattr(file, "name", f"<{type(file).__name__}>"))
     with tempfile.NamedTemporaryFile(prefix="recording-") as copy:
-        if isinstance(file, bytes):
-            copy.write(file)
-        elif isinstance(file.read(0), bytes):
-            shutil.copyfileobj(file, copy)
-        else:
+        stream = io.BytesIO(file) if isinstance(file, bytes) else file
+        if isinstance(stream.read(0), str):
             raise AudioError(f"{name}: opened as text; open it in binary mode, 'rb'")
-        copy.flush()
+        with naming_the_temporary_folder():
+            shutil.copyfileobj(stream, copy)
+            copy.flush()
         if copy.tell() == 0:
             raise AudioError(f"{name}: the recording is empty (0 bytes)")
         yield Path(copy.name), name
@@ -149,7 +152,7 @@ def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> I
     program = shutil.which("ffmpeg")
     if program is None:
         raise AudioError(f"{name}: not a readable sound file ({reason}). {FFMPEG_HINT}")
-    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,crypto,data", "-i", f"file:{path}",
+    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", f"file:{path}",
                "-vn", "-f", "s16le", "-ac", "1", "-ar", str(sample_rate), "-"]  # fmt: skip
     with (
         tempfile.TemporaryFile() as messages,  # a pipe that nobody empties would fill up and stop ffmpeg
@@ -163,7 +166,7 @@ def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> I
             process.kill()
             raise
         if process.wait() != 0:
-            messages.seek(0)
+            messages.seek(max(messages.seek(0, os.SEEK_END) - 4096, 0))  # a damaged film fills megabytes with them
             raise AudioError(_ffmpeg_failure(name, path, messages.read().decode(errors="replace"), reason))
 
 

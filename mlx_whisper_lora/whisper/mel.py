@@ -9,6 +9,7 @@ import itertools
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from typing import TypeAlias
 
 import mlx.core as mx
@@ -26,6 +27,7 @@ from mlx_whisper_lora.whisper.audio import (
     audio_blocks,
     check_samples,
 )
+from mlx_whisper_lora.whisper.files import naming_the_temporary_folder
 
 SMALLEST_POWER = 1e-10
 RANGE = 8.0  # values are floored so far below the recording's maximum: 80 dB
@@ -62,7 +64,8 @@ class MelWindows:
         weakref.finalize(self, self._file.close)
         self._maximum = -np.inf
         for block in log_mel_blocks(sample_blocks(audio, padding=N_SAMPLES), n_mels):
-            self._file.write(block.tobytes())
+            with naming_the_temporary_folder():
+                self._file.write(block.tobytes())
             self._maximum = max(self._maximum, float(block.max()))
         self.n_frames = self._file.tell() // self._bytes(1) - N_SAMPLES // HOP_LENGTH
 
@@ -82,7 +85,9 @@ def _scale(log_mel: np.ndarray, maximum: float) -> mx.array:
 
 def sample_blocks(audio: Audio, padding: int = 0) -> Iterator[np.ndarray]:
     """16 kHz samples of a sound file or an array, in blocks, and then `padding` zeros. Raises AudioError."""
-    if isinstance(audio, (np.ndarray, mx.array)):
+    if isinstance(audio, (str, PathLike, bytes)) or hasattr(audio, "read"):
+        yield from audio_blocks(audio)
+    else:
         samples = np.asarray(audio, dtype=np.float32)
         if samples.ndim != 1:
             raise AudioError(f"samples must be one-dimensional (mono), got shape {samples.shape}")
@@ -90,8 +95,6 @@ def sample_blocks(audio: Audio, padding: int = 0) -> Iterator[np.ndarray]:
             block = samples[first : first + N_SAMPLES]
             check_samples(block, "the array")
             yield block
-    else:
-        yield from audio_blocks(audio)
     if padding:
         yield np.zeros(padding, dtype=np.float32)
 
