@@ -162,7 +162,7 @@ class Worker:
         self.process.stdout.readline()  # it is ready: what it imports does not count as a file's time
 
     def load(self, path: Path) -> tuple[str, str]:
-        """How loading went, "read", "refused" or "fault", and the message."""
+        """How it went, "read", "refused" or "fault", and the message; after the worst faults the process is dead."""
         watchdog = threading.Timer(TIMEOUT, self.process.kill)
         watchdog.start()
         self.process.stdin.write(f"{path}\n")
@@ -171,9 +171,13 @@ class Worker:
         in_time = watchdog.is_alive()
         watchdog.cancel()
         if not line:
-            return "fault", f"crashed, code {self.process.wait()}" if in_time else f"not done after {TIMEOUT} s"
+            code = self.process.wait()
+            return "fault", f"crashed, code {code}" if in_time else f"not done after {TIMEOUT} s"
         how, message, peak = json.loads(line)
-        return ("fault", f"took {peak / 1e9:.1f} GB") if peak > MEMORY else (how, message)
+        if peak > MEMORY:
+            self.close()
+            return "fault", f"took {peak / 1e9:.1f} GB"
+        return how, message
 
     def close(self) -> None:
         self.process.kill()
@@ -223,7 +227,7 @@ def run(count: int, seed: int = 0, first: int = 0, keep: Path | None = None) -> 
                 if keep:
                     keep.mkdir(parents=True, exist_ok=True)
                     (case / kind).replace(keep / f"{seed}-{number}-{kind}")
-                worker.close()
+            if worker.process.poll() is not None:
                 worker = Worker(base)
             for file in case.iterdir():
                 file.unlink()
