@@ -86,7 +86,7 @@ def _scale(log_mel: np.ndarray, maximum: float) -> mx.array:
 def sample_blocks(audio: Audio, padding: int = 0) -> Iterator[np.ndarray]:
     """16 kHz samples of a sound file or an array, in blocks, and then `padding` zeros. Raises AudioError."""
     if isinstance(audio, (str, PathLike, bytes)) or hasattr(audio, "read"):
-        yield from audio_blocks(audio)
+        yield from audio_blocks(audio)  # type: ignore[arg-type]
     else:
         samples = np.asarray(audio, dtype=np.float32)
         if samples.ndim != 1:
