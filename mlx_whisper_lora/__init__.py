@@ -11,7 +11,7 @@ _PLACES = {
     "load_model": "mlx_whisper_lora.loading",
     "transcribe": "mlx_whisper_lora.transcribe",
     "load_audio": "mlx_whisper_lora.whisper.audio",
-    "log_mel_spectrogram": "mlx_whisper_lora.whisper.audio",
+    "log_mel_spectrogram": "mlx_whisper_lora.whisper.mel",
     "get_tokenizer": "mlx_whisper_lora.whisper.tokenizer",
     "DecodingOptions": "mlx_whisper_lora.whisper.decoding",
     "DecodingResult": "mlx_whisper_lora.whisper.decoding",

@@ -1,14 +1,12 @@
 """Sound files to text: `python -m mlx_whisper_lora.transcribe --audio x.wav`, and the same as a function."""
 
 import argparse
+import glob
 import sys
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
-
-import mlx.core as mx
-import numpy as np
 
 from mlx_whisper_lora.adapters.file import AdapterConfig, read_config
 from mlx_whisper_lora.cli import print_error, run_command
@@ -17,12 +15,14 @@ from mlx_whisper_lora.whisper import transcription
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.checkpoints import DEMO
+from mlx_whisper_lora.whisper.mel import Audio
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, write_result
 
 PROGRAM = "mlx_whisper_lora.transcribe"
 SOUND_SUFFIXES = (".flac", ".opus", ".ogg", ".wav")  # what the demo recording may be
+STANDARD_INPUT = "-"
 
 EXAMPLES = """\
 examples:
@@ -38,6 +38,9 @@ examples:
   subtitles for every recording of a folder, in a folder of their own
     python -m mlx_whisper_lora.transcribe --audio talks/*.mp3 --output-format srt --output-dir subtitles
 
+  what another program writes; the transcript is called content.txt
+    curl https://example.org/talk.mp3 | python -m mlx_whisper_lora.transcribe --audio -
+
   anything into English text, without the live transcript
     python -m mlx_whisper_lora.transcribe --audio x.flac --task translate --verbose False
 
@@ -46,7 +49,7 @@ A recording that cannot be read is told in one line; the others are still done, 
 
 
 def transcribe(
-    audio: str | PathLike | np.ndarray | mx.array,
+    audio: Audio,
     *,
     path_or_hf_repo: str | PathLike | None = None,
     adapter_file: str | PathLike | None = None,
@@ -54,10 +57,10 @@ def transcribe(
 ) -> dict:
     """Transcribe a recording with a model, and with an adapter if `adapter_file` is given.
 
-    `audio` is a sound file or 16 kHz samples of shape (n_samples,); `path_or_hf_repo` is a model folder or a name on
-    the Hugging Face Hub (default: the adapter's base, or else the bundled demo model). `options` and the result are
-    those of `whisper.transcription.transcribe`; language and task default to the adapter's. The model stays in memory
-    until another one is asked for, or its files change.
+    `audio` is a sound file (a path, bytes or a binary stream) or 16 kHz samples of shape (n_samples,);
+    `path_or_hf_repo` is a model folder or a name on the Hugging Face Hub (default: the adapter's base, or else the
+    bundled demo model). `options` and the result are those of `whisper.transcription.transcribe`; language and task
+    default to the adapter's. The model stays in memory until another one is asked for, or its files change.
     Raises CheckpointError, AdapterError, and what `whisper.transcription.transcribe` raises.
     """
     adapter = read_config(adapter_file) if adapter_file is not None else None
@@ -98,25 +101,27 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Transcribe each recording of `args.audio` and write the results; 1 if one of them failed, else 0."""
+    """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
+    recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
     model = load_model(name, args.adapter_file)
-    if not args.audio:
-        print(f"Transcribing {demo_recording()} (bundled; --audio gives others)")
-    recordings = [Path(path) for path in args.audio or [demo_recording()]]
+    if not recordings:
+        recordings = [str(demo_recording())]
+        print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")
     options = transcription_options(args, adapter)
 
     failures = 0
     for recording, name in zip(recordings, output_names(recordings), strict=True):
         if len(recordings) > 1:
             print(f"{recording}:")
-        if name != recording.stem:
-            print(f"Another recording is called {recording.stem} too: this one is written as {name}")
+        if name != stem(recording):
+            print(f"Another recording is called {stem(recording)} too: this one is written as {name}")
         try:
-            result = transcription.transcribe(model, recording, **options)
+            audio = sys.stdin.buffer if recording == STANDARD_INPUT else recording
+            result = transcription.transcribe(model, audio, **options)
             paths = write_result(result, args.output_dir, name, args.output_format)
         except BrokenPipeError:
             raise  # our reader has gone: not this recording's fault
@@ -133,17 +138,35 @@ def demo_recording() -> Path:
     return next((path for path in sorted(DEMO_RECORDING.glob("*")) if path.suffix in SOUND_SUFFIXES), DEMO_RECORDING)
 
 
-def output_names(recordings: list[Path]) -> list[str]:
+def matching(pattern: str) -> list[str]:
+    """The files that a pattern such as clips/*.wav matches, sorted; what is no pattern, or a file, is left as it is.
+
+    Raises AudioError when nothing matches.
+    """
+    if glob.escape(pattern) == pattern or Path(pattern).exists():
+        return [pattern]
+    files = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
+    if not files:
+        raise AudioError(f"{pattern}: no file matches this pattern")
+    return files
+
+
+def stem(recording: str) -> str:
+    """What a recording's output is called, without suffix."""
+    return "content" if recording == STANDARD_INPUT else Path(recording).stem
+
+
+def output_names(recordings: list[str]) -> list[str]:
     """A name without suffix for each recording's output: its own, or with -2, -3, ... where that is taken.
 
     Case is ignored, as the file systems of macOS and Windows do.
     """
     taken, names = set(), []
     for recording in recordings:
-        name, number = recording.stem, 1
+        name, number = stem(recording), 1
         while name.casefold() in taken:
             number += 1
-            name = f"{recording.stem}-{number}"
+            name = f"{stem(recording)}-{number}"
         taken.add(name.casefold())
         names.append(name)
     return names
@@ -180,8 +203,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     # fmt: off
     source = parser.add_argument_group("what to transcribe, and with what")
-    source.add_argument("--audio", nargs="+", action="extend", metavar="FILE",
-                        help="sound files: WAV, FLAC, OGG, Opus, MP3 or AIFF (default: the bundled demo recording)")
+    source.add_argument("recordings", nargs="*", metavar="AUDIO", help="the same as --audio AUDIO ...")
+    source.add_argument("--audio", nargs="+", action="extend", default=[], metavar="FILE",
+                        help="sound files, patterns such as 'clips/*.wav', or - for standard input: WAV, FLAC, OGG, "
+                             "Opus, MP3, AIFF and, with ffmpeg installed, M4A, MP4, WebM and whatever else it reads "
+                             "(default: the bundled demo recording)")
     source.add_argument("--model", metavar="PATH_OR_HUB_ID",
                         help="model folder, or name on the Hugging Face Hub "
                              "(default: the adapter's base, or else the bundled demo model)")

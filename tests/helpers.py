@@ -92,3 +92,11 @@ def run_python(*arguments: str | Path, **environment: str) -> Outcome:
     process = start_python(*arguments, **environment)
     out, err = process.communicate(timeout=600)
     return Outcome(process.returncode, out, err)
+
+
+def fake_ffmpeg(folder: Path, script: str) -> str:
+    """Puts a program called ffmpeg into `folder` that runs `script` in a shell; the PATH that finds it."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -1,5 +1,6 @@
 """The command that turns sound files into text, and its function."""
 
+import io
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent / "whisper"))
 from port import seeded_model
 from seeded import chirps
 
+from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.checkpoints import save_model
 
 command = sys.modules["mlx_whisper_lora.transcribe"]  # the attribute of that name may be the function
@@ -69,12 +71,31 @@ def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder
     assert "Talk-2" in capsys.readouterr().out
 
 
+def test_patterns_positions_and_options_name_recordings_alike(model_folder, folder):
+    Path("a/notes [1].wav").write_bytes(Path("other.wav").read_bytes())
+    assert run(model_folder, "other.wav", "--audio", "a/t*.wav", "**/Talk.flac", "--audio", "a/notes [1].wav") == 0
+    assert {path.name for path in Path().glob("*.txt")} == {"other.txt", "talk.txt", "Talk-2.txt", "notes [1].txt"}
+
+
+def test_a_pattern_without_files_is_told_before_any_work(folder):
+    with pytest.raises(AudioError, match=r"^a/\*\.mp3: no file matches this pattern$"):
+        run(Path("no/such/model"), "--audio", "other.wav", "a/*.mp3")
+
+
+def test_standard_input(model_folder, folder, monkeypatch):
+    run(model_folder, "other.wav", "--output-format", "json")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path("other.wav").read_bytes())))
+    assert run(model_folder, "--audio", "-", "--output-format", "json") == 0
+    assert Path("content.json").read_bytes() == Path("other.json").read_bytes()
+
+
 def test_output_names():
     def names(*paths):
-        return command.output_names([Path(path) for path in paths])
+        return command.output_names(list(paths))
 
     assert names("x.wav", "a/x.flac", "b/X.wav", "y.2024.wav") == ["x", "x-2", "X-3", "y.2024"]
     assert names("x.wav", "a/x.wav", "x-2.wav") == ["x", "x-2", "x-2-2"]
+    assert names("-", "content.wav") == ["content", "content-2"]
 
 
 def test_temperatures():

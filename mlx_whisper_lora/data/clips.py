@@ -7,6 +7,7 @@
 A `language` column, where there is one, gives each clip's language.
 """
 
+import contextlib
 import csv
 import json
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import soundfile
 
-from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, SAMPLE_RATE, AudioError, audio_blocks
 from mlx_whisper_lora.whisper.tokenizer import language_code
 
 SPLITS = ("train", "valid", "test")
@@ -148,9 +149,14 @@ def split_long(clips: list[Clip], longest: float = CHUNK_LENGTH) -> tuple[list[C
     fitting: list[Clip] = []
     long: list[Clip] = []
     for clip in clips:
-        try:
-            seconds = soundfile.info(clip.audio).duration
-        except (soundfile.SoundFileError, RuntimeError):
-            seconds = 0.0
-        (fitting if seconds <= longest else long).append(clip)
+        (fitting if _seconds(clip.audio) <= longest else long).append(clip)
     return fitting, long
+
+
+def _seconds(path: Path) -> float:
+    """A recording's length; 0 if it cannot be read."""
+    with contextlib.suppress(soundfile.SoundFileError, TypeError):  # TypeError: its name ends in .raw
+        return soundfile.info(path).duration
+    with contextlib.suppress(AudioError):  # ffmpeg's formats: how much there is shows when it is decoded
+        return sum(map(len, audio_blocks(path))) / SAMPLE_RATE
+    return 0.0

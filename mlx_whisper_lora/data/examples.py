@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FFT, N_FRAMES, log_mel_spectrogram
+from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FFT, N_FRAMES
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.tokenizer import Tokenizer
 
 

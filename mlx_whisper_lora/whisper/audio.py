@@ -1,18 +1,27 @@
-"""From a sound file to the log-mel spectrogram that Whisper's encoder reads.
+"""From a recording in any format to 16 kHz mono samples, a few seconds at a time.
 
-Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), section 2.2; the numbers agree with
-`whisper/audio.py` of openai-whisper.
+libsndfile decodes what it knows; ffmpeg, where it is installed, the rest. Nothing here holds a whole recording but
+`load_audio`, whose purpose that is.
 """
 
-import functools
+import contextlib
+import io
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import mlx.core as mx
 import numpy as np
-import scipy.fft
 import scipy.signal
 import soundfile
+
+from mlx_whisper_lora.whisper.files import naming_the_temporary_folder
 
 SAMPLE_RATE = 16000
 N_FFT = 400  # 25 ms
@@ -24,36 +33,99 @@ FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH
 FRAMES_PER_POSITION = 2  # the encoder's second convolution halves the rate
 SECONDS_PER_POSITION = FRAMES_PER_POSITION / FRAMES_PER_SECOND
 
-FORMATS_HINT = "Use a file that libsndfile reads (WAV, FLAC, OGG, Opus, MP3, AIFF), or convert it first."
+BLOCK = 2**16  # samples of each channel that are decoded at a time
+RATES = (1000, 400_000)  # Hz; a header that claims another is damaged
+LOUDEST = 2.0**31  # 1 is full scale; some tools write floats in the range of integers
+FFMPEG_HINT = (
+    "M4A, MP4, AAC, WebM and other formats that libsndfile does not read need ffmpeg: install it "
+    "(brew install ffmpeg, or apt install ffmpeg), or convert the file to WAV"
+)
+
+SoundSource = str | PathLike | bytes | BinaryIO
 
 
 class AudioError(ValueError):
     """A recording that cannot be used; the message names the file and says what to do."""
 
 
-def load_audio(file: str | PathLike, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Read a sound file of any rate and channel count as mono float32 samples in [-1, 1] at `sample_rate` Hz.
+def load_audio(file: SoundSource, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Read a whole recording as mono float32 samples in [-1, 1] at `sample_rate` Hz, shape (n_samples,).
 
-    Channels are averaged; the rate is changed with a polyphase filter.
-    Raises AudioError when the file is missing, is not a sound file, holds no samples, or holds NaN or infinite ones.
+    `file` and what is raised are those of `audio_blocks`.
     """
-    path = Path(file)
-    if path.is_dir():
-        raise AudioError(f"{path}: a folder, not a sound file")
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes)")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{path}: not a readable sound file ({_reason(error)}). {FORMATS_HINT}") from None
-    mono = samples.mean(axis=1)
-    if mono.size == 0:
-        raise AudioError(f"{path}: the recording holds no samples")
-    if not np.isfinite(mono).all():
-        raise AudioError(f"{path}: the recording holds NaN or infinite samples; export it again")
-    return resample(mono, rate, sample_rate)
+    return np.concatenate(list(audio_blocks(file, sample_rate)))
+
+
+def audio_blocks(file: SoundSource, sample_rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
+    """Read a recording as successive blocks of mono float32 samples at `sample_rate` Hz, in little memory.
+
+    `file` is a path, the bytes of a sound file, or a binary stream such as an open file, a pipe or `sys.stdin.buffer`.
+    Channels are averaged; the rate is changed with a polyphase filter. What libsndfile does not know goes through
+    ffmpeg, as in openai-whisper: 16-bit samples, mixed and resampled there.
+    Raises AudioError when the file is missing, is no sound file or holds no sound, or holds values that are no samples.
+    """
+    with _local_file(file) as (path, name):
+        empty = True
+        for block in _decode(path, name, sample_rate):
+            check_samples(block, name)
+            empty = empty and block.size == 0
+            yield block
+        if empty:
+            raise AudioError(f"{name}: the recording holds no samples")
+
+
+def check_samples(samples: np.ndarray, name: str) -> None:
+    """Raise AudioError, naming the recording, unless all samples are finite and of a size that sound can have."""
+    if samples.size and not np.abs(samples).max() <= LOUDEST:  # so put, NaN fails too
+        raise AudioError(f"{name}: the recording holds NaN, infinite or enormous samples; export it again")
+
+
+@contextlib.contextmanager
+def _local_file(file: SoundSource) -> Iterator[tuple[Path, str]]:
+    """The path of a regular file that holds what `file` does, and the name to call it by.
+
+    Bytes and streams are written to a temporary file: the decoders go back and forth in a recording, and a pipe cannot.
+    """
+    if isinstance(file, (str, PathLike)):
+        path = Path(file)
+        if path.is_dir():
+            raise AudioError(f"{path}: a folder, not a sound file")
+        if not path.exists():
+            raise AudioError(f"{path}: no such file")
+        if path.is_file():
+            if path.stat().st_size == 0:
+                raise AudioError(f"{path}: the file is empty (0 bytes)")
+            yield path, str(path)
+            return
+        with path.open("rb") as pipe, _local_file(pipe) as (copy, _):  # a named pipe, /dev/stdin or <(command)
+            yield copy, str(path)
+        return
+
+    name = str(getattr(file, "name", f"<{type(file).__name__}>"))
+    with tempfile.NamedTemporaryFile(prefix="recording-") as copy:
+        stream = io.BytesIO(file) if isinstance(file, bytes) else file
+        if isinstance(stream.read(0), str):
+            raise AudioError(f"{name}: opened as text; open it in binary mode, 'rb'")
+        with naming_the_temporary_folder():
+            shutil.copyfileobj(stream, copy)
+            copy.flush()
+        if copy.tell() == 0:
+            raise AudioError(f"{name}: the recording is empty (0 bytes)")
+        yield Path(copy.name), name
+
+
+def _decode(path: Path, name: str, sample_rate: int) -> Iterator[np.ndarray]:
+    with path.open("rb") as file:
+        try:
+            # By its descriptor, so that only the content tells the format: a wrong suffix does no harm.
+            sound = soundfile.SoundFile(file.fileno(), closefd=False)
+        except soundfile.SoundFileError as error:
+            reason = _reason(error)
+        else:
+            with sound:
+                yield from _decode_by_libsndfile(sound, name, sample_rate)
+            return
+    yield from _decode_by_ffmpeg(path, name, sample_rate, reason)
 
 
 def _reason(error: Exception) -> str:
@@ -61,12 +133,77 @@ def _reason(error: Exception) -> str:
     return text.rstrip(".").strip()
 
 
-def resample(samples: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
-    """Change the sampling rate of a float32 array of shape (n_samples,)."""
+def _decode_by_libsndfile(sound: soundfile.SoundFile, name: str, sample_rate: int) -> Iterator[np.ndarray]:
+    if not RATES[0] <= sound.samplerate <= RATES[1]:
+        raise AudioError(f"{name}: {sound.samplerate} samples a second cannot be; the file's header is damaged")
+
+    def mono() -> Iterator[np.ndarray]:
+        # Read until nothing comes: the length that a header claims may be a lie.
+        while len(samples := sound.read(BLOCK, dtype="float32", always_2d=True)):
+            yield samples.mean(axis=1)
+
+    try:
+        yield from resample(mono(), sound.samplerate, sample_rate)
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{name}: the sound file is damaged ({_reason(error)})") from None
+
+
+def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> Iterator[np.ndarray]:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise AudioError(f"{name}: not a readable sound file ({reason}). {FFMPEG_HINT}")
+    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", f"file:{path}",
+               "-vn", "-f", "s16le", "-ac", "1", "-ar", str(sample_rate), "-"]  # fmt: skip
+    with (
+        tempfile.TemporaryFile() as messages,  # a pipe that nobody empties would fill up and stop ffmpeg
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            while data := process.stdout.read(2 * BLOCK):
+                yield np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
+        except BaseException:  # the caller wants no more of it
+            process.kill()
+            raise
+        if process.wait() != 0:
+            messages.seek(max(messages.seek(0, os.SEEK_END) - 4096, 0))  # a damaged film fills megabytes with them
+            raise AudioError(_ffmpeg_failure(name, path, messages.read().decode(errors="replace"), reason))
+
+
+def _ffmpeg_failure(name: str, path: Path, messages: str, reason: str) -> str:
+    if "does not contain any stream" in messages:
+        return f"{name}: there is no audio track in this file"
+    last = messages.strip().rpartition("\n")[2].replace(f"file:{path}: ", "")
+    return f"{name}: not a readable sound file (libsndfile: {reason}; ffmpeg: {last or 'failed'})"
+
+
+def resample(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Iterator[np.ndarray]:
+    """Change the sampling rate of successive blocks of float32 samples.
+
+    The result is that of `scipy.signal.resample_poly` on the whole: each stretch is filtered together with as many
+    samples on either side as the filter reaches.
+    """
     if rate == target_rate:
-        return samples
-    divisor = int(np.gcd(rate, target_rate))
-    return scipy.signal.resample_poly(samples, target_rate // divisor, rate // divisor).astype(np.float32)
+        yield from blocks
+        return
+    divisor = math.gcd(rate, target_rate)
+    up, down = target_rate // divisor, rate // divisor
+    half_length = 10 * max(up, down)  # this filter is resample_poly's own
+    taps = scipy.signal.firwin(2 * half_length + 1, 1 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
+    reach = down * math.ceil(half_length / (up * down) + 1)  # in steps of `down` samples in, `up` samples out
+
+    def filtered(samples: np.ndarray) -> np.ndarray:
+        return scipy.signal.resample_poly(samples, up, down, window=taps)[reach // down * up :]
+
+    waiting = np.zeros(reach, dtype=np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        steps = len(waiting) // down - 2 * reach // down
+        if steps > 0:
+            yield filtered(waiting[: steps * down + 2 * reach])[: steps * up]
+            waiting = waiting[steps * down :]
+    n_left = -(-(len(waiting) - reach) * up // down)  # rounded up
+    yield filtered(np.pad(waiting, (0, reach)))[:n_left]
 
 
 def pad_or_trim(array, length: int = N_SAMPLES, *, axis: int = -1):
@@ -80,65 +217,3 @@ def pad_or_trim(array, length: int = N_SAMPLES, *, axis: int = -1):
         widths[axis] = (0, length - size)
         return np.pad(array, widths) if isinstance(array, np.ndarray) else mx.pad(array, widths)
     return array
-
-
-@functools.cache
-def mel_filters(n_mels: int) -> np.ndarray:
-    """Triangular filters from FFT bins to mel bands, shape (n_mels, N_FFT // 2 + 1), float32.
-
-    Slaney's scale (Auditory Toolbox, 1998): linear below 1 kHz (3 mels in 200 Hz), logarithmic above (27 mels in a
-    factor of 6.4); every triangle has unit area. The same numbers as `librosa.filters.mel(sr=16000, n_fft=400)`.
-    """
-    frequencies = np.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
-    edges = _mel_to_hz(np.linspace(0, _hz_to_mel(SAMPLE_RATE / 2), n_mels + 2))
-    widths = np.diff(edges)
-    distances = edges[:, None] - frequencies[None, :]
-    rising = -distances[:-2] / widths[:-1, None]
-    falling = distances[2:] / widths[1:, None]
-    triangles = np.maximum(0, np.minimum(rising, falling))
-    unit_area = 2 / (edges[2:] - edges[:-2])
-    return (triangles * unit_area[:, None]).astype(np.float32)
-
-
-BREAK_HZ, BREAK_MEL, LOG_STEP = 1000.0, 15.0, np.log(6.4) / 27
-
-
-def _hz_to_mel(hz: float) -> float:
-    return BREAK_MEL + np.log(hz / BREAK_HZ) / LOG_STEP if hz >= BREAK_HZ else hz * 3 / 200
-
-
-def _mel_to_hz(mels: np.ndarray) -> np.ndarray:
-    return np.where(mels < BREAK_MEL, mels * 200 / 3, BREAK_HZ * np.exp(LOG_STEP * (mels - BREAK_MEL)))
-
-
-def log_mel_spectrogram(audio: str | PathLike | np.ndarray | mx.array, n_mels: int = 80, padding: int = 0) -> mx.array:
-    """The log-mel spectrogram of a whole recording: shape (n_frames, n_mels), float32, one frame per 10 ms.
-
-    `audio` is a file or 16 kHz samples of shape (n_samples,); `padding` zeros are appended first. Values are
-    log10 of mel power, floored 8 below the recording's maximum, then scaled as (x + 4) / 4.
-    Raises AudioError for a bad file, and for samples of more than one dimension.
-    """
-    samples = load_audio(audio) if isinstance(audio, (str, PathLike)) else np.asarray(audio, dtype=np.float32)
-    if samples.ndim != 1:
-        raise AudioError(f"samples must be one-dimensional (mono), got shape {samples.shape}")
-    if padding:
-        samples = np.pad(samples, (0, padding))
-    log_mel = mx.log10(mx.maximum(mx.array(_mel_power(samples, n_mels)), 1e-10))
-    log_mel = mx.maximum(log_mel, log_mel.max() - 8.0)
-    return (log_mel + 4.0) / 4.0
-
-
-def _mel_power(samples: np.ndarray, n_mels: int) -> np.ndarray:
-    """Power in mel bands of the centred, Hann-windowed STFT, shape (n_samples // 160, n_mels), float32."""
-    n_frames = len(samples) // HOP_LENGTH
-    margin = N_FFT // 2
-    padded = np.pad(samples, margin, mode="reflect") if len(samples) > margin else np.pad(samples, margin)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH][:n_frames]
-    window = scipy.signal.get_window("hann", N_FFT).astype(np.float32)
-    filters = mel_filters(n_mels).T
-    mel = np.empty((n_frames, n_mels), dtype=np.float32)
-    for first in range(0, n_frames, N_FRAMES):  # a window's worth at a time: a spectrum is large
-        block = slice(first, first + N_FRAMES)
-        spectrum = scipy.fft.rfft(frames[block] * window, axis=-1)
-        mel[block] = (np.square(spectrum.real) + np.square(spectrum.imag)) @ filters
-    return mel

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -49,6 +50,17 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file,
     ):
         yield file
+
+
+@contextlib.contextmanager
+def naming_the_temporary_folder() -> Iterator[None]:
+    """Around writing to a temporary file, whose name means nothing to the user: a full disk is told by its folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            error.filename = tempfile.gettempdir()
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from os import PathLike
 
 import mlx.core as mx
-import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.whisper.audio import (
@@ -19,10 +17,8 @@ from mlx_whisper_lora.whisper.audio import (
     FRAMES_PER_SECOND,
     HOP_LENGTH,
     N_FRAMES,
-    N_SAMPLES,
     SAMPLE_RATE,
     SECONDS_PER_POSITION,
-    log_mel_spectrogram,
     pad_or_trim,
 )
 from mlx_whisper_lora.whisper.decoding import (
@@ -35,6 +31,7 @@ from mlx_whisper_lora.whisper.decoding import (
     window_languages,
 )
 from mlx_whisper_lora.whisper.languages import LANGUAGES
+from mlx_whisper_lora.whisper.mel import Audio, MelWindows
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.writers import format_timestamp
@@ -68,7 +65,7 @@ class Thresholds:
 
 def transcribe(
     model: Whisper,
-    audio: str | PathLike | np.ndarray | mx.array,
+    audio: Audio,
     *,
     verbose: bool | None = None,
     temperature: float | Sequence[float] = TEMPERATURES,
@@ -83,7 +80,7 @@ def transcribe(
 ) -> dict:
     """Transcribe a whole recording.
 
-    audio: a sound file, or 16 kHz samples of shape (n_samples,).
+    audio: a sound file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,).
     verbose: True prints each segment as it is found, False shows a progress bar, None prints nothing.
     temperature: one, or several to try in turn while a window's transcript fails a test below.
     compression_ratio_threshold: text that zlib shrinks more than this many times repeats itself: a failure.
@@ -113,10 +110,10 @@ def transcribe(
     thresholds = Thresholds(compression_ratio_threshold, logprob_threshold, no_speech_threshold)
     model_tokenizer(model, language, task)  # so that an unknown language is told before the recording is read
 
-    mel = log_mel_spectrogram(audio, model.dims.n_mels, padding=N_SAMPLES)
-    content_frames = mel.shape[0] - N_FRAMES
+    mel = MelWindows(audio, model.dims.n_mels)
+    content_frames = mel.n_frames
     window_frames = min(N_FRAMES, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
-    language = spoken_language(model, mel[:window_frames], language, verbose)
+    language = spoken_language(model, mel.window(0, window_frames), language, verbose)
     attempts = [replace(options, language=language) for options in attempts]
     tokenizer = model_tokenizer(model, language, task)
 
@@ -128,7 +125,7 @@ def transcribe(
     with tqdm(total=content_frames / FRAMES_PER_SECOND, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
         while seek < content_frames:
             n_frames = min(window_frames, content_frames - seek)
-            window = pad_or_trim(mel[seek : seek + n_frames], window_frames, axis=0)
+            window = pad_or_trim(mel.window(seek, n_frames), window_frames, axis=0)
             result = decode_with_fallback(model, window, attempts, thresholds, said[context_start:])
             if thresholds.silent(result):
                 advance = n_frames

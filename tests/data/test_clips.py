@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import soundfile
-from helpers import ROOT, WORDS, tone, write_clips, write_jsonl
+from helpers import ROOT, WORDS, fake_ffmpeg, tone, write_clips, write_jsonl
 
 from mlx_whisper_lora.data.clips import Clip, DataError, load_clips, split_long
 
@@ -152,3 +152,11 @@ def test_clips_of_up_to_30_seconds_fit(tmp_path):
     clips = [Clip(tmp_path / f"{name}.wav", "") for name in ("1", "30", "30.1", "8.5", "text")]
     assert split_long(clips) == ([clips[0], clips[1], clips[3], clips[4]], [clips[2]])
     assert split_long(clips, longest=8) == ([clips[0], clips[4]], clips[1:4])
+
+
+def test_the_length_of_a_clip_that_takes_ffmpeg_is_measured(tmp_path, monkeypatch):
+    (tmp_path / "talk.m4a").write_bytes(b"....ftypM4A ")
+    clip = Clip(tmp_path / "talk.m4a", "")
+    for seconds, expected in ((30, ([clip], [])), (31, ([], [clip]))):
+        monkeypatch.setenv("PATH", fake_ffmpeg(tmp_path, f"head -c {seconds * 32000} /dev/zero"))
+        assert split_long([clip]) == expected

@@ -5,7 +5,8 @@ import pytest
 from helpers import tone
 
 from mlx_whisper_lora.data.examples import clip_frames, context_frames, pad_frames, transcript_tokens, window_tokens
-from mlx_whisper_lora.whisper.audio import N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from mlx_whisper_lora.whisper.audio import N_SAMPLES, pad_or_trim
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
 
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 from seeded import VARIANTS, seeded_parameters, small_dims, three_windows
 
-from mlx_whisper_lora.whisper.audio import log_mel_spectrogram
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
 
 REFERENCE = Path(__file__).parent / "reference"  # made by tools/make_reference_whisper.py

@@ -1,13 +1,15 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import sys
+import tempfile
 
 import mlx.core as mx
 import pytest
 
 from mlx_whisper_lora.whisper import files
-from mlx_whisper_lora.whisper.files import atomic_path, atomic_write
+from mlx_whisper_lora.whisper.files import atomic_path, atomic_write, naming_the_temporary_folder
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 
@@ -93,3 +95,12 @@ def test_new_files_follow_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "x.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_full_temporary_folder_is_named():
+    with pytest.raises(OSError) as full, naming_the_temporary_folder():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert full.value.filename == tempfile.gettempdir()
+    with pytest.raises(OSError) as other, naming_the_temporary_folder():
+        raise OSError(errno.EIO, "Input/output error")  # of the pipe that is copied from
+    assert other.value.filename is None
