@@ -385,10 +385,13 @@ class Phase:
 PHASES = (
     Phase("words", {"short.clips": 30_000}, 800, 32, 2e-3),
     Phase("utterances", {"short.clips": 15_000, "long.clips": 60_000}, 4000, 32, 2e-3),
-    Phase("medium", {"long.clips": 6000, "medium.windows": 3000}, 800, 16, 1.5e-3),
-    Phase("full", {"long.clips": 3000, "medium.windows": 1000, "full.windows": 1500}, 600, 12, 1e-3),
+    Phase("medium", {"long.clips": 6000, "medium.windows": 3000}, 400, 16, 1e-3),
+    Phase("full", {"long.clips": 3000, "medium.windows": 1000, "full.windows": 1500}, 500, 12, 1e-3),
+    # The aligner has done its work: the labels get the whole of the model.
+    Phase("labels", {"long.clips": 60_000}, 1900, 32, 1e-3, aligned=False),
+    Phase("windows", {"long.clips": 1500, "medium.windows": 3000, "full.windows": 1500}, 200, 12, 4e-4, aligned=False),
 )
-WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 60, 12, 2e-4, aligned=False)
+WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 40, 12, 2e-4, aligned=False)
 
 
 def prepare(work: Path) -> None:

@@ -1,9 +1,9 @@
 """The loss of a batch."""
 
 import mlx.core as mx
-import mlx.nn as nn
 
 from mlx_whisper_lora.data.batches import Batch
+from mlx_whisper_lora.whisper.cpu import cross_entropies
 from mlx_whisper_lora.whisper.decoding import encode
 from mlx_whisper_lora.whisper.model import Whisper
 
@@ -20,4 +20,4 @@ def label_loss_of_features(model: Whisper, features: mx.array, batch: Batch) -> 
     """
     hidden, _ = model.decoder.hidden(batch.tokens, features)
     logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
-    return nn.losses.cross_entropy(logits.astype(mx.float32), batch.labels, reduction="sum")
+    return cross_entropies(logits.astype(mx.float32), batch.labels).sum()

@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from mlx_whisper_lora.whisper.cpu import gelu
+from mlx_whisper_lora.whisper.cpu import attention, gelu
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class MultiHeadAttention(nn.Module):
         query, key, value = self._split(query), self._split(source[0]), self._split(source[1])
         scale = query.shape[-1] ** -0.5
         scores = (query * scale) @ key.swapaxes(-1, -2) if need_weights else None
-        heads = mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
+        heads = attention(query, key, value, scale, mask)
         return self.out(heads.swapaxes(1, 2).reshape(x.shape)), scores
 
     def key_value(self, x: mx.array) -> KeyValue:

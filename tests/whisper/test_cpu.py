@@ -1,4 +1,4 @@
-"""MLX on a Linux CPU with OpenBLAS."""
+"""MLX on a CPU: OpenBLAS, attention and the loss."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy
 
-from mlx_whisper_lora.whisper.cpu import use_fast_blas
+from mlx_whisper_lora.whisper.cpu import attention, cross_entropies, use_fast_blas
 
 SCIPY_LIBRARIES = Path(scipy.__file__).parent.parent / "scipy.libs"
 
@@ -45,3 +45,38 @@ def test_batches_and_sums_with_a_product_are_right():
     np.testing.assert_allclose(
         np.array(mx.addmm(mx.array(c), mx.array(a), mx.array(b), 0.5, 2.0)), 0.5 * a @ b + 2 * c, atol=1e-4
     )
+
+
+def value_and_gradients(function, *arrays: mx.array) -> list[np.ndarray]:
+    value, gradients = mx.value_and_grad(function, argnums=tuple(range(len(arrays))))(*arrays)
+    return [np.array(each) for each in (value, *gradients)]
+
+
+def test_attention_and_its_gradients_are_mlxs():
+    mx.random.seed(0)
+    query, key, value = (mx.random.normal((2, 3, length, 8)) for length in (5, 7, 7))
+
+    def energy(attend):
+        return lambda *arrays: (attend(*arrays) ** 2).sum()
+
+    ours = value_and_gradients(energy(lambda *arrays: attention(*arrays, 0.3, None)), query, key, value)
+    mlxs = value_and_gradients(
+        energy(lambda *arrays: mx.fast.scaled_dot_product_attention(*arrays, scale=0.3)), query, key, value
+    )
+    for one, other in zip(ours, mlxs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_cross_entropies_and_their_gradients_are_right():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 5, (6, 70_000)).astype(np.float32)  # more numbers than are taken at once
+    logits[0, 3] = 300  # exp(300) is no float32
+    labels, weights = np.array([3, 0, 69_999, 5, 5, 7]), np.arange(6, dtype=np.float32)
+    exact = logits.astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    probabilities = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)
+    expected = -np.log(probabilities[np.arange(6), labels])
+    np.testing.assert_allclose(cross_entropies(mx.array(logits), mx.array(labels)), expected, rtol=1e-5, atol=1e-5)
+    gradient = mx.grad(lambda x: (cross_entropies(x, mx.array(labels)) * mx.array(weights)).sum())(mx.array(logits))
+    probabilities[np.arange(6), labels] -= 1
+    np.testing.assert_allclose(gradient, probabilities * weights[:, None], atol=1e-5)
