@@ -19,8 +19,9 @@ from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.trainer import TrainingArgs
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints import DEMO, load_model
+from mlx_whisper_lora.whisper.checkpoints import load_model
 from mlx_whisper_lora.whisper.decoding import model_tokenizer
+from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 

@@ -16,7 +16,7 @@ from mlx_whisper_lora.loading import load_model
 from mlx_whisper_lora.whisper import transcription
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio import AudioError
-from mlx_whisper_lora.whisper.checkpoints import DEMO
+from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, write_result

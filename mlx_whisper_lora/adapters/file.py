@@ -25,7 +25,7 @@ from mlx_whisper_lora.adapters.inject import (
 )
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.version import __version__
-from mlx_whisper_lora.whisper.checkpoints import DAMAGED_FILE_ERRORS
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS
 from mlx_whisper_lora.whisper.files import atomic_write
 from mlx_whisper_lora.whisper.model import Whisper
 
