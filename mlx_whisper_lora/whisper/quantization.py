@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_unflatten
+from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model import Whisper
@@ -75,6 +75,24 @@ def full_weight(layer: nn.Module) -> mx.array:
     if "scales" not in layer:
         return layer.weight
     return mx.dequantize(layer.weight, layer.scales, layer.biases, layer.group_size, layer.bits)
+
+
+def weight_shape(layer: nn.Module) -> tuple[int, int]:
+    """The shape (outputs, inputs) of a linear layer's weight, quantised or not."""
+    if "scales" not in layer:
+        return layer.weight.shape
+    return layer.weight.shape[0], layer.scales.shape[1] * layer.group_size
+
+
+def parameter_count(model: Whisper) -> int:
+    """How many numbers the weights of `model` are, however they are stored."""
+    quantization = quantization_of(model)
+    bits = quantization.bits if quantization else 32
+    return sum(
+        array.size * 32 // bits if array.dtype == mx.uint32 else array.size
+        for name, array in tree_flatten(model.parameters())
+        if not name.endswith((".scales", ".biases"))
+    )
 
 
 def quantization_of(model: Whisper) -> Quantization | None:

@@ -11,7 +11,10 @@ from helpers import small_model
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper import checkpoints
-from mlx_whisper_lora.whisper.checkpoints import CheckpointError, default_dtype, find_model, load_model, save_model
+from mlx_whisper_lora.whisper.assets import DEMO_MODEL
+from mlx_whisper_lora.whisper.checkpoints import default_dtype, load_model, save_model
+from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.hub import find_model
 
 
 @pytest.fixture
@@ -90,13 +93,12 @@ DAMAGES = {
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a Whisper configuration"),
     "config lacks a number": (
         lambda folder: edit_config(folder, n_mels=None),
-        "n_mels is missing; models in the layout",
+        "n_mels is missing; the layouts of",
     ),
     "config holds text": (lambda folder: edit_config(folder, n_mels="many"), "not a Whisper configuration"),
     "negative": (lambda folder: edit_config(folder, n_text_layer=-1), "these dimensions are not those of a Whisper"),
     "heads": (lambda folder: edit_config(folder, n_audio_head=3), "these dimensions are not those of a Whisper"),
-    "quantized": (lambda folder: edit_config(folder, quantization={"bits": 4}), "the model is quantized; use the unq"),
-    "other width": (lambda folder: edit_config(folder, n_mels=128), "conv1.weight has shape .64, 3, 80., but config"),
+    "other width": (lambda folder: edit_config(folder, n_mels=128), "conv1.weight has shape .64, 3, 80., and its dimensions ask for .64, 3, 128."),
     "other depth": (lambda folder: edit_config(folder, n_text_layer=3), "the weights lack decoder.blocks.2"),
     "an array too many": (lambda folder: edit_weights(folder, extra=mx.zeros(2)), "hold extra, which is no part of"),
     "an array missing": (
@@ -161,11 +163,11 @@ def test_a_full_disk_leaves_the_old_model(folder, monkeypatch):
 def test_names_of_models(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_model("own") == Path("own")
-    assert find_model("demo") == checkpoints.DEMO_MODEL
+    assert find_model("demo") == DEMO_MODEL
     for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", str(folder / "none")):
         with pytest.raises(CheckpointError, match="no such model folder"):
             find_model(name)
-    with pytest.raises(CheckpointError, match=r"a model is a folder with config\.json and weights, this is a file"):
+    with pytest.raises(CheckpointError, match=r"a folder with config\.json and weights or a \.pt file, not this"):
         find_model(folder / "config.json")
 
 
