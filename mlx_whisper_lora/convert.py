@@ -27,16 +27,16 @@ Afterwards: python -m mlx_whisper_lora.transcribe --model converted_model --audi
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlx_whisper_lora.convert",
-        description="Write a Whisper model in another format, type or quantisation. Folders of MLX (plain or quantised) "
-        "and of transformers and OpenAI's .pt files are read; folders of MLX and of transformers are written.",
+        description="Write a Whisper model in another format, type or quantisation. Folders of MLX, plain or quantised, "
+        "folders of transformers and OpenAI's .pt files are read; folders of MLX and of transformers are written.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--model",
         default=DEMO,
-        help="A folder, a .pt file, a repository on the Hugging Face Hub (name or name@revision), or one of mlx-community's "
-        f"by its size ({', '.join(SIZES)}). Default: %(default)s, the bundled model.",
+        help="A folder, a .pt file, a repository on the Hugging Face Hub (name or name@revision), or one of "
+        f"mlx-community's by its size ({', '.join(SIZES)}). Default: %(default)s, the bundled model.",
     )
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the result. Default: %(default)s.")
     add_output_options(parser, "float16", "as most models are published")

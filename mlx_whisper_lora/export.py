@@ -28,20 +28,36 @@ class OutputForm:
 
     def __post_init__(self):
         if self.layout == "hf" and self.quantization:
-            raise ValueError("transformers does not read MLX's quantised weights: give --export hf or --quantize, not both")
+            raise ValueError(
+                "transformers does not read MLX's quantised weights: give --export hf or --quantize, not both"
+            )
 
 
 def add_output_options(parser: argparse.ArgumentParser, default_dtype: str, why: str) -> None:
     group = parser.add_argument_group("what is written")
-    group.add_argument("--dtype", choices=DTYPES, default=default_dtype,
-                       help=f"Type of the weights; of a quantised model, of what is not quantised. Default: %(default)s, {why}.")
+    group.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=default_dtype,
+        help=f"Type of the weights; of a quantised model, of what is not quantised. Default: %(default)s, {why}.",
+    )
     group.add_argument("-q", "--quantize", action="store_true",
                        help="Quantise linear layers and token embedding. Without it the result is a plain model, "
                             "even if the source is quantised.")  # fmt: skip
-    group.add_argument("--q-bits", type=int, choices=(4, 8), default=Quantization.bits,
-                       help="Bits of a quantised weight. Default: %(default)s.")
-    group.add_argument("--q-group-size", type=int, choices=GROUP_SIZES, default=Quantization.group_size,
-                       help="Neighbouring weights that share a scale. Default: %(default)s.")
+    group.add_argument(
+        "--q-bits",
+        type=int,
+        choices=(4, 8),
+        default=Quantization.bits,
+        help="Bits of a quantised weight. Default: %(default)s.",
+    )
+    group.add_argument(
+        "--q-group-size",
+        type=int,
+        choices=GROUP_SIZES,
+        default=Quantization.group_size,
+        help="Neighbouring weights that share a scale. Default: %(default)s.",
+    )
     group.add_argument("--export", choices=LAYOUTS, default="mlx",
                        help="mlx: config.json and weights.safetensors, as mlx-whisper reads them too; hf: a folder for "
                             "transformers and for the converters of CTranslate2 (faster-whisper) and whisper.cpp. "

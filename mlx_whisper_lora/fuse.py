@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
-    parser.add_argument("--model", help="The base, by any name that convert takes. Default: the one that the adapter names.")
+    parser.add_argument(
+        "--model", help="The base, by any name that convert takes. Default: the one that the adapter names."
+    )
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
     add_output_options(parser, "float32", "because float16 can be too coarse for an adapter's share of a weight")
     return parser
@@ -47,8 +49,8 @@ def main(args: argparse.Namespace) -> None:
 
 
 def fuse(adapter_file: str, save_path: str, base_name: str | None = None, form: OutputForm | None = None) -> None:
-    """Write the model folder `save_path`, by default a plain one in float32, from a base (default: the adapter's own) and
-    an adapter file.
+    """Write the model folder `save_path`, by default a plain one in float32, from a base (default: the adapter's own)
+    and an adapter file.
 
     Raises CheckpointError, AdapterError, ValueError when the result would replace the base, or OSError when the folder
     cannot be written.

@@ -15,6 +15,7 @@ from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, sa
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
 from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import Quantization, quantization_of, quantize
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_the_base_may_have_moved(adapter_file, base, run_main):
 def test_the_base_is_not_overwritten(adapter_file, base, run_main):
     before = (base / "weights.safetensors").read_bytes()
     outcome = run_main(fuse, "--save-path", base)
-    assert outcome.code == 1 and "base is the base model itself" in outcome.err
+    assert outcome.code == 1 and "base is the model itself that this starts from" in outcome.err
     assert (base / "weights.safetensors").read_bytes() == before
 
 
@@ -94,6 +95,37 @@ def test_a_base_in_float16_fuses_in_float32(adapter_file, base, run_main):
     assert load_model("fused_model", mx.float32).dtype == mx.float32
     weights = mx.load("fused_model/weights.safetensors")
     assert {array.dtype for array in weights.values()} == {mx.float32}
+
+
+def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
+    expected = logits(mlx_whisper_lora.load_model("base", adapter_file, mx.float32))
+    assert run_main(fuse, "--export", "hf", "--save-path", "hf").code == 0
+    assert "model.safetensors" in os.listdir("hf")
+    np.testing.assert_allclose(logits(load_model("hf", mx.float32)), expected, atol=1e-4)
+    assert run_main(fuse, "-q", "--q-bits", "8", "--q-group-size", "32", "--save-path", "q").code == 0
+    quantised = load_model("q", mx.float32)
+    assert quantization_of(quantised) == Quantization(32, 8)
+    assert np.abs(logits(quantised) - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+def test_an_adapter_on_a_quantised_base(run_main):
+    model = small_model()
+    quantize(model, Quantization(64, 4))
+    save_model(model, "quantised")
+    model = load_model("quantised", mx.float32)
+    config = AdapterConfig(
+        LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantised")
+    )
+    add_lora(model, config.lora)
+    for module in lora_modules(model).values():
+        module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.05
+    save_adapter("adapters.npz", model, config)
+    expected = logits(model)
+    np.testing.assert_allclose(logits(mlx_whisper_lora.load_model("quantised", "adapters.npz")), expected, atol=1e-3)
+    assert run_main(fuse).code == 0
+    fused = load_model("fused_model", mx.float32)
+    assert quantization_of(fused) is None
+    np.testing.assert_allclose(logits(fused), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])

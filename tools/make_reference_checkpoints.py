@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import whisper
-from make_reference_loss import transformers_name
 from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+from make_reference_loss import transformers_name
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "tests" / "whisper" / "reference" / "checkpoints"

@@ -84,7 +84,8 @@ class AdapterConfig:
 
 def fingerprint(model: Whisper) -> str:
     """A hash of evenly spaced samples of every weight, in float16, so that the same checkpoint loaded in float16 and in
-    float32, or from another format, has one fingerprint; a quantised one has its own. Raises AdapterError when the model has adapters already."""
+    float32, or from another format, has one fingerprint; a quantised one has its own. Raises AdapterError when the
+    model has adapters already."""
     check_plain(model)
     digest = hashlib.sha256()
     for name, array in sorted(tree_flatten(model.parameters())):

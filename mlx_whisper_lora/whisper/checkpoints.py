@@ -72,7 +72,9 @@ def check_weights(path: Path, weights: dict[str, mx.array], expected: dict[str, 
                 f"{path}: {name} has shape {weights[name].shape}, and its dimensions ask for {array.shape}"
             )
         if is_packed(weights[name]) != is_packed(array):
-            raise CheckpointError(f"{path}: {name} has type {weights[name].dtype}, which does not fit the configuration")
+            raise CheckpointError(
+                f"{path}: {name} has type {weights[name].dtype}, which does not fit the configuration"
+            )
     unknown = sorted(weights.keys() - expected.keys())
     if unknown:
         raise CheckpointError(f"{path}: the weights hold {unknown[0]}, which is no part of a Whisper model")

@@ -41,7 +41,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
 
 
 def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
-    """config.json. Its tokens and length are for CTranslate2 and whisper.cpp; transformers has its own file for them."""
+    """config.json. Tokens and length are for CTranslate2 and whisper.cpp; transformers has another file for them."""
     width = model.dims.n_audio_state
     return {
         "model_type": "whisper",

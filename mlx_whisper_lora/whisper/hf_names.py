@@ -1,4 +1,4 @@
-"""The names of a model's weights in transformers (`WhisperForConditionalGeneration`), and its layout of convolutions."""
+"""The names of a model's weights in transformers (`WhisperForConditionalGeneration`), and its layout of arrays."""
 
 from collections.abc import Mapping
 
@@ -56,7 +56,9 @@ def from_hf_weights(weights: Mapping[str, mx.array], source: object) -> dict[str
     ours = {from_hf(name): array for name, array in weights.items()}
     output, embedding = ours.pop("proj_out.weight", None), ours.get("decoder.token_embedding.weight")
     if output is not None and embedding is not None and not mx.array_equal(output, embedding):
-        raise CheckpointError(f"{source}: the output layer proj_out differs from the token embedding, as no Whisper's does")
+        raise CheckpointError(
+            f"{source}: the output layer proj_out differs from the token embedding, as no Whisper's does"
+        )
     return {name: swap_kernel(name, array) for name, array in ours.items()}
 
 

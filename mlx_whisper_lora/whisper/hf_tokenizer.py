@@ -5,7 +5,10 @@ merges, and writes each byte as a printable character (Radford et al. 2019, GPT-
 """
 
 import functools
+import itertools
 from typing import Any
+
+import tiktoken
 
 from mlx_whisper_lora.whisper.tokenizer import N_TIMESTAMPS, Tokenizer
 
@@ -21,7 +24,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
 
     vocab.json and added_tokens.json are what whisper.cpp's converter reads, tokenizer.json what faster-whisper reads.
     """
-    vocabulary, merges = byte_level(tokenizer)
+    vocabulary, merges = byte_level(tokenizer.encoding)
     vocabulary = {**vocabulary, END_OF_TEXT: tokenizer.eot}
     special = special_tokens(tokenizer)
     added = {
@@ -77,9 +80,9 @@ def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
     return {tokenizer.encoding.decode([token]): token for token in range(tokenizer.eot, last)}
 
 
-def byte_level(tokenizer: Tokenizer) -> tuple[dict[str, int], list[tuple[str, str]]]:
+@functools.cache
+def byte_level(encoding: tiktoken.Encoding) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """The text tokens in printable characters with their ids, and the merges that make them, earliest first."""
-    encoding = tokenizer.encoding
     ranks = {token: encoding.encode_single_token(token) for token in encoding.token_byte_values()}
     ranks = dict(sorted(ranks.items(), key=lambda pair: pair[1]))
     merges = [last_merge(token, ranks) for token in ranks if len(token) > 1]
@@ -93,7 +96,7 @@ def last_merge(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
     """The two tokens that were merged into `token`: what its bytes become by all the merges before."""
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
-        pairs = [ranks.get(left + right, len(ranks)) for left, right in zip(parts, parts[1:], strict=False)]
+        pairs = [ranks.get(left + right, len(ranks)) for left, right in itertools.pairwise(parts)]
         i = pairs.index(min(pairs))
         parts[i : i + 2] = [parts[i] + parts[i + 1]]
     return parts[0], parts[1]

@@ -39,8 +39,8 @@ HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
 
 
 def find_model(path_or_hf_repo: str | PathLike) -> Path:
-    """The folder or `.pt` file of a model: `path_or_hf_repo` itself if there is one, the bundled folder for "demo", else
-    the downloaded files of a Hub repository.
+    """The folder or `.pt` file of a model: `path_or_hf_repo` itself if there is one, the bundled folder for "demo",
+    else the downloaded files of a Hub repository.
 
     "tiny", "large-v3-turbo" and the like stand for mlx-community's repositories of these sizes. `name@revision` takes a
     branch, tag or commit of a repository instead of its main branch. Raises CheckpointError.
@@ -53,7 +53,9 @@ def find_model(path_or_hf_repo: str | PathLike) -> Path:
     if path.exists():
         if path.suffix == PT_SUFFIX:
             return path
-        raise CheckpointError(f"{path}: a model is a folder with {CONFIG_FILE} and weights or a .pt file, not this file")
+        raise CheckpointError(
+            f"{path}: a model is a folder with {CONFIG_FILE} and weights or a .pt file, not this file"
+        )
     repository, _, revision = name.partition("@")
     repository = SIZES.get(repository, repository)
     if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:

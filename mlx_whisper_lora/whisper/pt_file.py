@@ -1,9 +1,9 @@
 """OpenAI's `.pt` files, read without torch and without running what is pickled in them.
 
 `torch.save` writes a zip archive: `data.pkl`, a pickle of the Python objects, in which each tensor is a call of a torch
-function on a storage, and `data/0`, `data/1` ... with the numbers of the storages, not compressed. A pickle may name any
-function of any module to be called. Here the few names that a checkpoint of tensors needs stand for functions of ours,
-and any other name is refused. (https://docs.pytorch.org/docs/stable/notes/serialization.html)
+function on a storage, and `data/0`, `data/1` ... with the numbers of the storages, not compressed. A pickle may name
+any function of any module to be called. Here the few names that a checkpoint of tensors needs stand for functions of
+ours, and any other name is refused. (https://docs.pytorch.org/docs/stable/notes/serialization.html)
 """
 
 import io
@@ -107,10 +107,12 @@ class TensorUnpickler(pickle._Unpickler):
         member = self.archive.getinfo(f"{self.folder}data/{key}")
         if member.compress_type != zipfile.ZIP_STORED:
             raise CheckpointError("its tensors are compressed, which torch.save does not do; save it again")
+        size = length * STORAGES[type_name].itemsize
+        if size != member.file_size:
+            raise ValueError(f"{size} bytes of numbers expected in {member.filename}, not {member.file_size}")
         start = member.header_offset + LOCAL_HEADER.size
         start += sum(LOCAL_HEADER.unpack_from(self.file, member.header_offset))
-        data = self.file[start : start + length * STORAGES[type_name].itemsize]
-        return Storage(data, type_name)
+        return Storage(self.file[start : start + size], type_name)
 
     def tensor(self, storage: Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> mx.array:
         """torch._utils._rebuild_tensor_v2; offset and strides count numbers. NumPy checks them against the storage."""
