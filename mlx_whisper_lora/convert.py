@@ -6,9 +6,13 @@ from typing import NoReturn
 from mlx_whisper_lora.cli import run_command
 from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
 from mlx_whisper_lora.whisper.checkpoints import load_model
-from mlx_whisper_lora.whisper.hub import DEMO, SIZES
+from mlx_whisper_lora.whisper.hub import DEMO, NAMES_HELP
 
 SAVE_PATH = "converted_model"
+DESCRIPTION = """\
+Write a Whisper model in another format, type or quantisation. Folders of MLX, plain or quantised, folders of
+transformers and OpenAI's .pt files are read; folders of MLX and of transformers are written.
+"""
 EXAMPLES = """\
 examples:
   the bundled demo model as a folder of transformers
@@ -27,16 +31,14 @@ Afterwards: python -m mlx_whisper_lora.transcribe --model converted_model --audi
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlx_whisper_lora.convert",
-        description="Write a Whisper model in another format, type or quantisation. Folders of MLX, plain or quantised, "
-        "folders of transformers and OpenAI's .pt files are read; folders of MLX and of transformers are written.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--model",
         default=DEMO,
-        help="A folder, a .pt file, a repository on the Hugging Face Hub (name or name@revision), or one of "
-        f"mlx-community's by its size ({', '.join(SIZES)}). Default: %(default)s, the bundled model.",
+        help=f"What to convert: {NAMES_HELP}. Default: %(default)s, the bundled model.",
     )
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the result. Default: %(default)s.")
     add_output_options(parser, "float16", "as most models are published")

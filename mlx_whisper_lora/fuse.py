@@ -10,6 +10,7 @@ from mlx_whisper_lora.adapters.inject import fuse_lora
 from mlx_whisper_lora.cli import run_command
 from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
 from mlx_whisper_lora.whisper.checkpoints import load_model
+from mlx_whisper_lora.whisper.hub import NAMES_HELP
 
 SAVE_PATH = "fused_model"
 EXAMPLES = """\
@@ -35,9 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
-    parser.add_argument(
-        "--model", help="The base, by any name that convert takes. Default: the one that the adapter names."
-    )
+    parser.add_argument("--model", help=f"The base: {NAMES_HELP}. Default: the one that the adapter names.")
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
     add_output_options(parser, "float32", "because float16 can be too coarse for an adapter's share of a weight")
     return parser

@@ -11,7 +11,8 @@ from helpers import small_model, tone
 from mlx.utils import tree_flatten
 from pt_writer import write_pt
 
-from mlx_whisper_lora import convert, lora, transcribe
+from mlx_whisper_lora import convert, fuse, lora
+from mlx_whisper_lora.transcribe import transcribe
 from mlx_whisper_lora.whisper.checkpoints import load_model
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.quantization import quantization_of
@@ -54,7 +55,7 @@ def test_every_command_takes_a_pt_file(run_main, clips_folder, tmp_path):
     write_openai_checkpoint(Path("small.pt"), small_model())
     outcome = run_main(lora, "--test", "--model", "small.pt", "--data", clips_folder)
     assert outcome.code == 0 and "Test loss" in outcome.out
-    result = transcribe.transcribe(tone(1.0), path_or_hf_repo="small.pt", temperature=0.0, no_speech_threshold=None)
+    result = transcribe(tone(1.0), path_or_hf_repo="small.pt", temperature=0.0, no_speech_threshold=None)
     assert result["text"]
 
 
@@ -75,8 +76,17 @@ def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_ma
     assert size / plain == pytest.approx((bits + 1) / 32, rel=0.1)
     model = load_model("converted_model")
     assert quantization_of(model).bits == bits
-    result = transcribe.transcribe(tone(1.0), path_or_hf_repo="converted_model", temperature=0.0)
+    result = transcribe(tone(1.0), path_or_hf_repo="converted_model", temperature=0.0)
     assert set(result) == {"text", "segments", "language"}
+
+
+def test_an_adapter_trains_on_a_quantised_model(model_folder, clips_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "-q", "--dtype", "float32", "--save-path", "q").code == 0
+    train = ("--train", "--model", "q", "--data", clips_folder, "--iters", 2, "--lora-layers", 1)
+    outcome = run_main(lora, *train, "--audio-context", 1.5)
+    assert outcome.code == 0, outcome.err
+    outcome = run_main(fuse, "--dtype", "float16")
+    assert outcome.code == 0 and load_model("fused_model").dims == small_model().dims
 
 
 def test_a_quantised_model_becomes_a_plain_one(model_folder, run_main):

