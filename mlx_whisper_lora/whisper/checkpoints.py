@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 
 import mlx.core as mx
-import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.config import (
@@ -109,7 +108,7 @@ def read_checkpoint(path: Path) -> tuple[Config, dict[str, mx.array]]:
     else:
         weights = read_weights(path)
         if ALIGNMENT_HEADS in weights:
-            pairs = np.array(weights.pop(ALIGNMENT_HEADS)).tolist()
+            pairs = weights.pop(ALIGNMENT_HEADS).tolist()
             config = replace(config, alignment_heads=alignment_heads(path, pairs, config.dims))
     # Positions of the encoder are computed; many files store them all the same.
     weights.pop("encoder.positional_embedding", None)

@@ -61,6 +61,11 @@ def read_config(folder: Path) -> Config:
     quantization = None
     if "quantization" in config:
         quantization = read_quantization(path, config["quantization"])
+        if dims.n_text_state % quantization.group_size:
+            raise CheckpointError(
+                f"{path}: quantised in groups of {quantization.group_size}, which do not divide its width of "
+                f"{dims.n_text_state}"
+            )
     return Config(dims, is_hf, quantization, alignment_heads(path, pairs, dims))
 
 
@@ -127,7 +132,7 @@ def alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> AlignmentH
         return None
     try:
         heads = tuple((int(layer), int(head)) for layer, head in pairs)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise CheckpointError(f"{path}: alignment_heads should be pairs of layer and head") from None
     fits = all(0 <= layer < dims.n_text_layer and 0 <= head < dims.n_text_head for layer, head in heads)
     return heads if heads and fits else None

@@ -183,6 +183,10 @@ DAMAGES = {
         lambda folder: edit_config(folder, quantization={"bits": 7}),
         "quantization should be a g",
     ),
+    "groups too large": (
+        lambda folder: edit_config(folder, quantization={"group_size": 128, "bits": 4}),
+        "quantised in groups of 128, which do not divide its width of 64",
+    ),
     "quantization is text": (lambda folder: edit_config(folder, quantization="4"), "quantization should be a group_s"),
     "mxfp4": (lambda folder: edit_config(folder, quantization={"mode": "mxfp4"}), "quantization should be a group_s"),
     "packed, not said": (
