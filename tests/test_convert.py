@@ -102,7 +102,7 @@ def test_a_quantised_model_becomes_a_plain_one(model_folder, run_main):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "none"), "none: no such model folder, .pt file or size (of tiny, tiny.en,"),
+        (("--model", "none"), "none: no such model folder or .pt file, and no size (of tiny, tiny.en,"),
         (("--save-path", "model"), "model is the model itself that this starts from: give another folder"),
         (("--export", "hf", "--quantize"), "transformers does not read MLX's quantised weights: give --export hf or"),
         (("--quantize", "--q-group-size", "128"), "this model is 64 wide: give another group size out of 32, 64, 128"),

@@ -63,7 +63,8 @@ def find_model(path_or_hf_repo: str | PathLike) -> Path:
     repository, _, revision = name.partition("@")
     repository = SIZES.get(repository, repository)
     if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:
-        raise CheckpointError(f"{name}: no such model folder, .pt file or size (of {', '.join(SIZES)})")
+        sizes = "" if "/" in name else f" or .pt file, and no size (of {', '.join(SIZES)})"
+        raise CheckpointError(f"{name}: no such model folder{sizes}")
     return download(name, repository, revision or None)
 
 
@@ -80,7 +81,10 @@ def download(name: str, repository: str, revision: str | None) -> Path:
         raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None
     except (RepositoryNotFoundError, HFValidationError):
         raise CheckpointError(f"{name}: neither a folder here nor a repository on the Hugging Face Hub") from None
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(f"{name}: not in the cache, and the Hugging Face Hub is out of reach ({error})") from None
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"{name}: not in the cache of downloads, or not wholly, and the Hugging Face Hub cannot be asked: there is no "
+            "network, or HF_HUB_OFFLINE is set"
+        ) from None
     except HUB_ERRORS as error:
         raise CheckpointError(f"{name}: not a folder here, and it cannot be had from the Hub ({error})") from None

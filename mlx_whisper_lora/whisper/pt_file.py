@@ -73,13 +73,22 @@ def load_pickled(path: Path) -> Any:
         if start == PYTORCH_BEFORE_1_6:
             raise CheckpointError("in the format of PyTorch before 1.6; load it with torch and save it again")
         with zipfile.ZipFile(file) as archive:
-            (member,) = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
-            folder = member.filename.removesuffix("data.pkl")
-            if folder + "byteorder" in archive.namelist() and archive.read(folder + "byteorder") != b"little":
+            (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            folder = name.removesuffix("data.pkl")
+            byte_order = folder + "byteorder"
+            if byte_order in archive.namelist() and archive.read(stored(archive, byte_order)) != b"little":
                 raise CheckpointError("its numbers are big-endian; save it again on a usual machine")
-            pickled = archive.read(member)
+            pickled = archive.read(stored(archive, name))
             file_map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return TensorUnpickler(pickled, archive, folder, memoryview(file_map)).load()
+
+
+def stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Where a member of the archive is. Raises CheckpointError if it is compressed: a little file could hold a lot."""
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise CheckpointError("it is compressed, which torch.save does not do; save it again")
+    return member
 
 
 # The unpickler in Python, not the one in C, which takes 8 GB for a damaged file of ten bytes (a large memo index).
@@ -104,9 +113,7 @@ class TensorUnpickler(pickle._Unpickler):
         kind, type_name, key, _, length = pid
         if kind != "storage":
             raise pickle.UnpicklingError(f"it refers to a {kind!r}")
-        member = self.archive.getinfo(f"{self.folder}data/{key}")
-        if member.compress_type != zipfile.ZIP_STORED:
-            raise CheckpointError("its tensors are compressed, which torch.save does not do; save it again")
+        member = stored(self.archive, f"{self.folder}data/{key}")
         size = length * STORAGES[type_name].itemsize
         if size != member.file_size:
             raise ValueError(f"{size} bytes of numbers expected in {member.filename}, not {member.file_size}")

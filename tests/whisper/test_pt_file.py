@@ -106,7 +106,7 @@ BAD = {
     "weights alone": (lambda path: write_pt(path, {"model_state_dict": {}}), "should hold dims and model_state_dict"),
     "dims lack one": (lambda path: write_pt(path, {"dims": {}, "model_state_dict": {}}), "n_mels is missing"),
     "no weights": (lambda path: write_pt(path, {"dims": DIMS, "model_state_dict": {}}), "the weights lack encoder"),
-    "compressed": (compressed, "its tensors are compressed"),
+    "compressed": (compressed, "it is compressed, which torch.save does not do"),
     "no storage": (lambda path: write_archive(path, tensor((10,), (1,))), "not a PyTorch checkpoint"),
     "short storage": (
         lambda path: write_archive(path, tensor((10,), (1,)), [bytes(39)]),
