@@ -83,8 +83,8 @@ def download(name: str, repository: str, revision: str | None) -> Path:
         raise CheckpointError(f"{name}: neither a folder here nor a repository on the Hugging Face Hub") from None
     except LocalEntryNotFoundError:
         raise CheckpointError(
-            f"{name}: not in the cache of downloads, or not wholly, and the Hugging Face Hub cannot be asked: there is no "
-            "network, or HF_HUB_OFFLINE is set"
+            f"{name}: not in the cache of downloads, or not wholly, and the Hugging Face Hub cannot be asked: there is "
+            "no network, or HF_HUB_OFFLINE is set"
         ) from None
     except HUB_ERRORS as error:
         raise CheckpointError(f"{name}: not a folder here, and it cannot be had from the Hub ({error})") from None
