@@ -6,6 +6,7 @@ import sys
 COMMANDS = {
     "lora": "train adapters on clips with texts, and test them",
     "fuse": "merge an adapter into its base model",
+    "convert": "write a model in another format, type or quantisation",
     "transcribe": "sound files to text",
 }
 

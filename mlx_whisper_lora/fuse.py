@@ -1,7 +1,6 @@
 """Merge an adapter into its base and save the result as a model folder."""
 
 import argparse
-from pathlib import Path
 from typing import NoReturn
 
 import mlx.core as mx
@@ -9,13 +8,18 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.file import load_adapter, read_config
 from mlx_whisper_lora.adapters.inject import fuse_lora
 from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.whisper.checkpoints import find_model, load_model, save_model
+from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
+from mlx_whisper_lora.whisper.checkpoints import load_model
+from mlx_whisper_lora.whisper.hub import NAMES_HELP
 
 SAVE_PATH = "fused_model"
 EXAMPLES = """\
 examples:
   the base is the one that the adapter file names; the result goes to fused_model/
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
+
+  for transformers, faster-whisper and whisper.cpp, in half the space
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export hf --dtype float16
 
   the base is in a folder of one's own
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --model models/whisper-small --save-path whisper-telugu
@@ -32,29 +36,30 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
-    parser.add_argument("--model", help="The base: a folder or a Hub name. Default: the one that the adapter names.")
+    parser.add_argument("--model", help=f"The base: {NAMES_HELP}. Default: the one that the adapter names.")
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
+    add_output_options(parser, "float32", "because float16 can be too coarse for an adapter's share of a weight")
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    fuse(args.adapter_file, args.save_path, args.model)
+    fuse(args.adapter_file, args.save_path, args.model, output_form(args))
     print(f"Fused {args.adapter_file} into its base: {args.save_path}")
 
 
-def fuse(adapter_file: str, save_path: str, base_name: str | None = None) -> None:
-    """Write the model folder `save_path`, float32, from a base (default: the adapter's own) and an adapter file.
+def fuse(adapter_file: str, save_path: str, base_name: str | None = None, form: OutputForm | None = None) -> None:
+    """Write the model folder `save_path`, by default a plain one in float32, from a base (default: the adapter's own)
+    and an adapter file.
 
     Raises CheckpointError, AdapterError, ValueError when the result would replace the base, or OSError when the folder
     cannot be written.
     """
     base_name = base_name or read_config(adapter_file).base.name
-    if Path(save_path).resolve() == find_model(base_name).resolve():
-        raise ValueError(f"{save_path} is the base model itself, which the adapter needs as it is: give another folder")
+    check_other_folder(save_path, base_name)
     model = load_model(base_name, mx.float32)
     load_adapter(model, adapter_file, base_name)
     fuse_lora(model)
-    save_model(model, save_path)
+    write_model(model, save_path, form or OutputForm(mx.float32))
 
 
 def cli() -> NoReturn:

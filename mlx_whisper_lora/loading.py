@@ -13,7 +13,8 @@ from mlx_whisper_lora.whisper.model import Whisper
 def load_model(
     path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
 ) -> Whisper:
-    """Load a Whisper model, and fuse an adapter into it in memory if one is given.
+    """Load a Whisper model by any name that `whisper.hub.find_model` knows, and fuse an adapter, if one is given, into
+    it in memory.
 
     Raises CheckpointError for the model, AdapterError for the adapter.
     """

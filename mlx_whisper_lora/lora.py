@@ -19,8 +19,9 @@ from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.trainer import TrainingArgs
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints import DEMO, load_model
+from mlx_whisper_lora.whisper.checkpoints import load_model
 from mlx_whisper_lora.whisper.decoding import model_tokenizer
+from mlx_whisper_lora.whisper.hub import DEMO, NAMES_HELP
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 
@@ -69,8 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        help=f"Folder of a Whisper model, or its name on the Hugging Face Hub. Default: the base that a given adapter "
-        f"file names, else {DEMO!r}, the bundled demo model.",
+        help=f"The base: {NAMES_HELP}. Default: the one that a given adapter file names, else {DEMO!r}, the bundled "
+        "model.",
     )
     parser.add_argument("--data", help="Folder of clips. Default: the bundled demo clips.")
     parser.add_argument(

@@ -14,7 +14,7 @@ from mlx_whisper_lora.loading import load_model
 from mlx_whisper_lora.whisper import transcription
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio import AudioError
-from mlx_whisper_lora.whisper.checkpoints import DEMO
+from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.mel import Audio
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code

@@ -15,6 +15,7 @@ from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, sa
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
 from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import Quantization, quantization_of, quantize
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +26,15 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def base() -> Path:
-    save_model(small_model(), "base")
-    return Path("base")
+    save_model(small_model(), "plain")
+    return Path("plain")
 
 
 @pytest.fixture
 def adapter_file(base) -> Path:
     """An adapter on every layer that can have one."""
     model = load_model(base)
-    config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "base"))
+    config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "plain"))
     add_lora(model, config.lora)
     mx.random.seed(3)
     for module in lora_modules(model).values():
@@ -51,11 +52,11 @@ def test_the_fused_model_is_base_and_adapter(adapter_file, run_main):
     outcome = run_main(fuse)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == "Fused adapters.npz into its base: fused_model\n"
-    unfused = load_model("base")
-    load_adapter(unfused, adapter_file, "base")
-    assert np.abs(logits(unfused) - logits(load_model("base"))).max() > 0.1
+    unfused = load_model("plain")
+    load_adapter(unfused, adapter_file, "plain")
+    assert np.abs(logits(unfused) - logits(load_model("plain"))).max() > 0.1
     np.testing.assert_allclose(logits(load_model("fused_model")), logits(unfused), atol=1e-4)
-    in_memory = mlx_whisper_lora.load_model("base", adapter_file)
+    in_memory = mlx_whisper_lora.load_model("plain", adapter_file)
     np.testing.assert_allclose(logits(in_memory), logits(unfused), atol=1e-4)
 
 
@@ -68,7 +69,7 @@ def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
         tone(1.0), path_or_hf_repo="deep/er/fused", language="te", temperature=0.0, no_speech_threshold=None
     )
     with_adapter = mlx_whisper_lora.transcribe(
-        tone(1.0), path_or_hf_repo="base", adapter_file="adapters.npz", temperature=0.0, no_speech_threshold=None
+        tone(1.0), path_or_hf_repo="plain", adapter_file="adapters.npz", temperature=0.0, no_speech_threshold=None
     )
     assert result["text"] == with_adapter["text"] and result["language"] == with_adapter["language"] == "te"
 
@@ -76,14 +77,14 @@ def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
 def test_the_base_may_have_moved(adapter_file, base, run_main):
     base.rename("moved")
     outcome = run_main(fuse)
-    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.fuse: error: base: no such model folder\n"
+    assert outcome.code == 1 and outcome.err.startswith("mlx_whisper_lora.fuse: error: plain: no such model folder")
     assert run_main(fuse, "--model", "moved").code == 0
 
 
 def test_the_base_is_not_overwritten(adapter_file, base, run_main):
     before = (base / "weights.safetensors").read_bytes()
     outcome = run_main(fuse, "--save-path", base)
-    assert outcome.code == 1 and "base is the base model itself" in outcome.err
+    assert outcome.code == 1 and "plain is the model itself that this starts from" in outcome.err
     assert (base / "weights.safetensors").read_bytes() == before
 
 
@@ -96,12 +97,43 @@ def test_a_base_in_float16_fuses_in_float32(adapter_file, base, run_main):
     assert {array.dtype for array in weights.values()} == {mx.float32}
 
 
+def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
+    expected = logits(mlx_whisper_lora.load_model("plain", adapter_file, mx.float32))
+    assert run_main(fuse, "--export", "hf", "--save-path", "hf").code == 0
+    assert "model.safetensors" in os.listdir("hf")
+    np.testing.assert_allclose(logits(load_model("hf", mx.float32)), expected, atol=1e-4)
+    assert run_main(fuse, "-q", "--q-bits", "8", "--q-group-size", "32", "--save-path", "q").code == 0
+    quantised = load_model("q", mx.float32)
+    assert quantization_of(quantised) == Quantization(32, 8)
+    assert np.abs(logits(quantised) - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+def test_an_adapter_on_a_quantised_base(run_main):
+    model = small_model()
+    quantize(model, Quantization(64, 4))
+    save_model(model, "quantised")
+    model = load_model("quantised", mx.float32)
+    config = AdapterConfig(
+        LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantised")
+    )
+    add_lora(model, config.lora)
+    for module in lora_modules(model).values():
+        module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.05
+    save_adapter("adapters.npz", model, config)
+    expected = logits(model)
+    np.testing.assert_allclose(logits(mlx_whisper_lora.load_model("quantised", "adapters.npz")), expected, atol=1e-3)
+    assert run_main(fuse).code == 0
+    fused = load_model("fused_model", mx.float32)
+    assert quantization_of(fused) is None
+    np.testing.assert_allclose(logits(fused), expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
 def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
-    model = mlx_whisper_lora.load_model("base", adapter_file, dtype)
+    model = mlx_whisper_lora.load_model("plain", adapter_file, dtype)
     assert model.dtype == dtype and not lora_modules(model)
     assert model.decoder.blocks[0].mlp2.weight.dtype == dtype
-    exact = np.array(mlx_whisper_lora.load_model("base", adapter_file, mx.float32).encoder.blocks[0].mlp1.weight)
+    exact = np.array(mlx_whisper_lora.load_model("plain", adapter_file, mx.float32).encoder.blocks[0].mlp1.weight)
     rounded = np.array(model.encoder.blocks[0].mlp1.weight.astype(mx.float32))
     np.testing.assert_allclose(rounded, exact, rtol=2**-8, atol=1e-3)
 

@@ -19,9 +19,10 @@ from demo_language import LANGUAGES
 from mlx_whisper_lora.data.batches import in_order
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.audio import pad_or_trim
-from mlx_whisper_lora.whisper.checkpoints import DEMO, load_model
+from mlx_whisper_lora.whisper.checkpoints import load_model
 from mlx_whisper_lora.whisper.cpu import use_fast_blas
 from mlx_whisper_lora.whisper.decoding import DecodingResult, decode
+from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer

@@ -25,9 +25,10 @@ from mlx_whisper_lora.adapters.inject import (
 )
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.version import __version__
-from mlx_whisper_lora.whisper.checkpoints import DAMAGED_FILE_ERRORS
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS
 from mlx_whisper_lora.whisper.files import atomic_write
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import weight_shape
 
 CONFIG_KEY = "config"
 SAMPLES_PER_ARRAY = 1024
@@ -83,13 +84,18 @@ class AdapterConfig:
 
 def fingerprint(model: Whisper) -> str:
     """A hash of evenly spaced samples of every weight, in float16, so that the same checkpoint loaded in float16 and in
-    float32 has one fingerprint. Raises AdapterError when the model has adapters already."""
+    float32, or from another format, has one fingerprint; a quantised one has its own. Raises AdapterError when the
+    model has adapters already."""
     check_plain(model)
     digest = hashlib.sha256()
     for name, array in sorted(tree_flatten(model.parameters())):
         flat = array.reshape(-1)
-        sample = np.array(flat[:: max(1, flat.size // SAMPLES_PER_ARRAY)].astype(mx.float32)).astype(np.float16)
-        sample[np.abs(sample) < SMALLEST_NORMAL] = 0
+        part = flat[:: max(1, flat.size // SAMPLES_PER_ARRAY)]
+        if mx.issubdtype(part.dtype, mx.floating):
+            sample = np.array(part.astype(mx.float32)).astype(np.float16)
+            sample[np.abs(sample) < SMALLEST_NORMAL] = 0
+        else:  # quantised weights, several packed into each integer
+            sample = np.array(part)
         digest.update(name.encode() + sample.tobytes())
     return digest.hexdigest()[:16]
 
@@ -138,7 +144,7 @@ def load_adapter(model: Whisper, path: str | PathLike, base_name: str) -> Adapte
     adapted = {}
     for name in target_paths(model, config.lora.layers, config.lora.targets):
         linear = modules[name]
-        output_dims, input_dims = linear.weight.shape
+        output_dims, input_dims = weight_shape(linear)
         shapes = {"lora_a": (input_dims, config.lora.rank), "lora_b": (config.lora.rank, output_dims)}
         for part, shape in shapes.items():
             array = arrays.get(f"{name}.{part}")

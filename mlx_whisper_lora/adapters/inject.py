@@ -9,6 +9,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import parameter_count
 
 DEFAULT_TARGETS = ("attn.query", "attn.value")
 ATTENTION = ("query", "key", "value", "out")
@@ -117,7 +118,7 @@ def trainable_parameters_line(model: Whisper) -> str:
 
     encoder = millions(model.encoder.trainable_parameters())
     decoder = millions(model.decoder.trainable_parameters())
-    total = millions(model.parameters())
+    total = parameter_count(model) / 1e6
     return (
         f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
         f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"

@@ -1,41 +1,37 @@
-"""Model folders: `config.json` with the dimensions beside `weights.safetensors`, `model.safetensors` or `weights.npz`.
+"""Load and save models.
 
-The layout is that of the mlx-community Whisper repositories. A name that is no folder is taken for a repository on the
-Hugging Face Hub and downloaded into its cache (`HF_HOME`).
+Read are folders in the layout of mlx-community's Whisper repositories, plain or quantised, folders of transformers
+(`openai/whisper-*`, `distil-whisper/*`) and OpenAI's `.pt` files; written are mlx-community's (here) and transformers'
+(`hf_export`).
 """
 
 import json
-import shutil
-import struct
-import zipfile
-import zlib
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 
 import mlx.core as mx
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.whisper.assets import DEMO_MODEL
-from mlx_whisper_lora.whisper.files import atomic_write
-from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
+from mlx_whisper_lora.whisper.config import (
+    CONFIG_FILE,
+    Config,
+    alignment_heads,
+    read_config,
+    read_dimensions,
+    read_json,
+)
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError
+from mlx_whisper_lora.whisper.files import atomic_write, output_folder
+from mlx_whisper_lora.whisper.hf_names import from_hf_weights
+from mlx_whisper_lora.whisper.hub import INDEX_FILE, PT_SUFFIX, WEIGHT_FILES, find_model
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.pt_file import read_pt
+from mlx_whisper_lora.whisper.quantization import quantization_of, quantize
 
-WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
-CONFIG_FILE = "config.json"
-DEMO = "demo"  # the name of the bundled model
-# The hub's, and those of the HTTP library beneath it, whichever it is.
-HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
-# What the readers of zip, NumPy and safetensors files raise when a file is damaged.
-DAMAGED_FILE_ERRORS = (
-    OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,
-    SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
-
-
-class CheckpointError(ValueError):
-    """A model that cannot be loaded or saved; the message names the file and what is wrong with it."""
+HF_WEIGHT_FILES = ("model.safetensors",)
+ALIGNMENT_HEADS = "alignment_heads"  # an array among the weights of mlx-community's folders
 
 
 def default_dtype() -> mx.Dtype:
@@ -44,110 +40,133 @@ def default_dtype() -> mx.Dtype:
 
 
 def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -> Whisper:
-    """Load a Whisper model from a folder, or from the Hugging Face Hub.
+    """Load a Whisper model by any name that `hub.find_model` knows.
 
-    Weights are cast to `dtype` (default: `default_dtype()`). Raises CheckpointError when there is no such model, or
-    its files are damaged or do not belong together.
+    Weights are cast to `dtype` (default: `default_dtype()`); quantised layers stay so, and compute in that type. Raises
+    CheckpointError when there is no such model, or its files are damaged or do not belong together.
     """
-    folder = find_model(path_or_hf_repo)
-    model = Whisper(read_dimensions(folder / CONFIG_FILE))
-    weights = read_weights(folder)
+    path = find_model(path_or_hf_repo)
+    config, weights = read_checkpoint(path)
+    model = Whisper(config.dims)
+    if config.quantization:
+        quantize(model, config.quantization, weights.keys())
     expected = dict(tree_flatten(model.parameters()))
+    check_weights(path, weights, expected)
     dtype = dtype or default_dtype()
-    for name, array in expected.items():
-        if name not in weights:
-            raise CheckpointError(f"{folder}: the weights lack {name}, which {CONFIG_FILE} asks for")
-        if weights[name].shape != array.shape:
-            raise CheckpointError(
-                f"{folder}: {name} has shape {weights[name].shape}, but {CONFIG_FILE} asks for {array.shape}"
-            )
-    unknown = sorted(weights.keys() - expected.keys())
-    if unknown:
-        raise CheckpointError(f"{folder}: the weights hold {unknown[0]}, which is no part of a Whisper model")
     # Popped, so that what is cast goes out of memory array by array.
-    model.load_weights([(name, weights.pop(name).astype(dtype)) for name in expected])
+    model.load_weights([(name, cast(weights.pop(name), dtype)) for name in expected])
     mx.eval(model.parameters())
+    model.alignment_heads = config.alignment_heads
     model.eval()
     return model
 
 
-def find_model(path_or_hf_repo: str | PathLike) -> Path:
-    """The folder of a model: `path_or_hf_repo` itself if it is one, the bundled one for "demo", else that of the Hub
-    repository of that name."""
-    path = Path(path_or_hf_repo)
-    if path.is_dir():
-        return path
-    if str(path_or_hf_repo) == DEMO:
-        return DEMO_MODEL
-    name = str(path_or_hf_repo)
-    if path.exists():
-        raise CheckpointError(f"{path}: a model is a folder with {CONFIG_FILE} and weights, this is a file")
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise CheckpointError(f"{name}: no such model folder")
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=[CONFIG_FILE]))
-        read_dimensions(folder / CONFIG_FILE)  # before gigabytes of weights that are not Whisper's
-        return Path(snapshot_download(name, allow_patterns=[CONFIG_FILE, *WEIGHT_FILES]))
-    except (RepositoryNotFoundError, HFValidationError):
-        raise CheckpointError(f"{name}: neither a folder here nor a repository on the Hugging Face Hub") from None
-    except HUB_ERRORS as error:
-        raise CheckpointError(f"{name}: not a folder here, and it cannot be had from the Hub ({error})") from None
+def check_weights(path: Path, weights: dict[str, mx.array], expected: dict[str, mx.array]) -> None:
+    """Raise CheckpointError, naming `path`, unless `weights` are those that a model of its dimensions has."""
+    for name, array in expected.items():
+        if name not in weights:
+            raise CheckpointError(f"{path}: the weights lack {name}, which a model of its dimensions has")
+        if weights[name].shape != array.shape:
+            raise CheckpointError(
+                f"{path}: {name} has shape {weights[name].shape}, and its dimensions ask for {array.shape}"
+            )
+        if is_packed(weights[name]) != is_packed(array):
+            raise CheckpointError(
+                f"{path}: {name} has type {weights[name].dtype}, which does not fit the configuration"
+            )
+    unknown = sorted(weights.keys() - expected.keys())
+    if unknown:
+        raise CheckpointError(f"{path}: the weights hold {unknown[0]}, which is no part of a Whisper model")
 
 
-def read_dimensions(path: Path) -> ModelDimensions:
-    """The model dimensions in a config.json; other keys are left aside. Raises CheckpointError."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        dims = ModelDimensions(**{field.name: int(config[field.name]) for field in fields(ModelDimensions)})
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent}: no {CONFIG_FILE}, so this is not a model folder") from None
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path}: {error.args[0]} is missing; models in the layout of mlx-community's Whisper repositories are read"
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a Whisper configuration ({error})") from None
-    sides = ((dims.n_audio_state, dims.n_audio_head), (dims.n_text_state, dims.n_text_head))
-    if min(dims.to_dict().values()) < 1 or any(width % heads for width, heads in sides):
-        raise CheckpointError(f"{path}: these dimensions are not those of a Whisper model")
-    if "quantization" in config:
-        raise CheckpointError(f"{path}: the model is quantized; use the unquantized one, in float16 or float32")
-    return dims
+def is_packed(array: mx.array) -> bool:
+    """Whether an array holds several quantised weights in each number."""
+    return array.dtype == mx.uint32
 
 
-def read_weights(folder: Path) -> dict[str, mx.array]:
-    """The arrays of the first weight file in `folder`, by parameter name. Raises CheckpointError."""
-    for name in WEIGHT_FILES:
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            weights = mx.load(str(path))
-        except DAMAGED_FILE_ERRORS as error:
-            raise CheckpointError(f"{path}: damaged or cut short ({error})") from None
-        # Positions of the encoder are computed; some converters store them all the same.
+def cast(array: mx.array, dtype: mx.Dtype) -> mx.array:
+    return array if is_packed(array) else array.astype(dtype)
+
+
+def read_checkpoint(path: Path) -> tuple[Config, dict[str, mx.array]]:
+    """What a model folder or `.pt` file holds: its configuration, and the weights by our names in MLX's layout.
+
+    The arrays of safetensors files are read when they are first computed with. Raises CheckpointError.
+    """
+    if path.is_dir() and not (path / CONFIG_FILE).exists():
+        files = sorted(path.glob("*" + PT_SUFFIX))
+        if len(files) > 1:
+            raise CheckpointError(f"{path}: several .pt files, and no {CONFIG_FILE}: give the path of one")
+        path = files[0] if files else path
+    if not path.is_dir():
+        dims, weights = read_pt(path)
         weights.pop("encoder.positional_embedding", None)
-        weights.pop("alignment_heads", None)
-        return weights
-    raise CheckpointError(f"{folder}: no weights; expected one of {', '.join(WEIGHT_FILES)}")
+        return Config(read_dimensions(path, dims, {}), False, None, None), weights
+    config = read_config(path)
+    if config.is_hf:
+        weights = from_hf_weights(read_weights(path, HF_WEIGHT_FILES), path)
+    else:
+        weights = read_weights(path)
+        if ALIGNMENT_HEADS in weights:
+            pairs = weights.pop(ALIGNMENT_HEADS).tolist()
+            config = replace(config, alignment_heads=alignment_heads(path, pairs, config.dims))
+    # Positions of the encoder are computed; many files store them all the same.
+    weights.pop("encoder.positional_embedding", None)
+    return config, weights
+
+
+def read_weights(folder: Path, files: Sequence[str] = WEIGHT_FILES) -> dict[str, mx.array]:
+    """The arrays of the first of `files` in `folder`, or of several files with an index. Raises CheckpointError."""
+    for name in files:
+        if (folder / name).exists():
+            return read_arrays(folder / name)
+    if not (folder / INDEX_FILE).exists():
+        raise CheckpointError(f"{folder}: no weights; expected one of {', '.join((*files, INDEX_FILE))}")
+    shards = read_json(folder / INDEX_FILE).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise CheckpointError(f"{folder / INDEX_FILE}: no weight_map, which should say which file each weight is in")
+    weights: dict[str, mx.array] = {}
+    for name in sorted(set(shards.values())):
+        if Path(name).name != name or not (folder / name).exists():
+            raise CheckpointError(f"{folder / name}: the file is missing, and {INDEX_FILE} names it")
+        weights |= read_arrays(folder / name)
+    return weights
+
+
+def read_arrays(path: Path) -> dict[str, mx.array]:
+    """The arrays of a safetensors or NumPy file. Raises CheckpointError."""
+    try:
+        return mx.load(str(path))
+    except DAMAGED_FILE_ERRORS as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({error})") from None
 
 
 def save_model(model: Whisper, folder: str | PathLike) -> None:
-    """Write `model` as a folder of config.json and weights.safetensors that `load_model` reads.
+    """Write `model` as a folder of config.json and weights.safetensors that `load_model` and mlx-whisper read.
 
     Each file appears whole or not at all, the configuration last; a folder made for them goes again when one fails.
     Raises OSError when the disk is full.
     """
-    folder = Path(folder)
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        # Through a Python file, because MLX's own writer does not notice a full disk.
-        with atomic_write(folder / "weights.safetensors", "wb") as file:
-            mx.save_safetensors(file, dict(tree_flatten(model.parameters())), metadata={"format": "mlx"})
-        with atomic_write(folder / CONFIG_FILE) as file:
-            json.dump({"model_type": "whisper", **model.dims.to_dict()}, file, indent=2)
-    except BaseException:
-        if is_new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+    weights = dict(tree_flatten(model.parameters()))
+    if model.alignment_heads is not None:
+        weights[ALIGNMENT_HEADS] = mx.array(model.alignment_heads)
+    config = {"model_type": "whisper", **model.dims.to_dict()}
+    quantization = quantization_of(model)
+    if quantization:
+        config["quantization"] = asdict(quantization)
+    with output_folder(folder) as path:
+        write_weights(path / WEIGHT_FILES[0], weights, "mlx")
+        write_json(path / CONFIG_FILE, config)
+
+
+def write_weights(path: Path, weights: dict[str, mx.array], framework: str) -> None:
+    """Write a safetensors file; `framework` goes into its metadata, where transformers expects "pt"."""
+    # Through a Python file, because MLX's own writer does not notice a full disk.
+    with atomic_write(path, "wb") as file:
+        mx.save_safetensors(file, weights, metadata={"format": framework})
+
+
+def write_json(path: Path, value: object) -> None:
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+        file.write("\n")

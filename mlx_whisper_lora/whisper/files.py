@@ -63,6 +63,21 @@ def naming_the_temporary_folder() -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def output_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """A folder for the body to write files into, made if it is missing; one that was made goes again when the body
+    fails. Raises OSError when it cannot be made."""
+    path = Path(folder)
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    except BaseException:
+        if is_new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, on systems that can open folders."""
     if os.name != "posix":

@@ -203,6 +203,8 @@ class Whisper(nn.Module):
     def __init__(self, dims: ModelDimensions):
         super().__init__()
         self.dims = dims
+        # Cross-attention heads that follow the words, as pairs of decoder layer and head; None where not known.
+        self.alignment_heads: tuple[tuple[int, int], ...] | None = None
         self.encoder = AudioEncoder(
             dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
         )

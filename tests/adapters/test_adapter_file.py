@@ -20,7 +20,9 @@ from mlx_whisper_lora.adapters.file import (
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora, lora_modules
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import Quantization, quantize
 
 LORA = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("attn.query", "mlp2"))
 
@@ -95,6 +97,20 @@ def test_one_checkpoint_has_one_fingerprint_whatever_it_is_loaded_as(stored, tmp
     save_model(model, tmp_path)
     prints = {fingerprint(load_model(tmp_path, dtype)) for dtype in (mx.float16, mx.float32)}
     assert len(prints) == 1
+
+
+def test_one_checkpoint_has_one_fingerprint_in_every_layout(tmp_path):
+    save_model(small_model(), tmp_path / "mlx")
+    save_hf_model(small_model(), tmp_path / "hf")
+    assert fingerprint(load_model(tmp_path / "hf")) == fingerprint(load_model(tmp_path / "mlx"))
+
+
+def test_a_quantised_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
+    model = small_model()
+    quantize(model, Quantization(32, 8))
+    save_model(model, tmp_path)
+    prints = {fingerprint(load_model(tmp_path, dtype)) for dtype in (mx.float16, mx.float32)}
+    assert len(prints) == 1 and fingerprint(small_model()) not in prints
 
 
 def test_numbers_that_devices_round_differently_count_as_zero():

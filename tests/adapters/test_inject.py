@@ -17,6 +17,7 @@ from mlx_whisper_lora.adapters.inject import (
     trainable_parameters_line,
 )
 from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
+from mlx_whisper_lora.whisper.quantization import Quantization, quantize
 
 
 def adapted(config: LoRAConfig, **changes: int) -> Whisper:
@@ -72,6 +73,15 @@ def test_medium_gains_0131_million_on_each_side():
     train_only_lora(model)
     line = trainable_parameters_line(model)
     assert line == "Trainable parameters: encoder 0.131M, decoder 0.131M (0.034 % of 762.584M)"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantised_weights_count_as_what_they_stand_for(bits):
+    quantised = small_model()
+    quantize(quantised, Quantization(32, bits))
+    add_lora(quantised, LoRAConfig(layers=1))
+    train_only_lora(quantised)
+    assert trainable_parameters_line(quantised) == trainable_parameters_line(adapted(LoRAConfig(layers=1)))
 
 
 def test_fusing_gives_the_same_logits_and_a_plain_model():

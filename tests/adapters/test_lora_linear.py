@@ -61,6 +61,22 @@ def test_a_fresh_layer_gives_what_the_base_gives():
     assert mx.array_equal(layer(x), linear(x)) and mx.array_equal(layer.fuse().weight, linear.weight)
 
 
+def test_a_quantised_base_stays_as_it_is_until_fused():
+    mx.random.seed(0)
+    linear, x = nn.Linear(64, 24), mx.random.normal((2, 64))
+    quantised = nn.QuantizedLinear.from_linear(linear, group_size=32, bits=4)
+    layer = LoRALinear.from_linear(quantised, rank=4)
+    assert (layer.lora_a.shape, layer.lora_b.shape) == ((64, 4), (4, 24))
+    assert mx.array_equal(layer(x), quantised(x))
+    layer.lora_b = mx.random.normal((4, 24))
+    gradients = nn.value_and_grad(layer, lambda layer: layer(x).square().mean())(layer)[1]
+    assert mx.any(gradients["lora_a"]) and mx.any(gradients["lora_b"])
+    assert not {"weight", "scales", "biases"} & gradients["linear"].keys()
+    fused = layer.fuse()
+    assert type(fused) is nn.Linear and fused.weight.dtype == mx.float32
+    np.testing.assert_allclose(np.array(fused(x)), np.array(layer(x)), atol=1e-4)
+
+
 def test_dropout_works_in_training_only():
     mx.random.seed(0)
     linear, x = nn.Linear(16, 24), mx.random.normal((2, 16))

@@ -1,4 +1,4 @@
-"""Model folders: what is read, what is written, what is refused."""
+"""Models in all their formats: what is read, what is written, what is refused."""
 
 import json
 import shutil
@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from helpers import small_model
 from mlx.utils import tree_flatten
+from port import REFERENCE
 
 from mlx_whisper_lora.whisper import checkpoints
-from mlx_whisper_lora.whisper.checkpoints import CheckpointError, default_dtype, find_model, load_model, save_model
+from mlx_whisper_lora.whisper.assets import DEMO_MODEL
+from mlx_whisper_lora.whisper.checkpoints import default_dtype, load_model, save_model
+from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.hub import find_model
+from mlx_whisper_lora.whisper.quantization import Quantization, dequantize, quantization_of, quantize
+
+CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/make_reference_checkpoints.py
+FORMATS = ("float32.pt", "views.pt", "transformers", "transformers_sharded")
 
 
 @pytest.fixture
@@ -70,6 +78,82 @@ def test_every_weight_file_of_mlx_community_is_read(name, folder):
     assert all(np.array_equal(found[key], array) for key, array in expected.items())
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_openai_whisper_and_transformers_files_give_openai_whispers_logits(name):
+    reference = json.loads((CHECKPOINTS / "reference.json").read_text())
+    model = load_model(CHECKPOINTS / name, mx.float32)
+    assert model.dims.to_dict() == reference["dims"]
+    logits = model(mx.ones((1, 20, 4)), mx.array([reference["tokens"]]))
+    np.testing.assert_allclose(np.array(logits[0]), reference["logits"], atol=1e-4)
+
+
+def test_all_formats_hold_the_same_numbers():
+    first, *others = (arrays(load_model(CHECKPOINTS / name, mx.float32)) for name in FORMATS)
+    for other in others:
+        assert all(np.array_equal(other[name], array) for name, array in first.items())
+
+
+def test_a_pt_file_in_a_folder_of_its_own_is_found(tmp_path):
+    shutil.copy(CHECKPOINTS / "float16.pt", tmp_path / "small.pt")
+    assert load_model(tmp_path).dims.n_vocab == 40
+    shutil.copy(CHECKPOINTS / "float32.pt", tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"several \.pt files, and no config\.json: give the path of one"):
+        load_model(tmp_path)
+
+
+HEADS = ((0, 1), (1, 0))
+
+
+def test_alignment_heads_are_kept(tmp_path, folder):
+    assert load_model(CHECKPOINTS / "transformers").alignment_heads == HEADS
+    assert load_model(CHECKPOINTS / "float32.pt").alignment_heads is None
+    model = load_model(folder)
+    assert model.alignment_heads is None
+    model.alignment_heads = HEADS
+    save_model(model, tmp_path / "saved")
+    assert load_model(tmp_path / "saved").alignment_heads == HEADS
+    edit_config(folder, alignment_heads=[[1, 1]])
+    assert load_model(folder).alignment_heads == ((1, 1),)
+    edit_config(folder, alignment_heads=[[7, 1]])  # of a model with more layers
+    assert load_model(folder).alignment_heads is None
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_model_loads_as_it_was(bits, tmp_path, folder):
+    plain = load_model(folder, mx.float32)
+    model = load_model(folder, mx.float32)
+    quantize(model, Quantization(32, bits))
+    save_model(model, tmp_path / "q")
+    assert json.loads((tmp_path / "q" / "config.json").read_text())["quantization"] == {"group_size": 32, "bits": bits}
+    weights = mx.load(str(tmp_path / "q" / "weights.safetensors"))
+    mx.savez(str(tmp_path / "q" / "weights.npz"), **weights)  # as mlx-examples' converter does
+    (tmp_path / "q" / "weights.safetensors").unlink()
+    loaded = load_model(tmp_path / "q", mx.float32)
+    assert all(np.array_equal(array, arrays(loaded)[name]) for name, array in arrays(model).items())
+    mel, tokens = mx.ones((1, 40, 80)), mx.array([[50258, 50259, 7]])
+    expected, found = np.array(plain(mel, tokens)), np.array(loaded(mel, tokens))
+    assert np.abs(found - expected).mean() < np.abs(expected).mean() * (0.3 if bits == 4 else 0.03)
+    half = load_model(tmp_path / "q", mx.float16)
+    assert half.dtype == half.decoder.token_embedding.scales.dtype == mx.float16
+    assert half(mel.astype(mx.float16), tokens).dtype == mx.float16
+
+
+def test_dequantised_layers_compute_what_the_quantised_ones_did(folder):
+    model = load_model(folder, mx.float32)
+    plain_names = arrays(model).keys()
+    quantize(model, Quantization(64, 8))
+    mel, tokens = mx.ones((1, 40, 80)), mx.array([[50258, 50259, 7]])
+    expected = np.array(model(mel, tokens))
+    dequantize(model)
+    assert quantization_of(model) is None and arrays(model).keys() == plain_names
+    np.testing.assert_allclose(np.array(model(mel, tokens)), expected, atol=1e-3)
+
+
+def test_a_width_that_groups_do_not_divide_is_told():
+    with pytest.raises(CheckpointError, match="this model is 64 wide: give another group size out of 32, 64, 128"):
+        quantize(small_model(), Quantization(128, 4))
+
+
 def test_other_keys_of_the_configuration_are_left_aside(folder):
     edit_config(folder, activation_dropout=0.0, architectures=["x"])
     assert load_model(folder).dims == small_model().dims
@@ -90,13 +174,36 @@ DAMAGES = {
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a Whisper configuration"),
     "config lacks a number": (
         lambda folder: edit_config(folder, n_mels=None),
-        "n_mels is missing; models in the layout",
+        "n_mels is missing; the layouts of",
+    ),
+    "another model": (lambda folder: edit_config(folder, model_type="wav2vec2"), "this is a wav2vec2 model, not Whisp"),
+    "huge": (lambda folder: edit_config(folder, n_audio_ctx=10**9), "these dimensions are not those of a Whisper"),
+    "deep": (lambda folder: edit_config(folder, n_text_layer=10**6), "these dimensions are not those of a Whisper"),
+    "unknown quantization": (
+        lambda folder: edit_config(folder, quantization={"bits": 7}),
+        "quantization should be a g",
+    ),
+    "groups too large": (
+        lambda folder: edit_config(folder, quantization={"group_size": 128, "bits": 4}),
+        "quantised in groups of 128, which do not divide its width of 64",
+    ),
+    "quantization is text": (lambda folder: edit_config(folder, quantization="4"), "quantization should be a group_s"),
+    "mxfp4": (lambda folder: edit_config(folder, quantization={"mode": "mxfp4"}), "quantization should be a group_s"),
+    "packed, not said": (
+        lambda folder: edit_weights(folder, **{"decoder.ln.bias": mx.zeros(64, mx.uint32)}),
+        "decoder.ln.bias has type mlx.core.uint32, which does not fit",
+    ),
+    "heads are no pairs": (
+        lambda folder: edit_config(folder, alignment_heads=[3]),
+        "should be pairs of layer and head",
     ),
     "config holds text": (lambda folder: edit_config(folder, n_mels="many"), "not a Whisper configuration"),
     "negative": (lambda folder: edit_config(folder, n_text_layer=-1), "these dimensions are not those of a Whisper"),
     "heads": (lambda folder: edit_config(folder, n_audio_head=3), "these dimensions are not those of a Whisper"),
-    "quantized": (lambda folder: edit_config(folder, quantization={"bits": 4}), "the model is quantized; use the unq"),
-    "other width": (lambda folder: edit_config(folder, n_mels=128), "conv1.weight has shape .64, 3, 80., but config"),
+    "other width": (
+        lambda folder: edit_config(folder, n_mels=128),
+        "conv1.weight has shape .64, 3, 80., and its dimensions ask for .64, 3, 128.",
+    ),
     "other depth": (lambda folder: edit_config(folder, n_text_layer=3), "the weights lack decoder.blocks.2"),
     "an array too many": (lambda folder: edit_weights(folder, extra=mx.zeros(2)), "hold extra, which is no part of"),
     "an array missing": (
@@ -122,6 +229,60 @@ def test_a_damaged_folder_is_told_by_name(case, folder):
     with pytest.raises(CheckpointError, match=message) as error:
         load_model(folder)
     assert str(error.value).startswith(str(folder))
+
+
+def sharded_index(folder: Path, **weight_map) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map} if weight_map else {}))
+
+
+def remove_weights(folder: Path) -> None:
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+
+
+HF_DAMAGES = {
+    "no weights": (remove_weights, "no weights; expected one of model.safetensors, model.safetensors.index.json"),
+    "config lacks a number": (
+        lambda folder: edit_config(folder, d_model=8, encoder_layers=None),
+        "encoder_layers is mi",
+    ),
+    "another model": (
+        lambda folder: edit_config(folder, model_type="speech_to_text"),
+        "this is a speech_to_text model",
+    ),
+    "activation": (lambda folder: edit_config(folder, activation_function="relu"), "another activation or scaled emb"),
+    "generation config": (lambda folder: (folder / "generation_config.json").write_text("{"), "generation_config.json"),
+    "a shard missing": (lambda folder: next(folder.glob("model-*")).unlink(), "the file is missing, and model.safe"),
+    "half a shard": (lambda folder: truncate(next(folder.glob("model-*")), 3000), "damaged or cut short"),
+    "no map": (sharded_index, "no weight_map, which should say"),
+    "a file elsewhere": (lambda folder: sharded_index(folder, a="../a.safetensors"), "the file is missing"),
+    "another size": (
+        lambda folder: edit_config(folder, d_model=16),
+        "has shape .40, 8., and its dimensions ask|has sha",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HF_DAMAGES)
+def test_a_damaged_folder_of_transformers_is_told_by_name(case, tmp_path):
+    damage, message = HF_DAMAGES[case]
+    folder = shutil.copytree(CHECKPOINTS / "transformers_sharded", tmp_path / "hf")
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_model(folder)
+    assert str(error.value).startswith(str(folder))
+
+
+def test_an_output_layer_of_its_own_is_told(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    weights = dict(mx.load(str(folder / "model.safetensors")))
+    weights["proj_out.weight"] = weights["model.decoder.embed_tokens.weight"] * 1
+    mx.eval(weights)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    load_model(folder)  # tied, and stored all the same
+    mx.save_safetensors(str(folder / "model.safetensors"), {**weights, "proj_out.weight": mx.ones((40, 8))})
+    with pytest.raises(CheckpointError, match="the output layer proj_out differs from the token embedding"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.npz"])
@@ -161,11 +322,11 @@ def test_a_full_disk_leaves_the_old_model(folder, monkeypatch):
 def test_names_of_models(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_model("own") == Path("own")
-    assert find_model("demo") == checkpoints.DEMO_MODEL
-    for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", str(folder / "none")):
+    assert find_model("demo") == DEMO_MODEL
+    for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", "no.pt", "a/no.pt", str(folder / "none")):
         with pytest.raises(CheckpointError, match="no such model folder"):
             find_model(name)
-    with pytest.raises(CheckpointError, match=r"a model is a folder with config\.json and weights, this is a file"):
+    with pytest.raises(CheckpointError, match=r"a folder with config\.json and weights or a \.pt file, not this"):
         find_model(folder / "config.json")
 
 

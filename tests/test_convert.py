@@ -1,0 +1,115 @@
+"""The command that writes a model in another form."""
+
+import json
+import os
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from helpers import small_model, tone
+from mlx.utils import tree_flatten
+from pt_writer import write_pt
+
+from mlx_whisper_lora import convert, fuse, lora
+from mlx_whisper_lora.transcribe import transcribe
+from mlx_whisper_lora.whisper.checkpoints import load_model
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.quantization import quantization_of
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def arrays(model: Whisper) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
+
+
+def write_openai_checkpoint(path: Path, model: Whisper) -> None:
+    """A model as OpenAI publishes it."""
+    state = {"encoder.positional_embedding": np.array(model.encoder._positional_embedding)}
+    for name, array in arrays(model).items():
+        array = np.ascontiguousarray(array.swapaxes(1, 2)) if array.ndim == 3 else array
+        state[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = array
+    write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
+
+
+def test_from_openai_to_mlx_to_transformers_to_mlx_not_a_bit_changes(run_main):
+    write_openai_checkpoint(Path("small.pt"), small_model())
+    form = ("--dtype", "float32", "--save-path")
+    outcome = run_main(convert, "--model", "small.pt", *form, "mlx")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "Converted small.pt: mlx\n", "")
+    assert run_main(convert, "--model", "mlx", "--export", "hf", *form, "hf").code == 0
+    assert run_main(convert, "--model", "hf", *form, "again").code == 0
+    expected = arrays(small_model())
+    for name in ("small.pt", "mlx", "hf", "again"):
+        found = arrays(load_model(name, mx.float32))
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[key], array) for key, array in expected.items()), name
+    assert Path("mlx/weights.safetensors").read_bytes() == Path("again/weights.safetensors").read_bytes()
+
+
+def test_every_command_takes_a_pt_file(run_main, clips_folder, tmp_path):
+    write_openai_checkpoint(Path("small.pt"), small_model())
+    outcome = run_main(lora, "--test", "--model", "small.pt", "--data", clips_folder)
+    assert outcome.code == 0 and "Test loss" in outcome.out
+    result = transcribe(tone(1.0), path_or_hf_repo="small.pt", temperature=0.0, no_speech_threshold=None)
+    assert result["text"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_the_type_is_the_one_asked_for(dtype, model_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "--dtype", dtype).code == 0
+    weights = mx.load("converted_model/weights.safetensors")
+    assert {array.dtype for array in weights.values()} == {getattr(mx, dtype)}
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "--quantize", "--q-bits", bits, "--q-group-size", 32).code == 0
+    config = json.loads(Path("converted_model/config.json").read_text())
+    assert config["quantization"] == {"group_size": 32, "bits": bits}
+    # bits, and of a group's 32 weights a scale and a bias of 16 bits each
+    plain, size = (os.path.getsize(f"{path}/weights.safetensors") for path in (model_folder, "converted_model"))
+    assert size / plain == pytest.approx((bits + 1) / 32, rel=0.1)
+    model = load_model("converted_model")
+    assert quantization_of(model).bits == bits
+    result = transcribe(tone(1.0), path_or_hf_repo="converted_model", temperature=0.0)
+    assert set(result) == {"text", "segments", "language"}
+
+
+def test_an_adapter_trains_on_a_quantised_model(model_folder, clips_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "-q", "--dtype", "float32", "--save-path", "q").code == 0
+    train = ("--train", "--model", "q", "--data", clips_folder, "--iters", 2, "--lora-layers", 1)
+    outcome = run_main(lora, *train, "--audio-context", 1.5)
+    assert outcome.code == 0, outcome.err
+    outcome = run_main(fuse, "--dtype", "float16")
+    assert outcome.code == 0 and load_model("fused_model").dims == small_model().dims
+
+
+def test_a_quantised_model_becomes_a_plain_one(model_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "-q", "--q-bits", 8, "--save-path", "q").code == 0
+    assert run_main(convert, "--model", "q", "--dtype", "float32", "--save-path", "plain").code == 0
+    plain, original = load_model("plain", mx.float32), load_model(model_folder, mx.float32)
+    assert quantization_of(plain) is None and arrays(plain).keys() == arrays(original).keys()
+    weight = "decoder.blocks.0.mlp1.weight"
+    difference = np.abs(arrays(plain)[weight] - arrays(original)[weight]).max()
+    assert difference < np.ptp(arrays(original)[weight]) / 255
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "none"), "none: no such model folder or .pt file, and no size (of tiny, tiny.en,"),
+        (("--save-path", "model"), "model is the model itself that this starts from: give another folder"),
+        (("--export", "hf", "--quantize"), "transformers does not read MLX's quantised weights: give --export hf or"),
+        (("--quantize", "--q-group-size", "128"), "this model is 64 wide: give another group size out of 32, 64, 128"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_leaves_nothing(arguments, message, model_folder, run_main):
+    Path("model").symlink_to(model_folder)
+    outcome = run_main(convert, "--model", "model", *arguments)
+    assert outcome.code == 1 and outcome.err.count("\n") == 1 and message in outcome.err
+    assert os.listdir() == ["model"]

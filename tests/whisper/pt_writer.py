@@ -1,0 +1,56 @@
+"""Writes `.pt` files as torch.save does, for tests without torch: a pickle in a zip archive beside the numbers."""
+
+import struct
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STORAGES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.float16): "HalfStorage"}
+
+
+def write_pt(path: Path, value: Any) -> None:
+    """`value`: dicts with text as keys, texts, whole numbers and arrays."""
+    arrays: list[np.ndarray] = []
+    write_archive(path, b"\x80\x02" + pickled(value, arrays) + b".", [array.tobytes() for array in arrays])
+
+
+def write_archive(path: Path, pickle: bytes, storages: Sequence[bytes] = (), **kwargs) -> None:
+    with zipfile.ZipFile(path, "w", **kwargs) as archive:
+        archive.writestr("archive/data.pkl", pickle)
+        for i, data in enumerate(storages):
+            archive.writestr(f"archive/data/{i}", data)
+
+
+def pickled(value: Any, arrays: list[np.ndarray]) -> bytes:
+    """Opcodes of pickle's protocol 2 that leave `value` on the stack."""
+    match value:
+        case dict():
+            items = b"".join(pickled(key, arrays) + pickled(item, arrays) for key, item in value.items())
+            return b"}(" + items + b"u"
+        case tuple():
+            return b"(" + b"".join(pickled(item, arrays) for item in value) + b"t"
+        case str():
+            text = value.encode()
+            return b"X" + struct.pack("<I", len(text)) + text
+        case bool():
+            return b"\x88" if value else b"\x89"
+        case int():
+            return b"J" + struct.pack("<i", value)
+        case np.ndarray():
+            arrays.append(value)
+            return pickled_tensor(value, len(arrays) - 1)
+    raise TypeError(f"{type(value)} is not written here")
+
+
+def pickled_tensor(array: np.ndarray, key: int, shape: tuple | None = None, stride: tuple | None = None) -> bytes:
+    """A call of torch's function that makes a tensor of a storage; `shape` and `stride` may differ from the array's."""
+    place = (str(key), "cpu", array.size)
+    storage = b"(" + pickled("storage", []) + b"ctorch\n" + STORAGES[array.dtype].encode() + b"\n"
+    storage += b"".join(pickled(part, []) for part in place) + b"tQ"
+    steps = tuple(step // array.itemsize for step in array.strides)
+    shape, stride = array.shape if shape is None else shape, steps if stride is None else stride
+    layout = b"".join(pickled(part, []) for part in (0, shape, stride, False))
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + layout + b"tR"
