@@ -66,7 +66,7 @@ TRANSCRIPTION = [
     ("v3", 40, {"language": "en", "without_timestamps": True}),
     ("multilingual", 40, {"language": "te", "initial_prompt": "Glossary: names", "carry_initial_prompt": True}),
     ("english", 25, {"clip_timestamps": "2,9.5,12"}),
-    ("english", 31, {"word_timestamps": True}),
+    ("english", 32, {"word_timestamps": True}),
     ("multilingual", 20, {"language": "ja", "word_timestamps": True, "clip_timestamps": [4.0, 19.0]}),
     ("v3", 31, {"language": "en", "word_timestamps": True, "hallucination_silence_threshold": 2.0}),
 ]
