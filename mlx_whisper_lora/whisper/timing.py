@@ -73,8 +73,8 @@ def attention_to_text(
     tokens = mx.array([[*start, *text_tokens, tokenizer.eot]])
     hidden, scores = model.decoder.hidden(tokens, features[None], need_weights=True)
     n_positions = max(n_frames // FRAMES_PER_POSITION, 1)
-    heads = mx.stack([scores[layer][0, head, :, :n_positions] for layer, head in alignment_heads(model)])
-    weights = mx.softmax(heads.astype(mx.float32), axis=-1)
+    aligning = [score[0, head] for layer, head in alignment_heads(model) if (score := scores[layer]) is not None]
+    weights = mx.softmax(mx.stack(aligning)[:, :, :n_positions].astype(mx.float32), axis=-1)
 
     before_text = hidden[0, len(start) - 1 : len(start) - 1 + len(text_tokens)]
     logits = model.decoder.logits(before_text).astype(mx.float32)[:, : tokenizer.eot]

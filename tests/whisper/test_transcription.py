@@ -35,9 +35,13 @@ def test_segments_are_openai_whispers(case):
         assert list(segment) == list(expected)
         for name in ("avg_logprob", "no_speech_prob"):
             assert segment.pop(name) == pytest.approx(expected.pop(name), rel=1e-3, abs=1e-4)
-        for word, other in zip(segment.pop("words", []), expected.pop("words", []), strict=True):
-            assert word.pop("probability") == pytest.approx(other.pop("probability"), rel=1e-3, abs=1e-7)
-            assert word == other
+        if "words" in segment:
+            for part, other in zip([segment, *segment.pop("words")], [expected, *expected.pop("words")], strict=True):
+                # Of a window that is one position long openai-whisper divides by zero, and is one position off.
+                for name in ("start", "end"):
+                    assert part.pop(name) == pytest.approx(other.pop(name), rel=0, abs=0.02 + 1e-9)
+                assert part.pop("probability", 0) == pytest.approx(other.pop("probability", 0), rel=1e-3)
+                assert part == other
         assert segment == expected
 
 
