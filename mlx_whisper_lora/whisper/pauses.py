@@ -1,14 +1,15 @@
-"""Where a recording can be cut into pieces that are decoded side by side: in its pauses, told by energy."""
+"""Where a recording can be cut into pieces that are decoded side by side: in its pauses."""
 
 from dataclasses import dataclass
 
+import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, N_FRAMES
 
 SHORTEST_PAUSE = round(0.3 * FRAMES_PER_SECOND)
 LEAD = round(0.3 * FRAMES_PER_SECOND)  # silence left before speech: Whisper wants the first words within a second
-# Between the quietest and the loudest frames (percentiles): a pause begins below one level and ends above the other.
+# From the lowest level (0) to the highest (1), told by percentiles: a pause begins below one and ends above the other.
 EXTREMES = (5, 95)
 PAUSE_BEGINS, PAUSE_ENDS = 0.15, 0.3
 
@@ -22,28 +23,37 @@ class Piece:
     quiet_from: int
 
 
-def find_pauses(energy: np.ndarray) -> list[tuple[int, int]]:
-    """First frame, and frame after the last, of each pause; `energy` (n_frames,) is in logarithmic units."""
-    if energy.size == 0:
+def energy(mel: mx.array, n_frames: int) -> np.ndarray:
+    """The energy, in logarithmic units, of each of the first `n_frames` frames of a log-mel spectrogram."""
+    blocks = [mel[first : min(first + N_FRAMES, n_frames)] for first in range(0, n_frames, N_FRAMES)]
+    return np.concatenate([np.zeros(0), *(np.array(block.mean(axis=1)) for block in blocks)])
+
+
+def find_pauses(level: np.ndarray) -> list[tuple[int, int]]:
+    """First frame, and frame after the last, of each pause.
+
+    level: shape (n_frames,), each frame's logarithmic energy or probability of speech.
+    """
+    if level.size == 0:
         return []
-    quietest, loudest = np.percentile(energy, EXTREMES)
-    begins, ends = (quietest + share * (loudest - quietest) for share in (PAUSE_BEGINS, PAUSE_ENDS))
-    below = np.concatenate([[False], energy <= ends, [False]])
+    lowest, highest = np.percentile(level, EXTREMES)
+    begins, ends = (lowest + share * (highest - lowest) for share in (PAUSE_BEGINS, PAUSE_ENDS))
+    below = np.concatenate([[False], level <= ends, [False]])
     pauses = []
     for first, stop in np.flatnonzero(below[1:] != below[:-1]).reshape(-1, 2).tolist():
-        first += int(np.argmax(energy[first:stop] <= begins))
-        if stop - first >= SHORTEST_PAUSE and energy[first] <= begins:
+        first += int(np.argmax(level[first:stop] <= begins))
+        if stop - first >= SHORTEST_PAUSE and level[first] <= begins:
             pauses.append((first, stop))
     return pauses
 
 
-def cut_at_pauses(energy: np.ndarray, clips: list[tuple[int, int]], longest: int) -> list[Piece]:
+def cut_at_pauses(level: np.ndarray, clips: list[tuple[int, int]], longest: int) -> list[Piece]:
     """Cut clips (first and last frame of each) into pieces of up to `longest` frames.
 
     Together the pieces are the clips: nothing is taken for silence and left out. Speech without a pause may make a
     piece longer.
     """
-    pauses = find_pauses(energy)
+    pauses = find_pauses(level)
     pieces = []
     for clip_first, clip_stop in clips:
         inside = [(begin, end) for begin, end in pauses if clip_first < end and begin < clip_stop]

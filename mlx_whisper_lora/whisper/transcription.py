@@ -8,7 +8,7 @@ In batches, the recording is cut at its pauses first, and the pieces are read si
 import math
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 
@@ -26,7 +26,9 @@ from mlx_whisper_lora.whisper.audio import (
 from mlx_whisper_lora.whisper.decoding import DecodingOptions, as_tokens, encode, model_tokenizer, window_languages
 from mlx_whisper_lora.whisper.languages import LANGUAGES
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.pauses import cut_at_pauses, energy
 from mlx_whisper_lora.whisper.timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
+from mlx_whisper_lora.whisper.vad import speech_probability
 from mlx_whisper_lora.whisper.windows import Context, Thresholds, WindowReader, read_in_batches, read_in_order
 from mlx_whisper_lora.whisper.writers import format_timestamp
 
@@ -54,6 +56,7 @@ def transcribe(
     clip_timestamps: str | Sequence[float] = "0",
     hallucination_silence_threshold: float | None = None,
     batch_size: int | None = None,
+    vad: bool = False,
     language: str | None = None,
     task: str = "transcribe",
     **decode_options,
@@ -79,6 +82,7 @@ def transcribe(
         looks made up.
     batch_size: cut the recording at its pauses and decode so many windows together. Windows then do not know what was
         said before them; each is given `initial_prompt`.
+    vad: with batch_size, tell pauses by Silero's voice activity detector (the extra `vad`) rather than by energy.
     language: a code or an English name; None detects it in the first 30 s.
     task: "transcribe", or "translate" into English.
     decode_options: further fields of DecodingOptions; `prompt` is set by what was said. `best_of` holds above
@@ -92,7 +96,7 @@ def transcribe(
     attempts = decoding_attempts(temperature, {"task": task, **decode_options})
     thresholds = Thresholds(compression_ratio_threshold, logprob_threshold, no_speech_threshold)
     clip_times = parse_clips(clip_timestamps)
-    check_modes(word_timestamps, hallucination_silence_threshold, batch_size)
+    check_modes(word_timestamps, hallucination_silence_threshold, batch_size, vad)
     if word_timestamps and task == "translate":
         warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
     model_tokenizer(model, language, task)  # so that an unknown language is told before the recording is read
@@ -113,16 +117,10 @@ def transcribe(
         context = Context(prompt, room, carry_initial_prompt, condition_on_previous_text)
         windows = read_in_order(reader, clips, context, hallucination_silence_threshold)
     else:
-        windows = read_in_batches(reader, clips, prompt, batch_size)
+        level = speech_probability(audio) if vad else energy(mel, content_frames)
+        windows = read_in_batches(reader, cut_at_pauses(level, clips, window_frames), prompt, batch_size)
 
-    segments: list[dict] = []
-    seconds = sum(stop - first for first, stop in clips) / FRAMES_PER_SECOND
-    with tqdm(total=seconds, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
-        for found, n_frames in windows:
-            if verbose:
-                print_segments(found)
-            segments += found
-            bar.update(n_frames / FRAMES_PER_SECOND)
+    segments = gather(windows, sum(stop - first for first, stop in clips), verbose)
     if batch_size is not None:
         segments.sort(key=lambda segment: segment["seek"])  # a batch may come back to the rest of a piece
     segments = [{"id": i, **segment} for i, segment in enumerate(segments)]
@@ -143,8 +141,12 @@ def decoding_attempts(temperature: float | Sequence[float], options: dict) -> li
     return attempts
 
 
-def check_modes(word_timestamps: bool, hallucination_silence_threshold: float | None, batch_size: int | None) -> None:
+def check_modes(
+    word_timestamps: bool, hallucination_silence_threshold: float | None, batch_size: int | None, vad: bool
+) -> None:
     """Raises ValueError for options that do not go together."""
+    if vad and batch_size is None:
+        raise ValueError("vad needs batch_size: one window after another, the recording is not cut at its pauses")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if hallucination_silence_threshold is None:
@@ -188,6 +190,19 @@ def spoken_language(model: Whisper, window: mx.array, language: str | None, verb
     if detects and verbose is not None:
         print(f"Detected language: {LANGUAGES[code].title()}")
     return code
+
+
+def gather(windows: Iterable[tuple[list[dict], int]], n_frames: int, verbose: bool | None) -> list[dict]:
+    """The segments of all windows, printed as they come, or else a bar of how many of `n_frames` are done."""
+    segments: list[dict] = []
+    total = n_frames / FRAMES_PER_SECOND
+    with tqdm(total=total, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
+        for found, done in windows:
+            if verbose:
+                print_segments(found)
+            segments += found
+            bar.update(done / FRAMES_PER_SECOND)
+    return segments
 
 
 def print_segments(segments: list[dict]) -> None:

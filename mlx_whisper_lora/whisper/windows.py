@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import mlx.core as mx
-import numpy as np
 
-from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, N_FRAMES, pad_or_trim
+from mlx_whisper_lora.whisper.audio import FRAMES_PER_SECOND, pad_or_trim
 from mlx_whisper_lora.whisper.decoding import DecodingOptions, DecodingResult, decode_features, encode
 from mlx_whisper_lora.whisper.hallucination import first_hallucination, leading_silence
 from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.pauses import Piece, cut_at_pauses
+from mlx_whisper_lora.whisper.pauses import Piece
 from mlx_whisper_lora.whisper.segments import (
     Window,
     clear_empty,
@@ -159,20 +158,18 @@ def read_in_order(
 
 
 def read_in_batches(
-    reader: WindowReader, clips: list[tuple[int, int]], prompt: list[int], batch_size: int
+    reader: WindowReader, pieces: list[Piece], prompt: list[int], batch_size: int
 ) -> Iterator[tuple[list[dict], int]]:
-    """The segments of the windows of clips that are cut at their pauses, and how many frames each goes forward.
+    """The segments of each window, read `batch_size` together, and how many frames each goes forward.
 
     A piece whose window is cut off in mid-speech is read on from there, with the next batch.
     """
-    blocks = range(0, reader.content_frames, N_FRAMES)
-    energy = np.concatenate([np.array(reader.mel[i : i + N_FRAMES].mean(axis=1)) for i in blocks] or [np.zeros(0)])
-    waiting = deque(cut_at_pauses(energy[: reader.content_frames], clips, reader.window_frames))
+    waiting = deque(pieces)
     while waiting:
-        pieces = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
-        windows = [reader.window(piece.first, piece.stop) for piece in pieces]
+        batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
+        windows = [reader.window(piece.first, piece.stop) for piece in batch]
         unread: list[Piece] = []
-        for piece, window, result in zip(pieces, windows, reader.decode(windows, prompt), strict=True):
+        for piece, window, result in zip(batch, windows, reader.decode(windows, prompt), strict=True):
             segments, seek = reader.read(window, result, window.start)
             if seek < piece.quiet_from:
                 unread.append(replace(piece, first=seek))

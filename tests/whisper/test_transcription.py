@@ -267,6 +267,7 @@ def test_clips_that_cannot_be(given):
         ({"hallucination_silence_threshold": -1.0, "word_timestamps": True}, "at least 0"),
         ({"hallucination_silence_threshold": 2.0, "word_timestamps": True, "batch_size": 2}, "leave batch_size out"),
         ({"batch_size": 0}, "at least 1"),
+        ({"vad": True}, "needs batch_size"),
     ],
 )
 def test_options_that_do_not_go_together(options, told):
