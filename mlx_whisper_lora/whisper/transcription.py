@@ -199,7 +199,7 @@ def gather(windows: Iterable[tuple[list[dict], int]], n_frames: int, verbose: bo
     with tqdm(total=total, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
         for found, done in windows:
             if verbose:
-                print_segments(found)
+                print_segments([segment for segment in found if segment["text"]])
             segments += found
             bar.update(done / FRAMES_PER_SECOND)
     return segments
