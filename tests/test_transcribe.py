@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlx.core as mx
 import numpy as np
 import pytest
 import soundfile
@@ -89,13 +90,40 @@ def test_standard_input(model_folder, folder, monkeypatch):
     assert Path("content.json").read_bytes() == Path("other.json").read_bytes()
 
 
-def test_output_names():
-    def names(*paths):
-        return command.output_names(list(paths))
+def test_words_in_subtitles(model_folder, folder):
+    arguments = ["--audio", "other.wav", "--output-format", "all", "--output-name", "words"]
+    assert run(model_folder, *arguments, "--word-timestamps", "True", "--highlight-words", "True") == 0
+    segments = json.loads(Path("words.json").read_text())["segments"]
+    words = [word for segment in segments for word in segment["words"]]
+    assert words and all(0 <= word["start"] <= word["end"] <= 1.6 for word in words)
+    assert "<u>" in Path("words.srt").read_text() and "<u>" in Path("words.vtt").read_text()
 
-    assert names("x.wav", "a/x.flac", "b/X.wav", "y.2024.wav") == ["x", "x-2", "X-3", "y.2024"]
-    assert names("x.wav", "a/x.wav", "x-2.wav") == ["x", "x-2", "x-2-2"]
-    assert names("-", "content.wav") == ["content", "content-2"]
+
+@pytest.mark.parametrize(
+    "arguments", [["--highlight-words", "True"], ["--max-line-width", "9"], ["--max-words-per-line", "9"]]
+)
+def test_laid_out_words_require_words(arguments):
+    with pytest.raises(ValueError, match=f"^{arguments[0]} requires --word-timestamps True$"):
+        command.main(command.build_parser().parse_args(["--model", "no/such/model", *arguments]))
+
+
+def test_limits_without_effect_are_noted(capsys):
+    given = ["--word-timestamps", "True", "--max-line-count", "2"]
+    assert command.subtitle_layout(command.build_parser().parse_args(given))["max_line_count"] == 2
+    assert "--max-line-count has no effect" in capsys.readouterr().err
+
+
+def test_clips_and_batches_of_a_recording(model_folder, folder):
+    options = ["--clip-timestamps", "0.5,1", "--batch-size", "2", "--initial-prompt", "Names"]
+    assert run(model_folder, "--audio", "other.wav", "--output-format", "json", *options) == 0
+    segments = json.loads(Path("other.json").read_text())["segments"]
+    assert segments and all(segment["seek"] >= 50 for segment in segments)
+
+
+def test_output_names():
+    assert command.output_names(["x", "x", "X", "y.2024"]) == ["x", "x-2", "X-3", "y.2024"]
+    assert command.output_names(["x", "x", "x-2"]) == ["x", "x-2", "x-2-2"]
+    assert [command.stem_of(name) for name in ("a/y.2024.wav", "-")] == ["y.2024", "content"]
 
 
 def test_temperatures():
@@ -115,6 +143,9 @@ def test_temperatures():
         ["--best-of", "0"],
         ["--logprob-threshold", "low"],
         ["--output-format", "docx"],
+        ["--output-name", "folder/name"],
+        ["--max-line-width", "0"],
+        ["--fp16", "yes"],
     ],
 )
 def test_bad_options_name_the_option(arguments, capsys):
@@ -174,6 +205,12 @@ def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypa
     os.utime(model_folder / "config.json", ns=(1, 10**19))
     command.transcribe(chirps(1.5), path_or_hf_repo=model_folder, **OPTIONS)
     assert len(loads) == 2
+
+
+def test_fp16_is_the_type_of_the_weights(model_folder):
+    for fp16, dtype in ((True, mx.float16), (False, mx.float32)):
+        command.transcribe(np.zeros(0, np.float32), path_or_hf_repo=model_folder, fp16=fp16, **OPTIONS)
+        assert [model.dtype for model in command._cache.values()] == [dtype]
 
 
 def test_the_package_and_the_module_are_both_the_function(model_folder):

@@ -1,12 +1,13 @@
 """Make the numbers that the tests compare the port with: what openai-whisper answers to the same input.
 
     python -m venv reference && reference/bin/pip install openai-whisper==20250625 librosa
-    reference/bin/python tools/make_reference_whisper.py
+    reference/bin/python tools/make_reference_whisper.py [demo timing ...]
 
-Needs no network once installed and about a minute. Writes tests/whisper/reference/: arrays.npz, and one JSON file each
-for decoding, transcription, the demo model, tokenizers, writers and sizes. All models but the demo model are small and
-seeded (tests/whisper/seeded.py), so the files hold answers and no weights. Options are stored with their answers, and
-the tests read them from there: a case is added here only.
+Needs no network once installed and a few minutes. Writes tests/whisper/reference/: arrays.npz, and one JSON file each
+for decoding, transcription, the loop of long recordings, word timing, the demo model, tokenizers, writers and sizes; or
+only those named. All models but the demo model are small and seeded (tests/whisper/seeded.py), so the files hold
+answers and no weights. Options are stored with their answers, and the tests read them from there: a case is added here
+only.
 """
 
 import argparse
@@ -14,20 +15,31 @@ import copy
 import json
 import sys
 import tempfile
+import zlib
 from pathlib import Path
+from unittest.mock import patch
 
 import librosa
 import numpy as np
 import soundfile
 import torch
 import whisper
+from whisper.timing import WordTiming, find_alignment
 from whisper.tokenizer import get_tokenizer
 from whisper.utils import get_writer
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "whisper"))
 
-from seeded import VARIANTS, chirps, seeded_parameters, small_dims, three_windows  # noqa: E402
+from seeded import (  # noqa: E402
+    VARIANTS,
+    chirps,
+    scripted_times,
+    scripted_window,
+    seeded_parameters,
+    small_dims,
+    three_windows,
+)
 
 # Each on all three models, and so on all three vocabularies.
 DECODING = [
@@ -55,9 +67,46 @@ TRANSCRIPTION = [
     ("v3", 12.345, {"language": "yue"}),
     ("v3", 80, {"language": "en"}),
     ("v3", 40, {"language": "en", "without_timestamps": True}),
+    ("multilingual", 40, {"language": "te", "initial_prompt": "Glossary: names", "carry_initial_prompt": True}),
+    ("english", 25, {"clip_timestamps": "2,9.5,12"}),
+    ("english", 32, {"word_timestamps": True}),
+    ("multilingual", 20, {"language": "ja", "word_timestamps": True, "clip_timestamps": [4.0, 19.0]}),
+    ("v3", 31, {"language": "en", "word_timestamps": True, "hallucination_silence_threshold": 2.0}),
 ]
 TRANSCRIPTION_SAMPLE_LEN = 20
 TRANSCRIPTION_DEFAULTS = {"temperature": 0.0, "no_speech_threshold": None}
+
+# A scripted decoder in place of a model: seed of its script, seconds of sound, options. Words are timed by script too.
+LOOP = [
+    (19, 70, {}),
+    (2, 70, {"condition_on_previous_text": False, "temperature": (0.0, 0.2)}),
+    (20, 60, {"initial_prompt": "Glossary: names", "temperature": 0.0}),
+    (4, 90, {"initial_prompt": "Glossary: names", "carry_initial_prompt": True, "temperature": 0.2}),
+    (5, 90, {"initial_prompt": "names " * 105, "carry_initial_prompt": True}),
+    (6, 60, {"clip_timestamps": "3,10.5,20,31.25,40"}),
+    (7, 60, {"clip_timestamps": [0.0, 12.34]}),
+    (8, 60, {"compression_ratio_threshold": None, "temperature": (0.4, 0.8)}),
+    (21, 60, {"logprob_threshold": None}),
+    (10, 60, {"no_speech_threshold": None}),
+    (22, 60, {"word_timestamps": True}),
+    (12, 60, {"word_timestamps": True, "language": "ja", "temperature": (0.0, 0.6)}),
+    (13, 60, {"word_timestamps": True, "clip_timestamps": "2,30,33,50", "initial_prompt": "names"}),
+    (14, 60, {"word_timestamps": True, "prepend_punctuations": "", "append_punctuations": ".,"}),
+    (15, 60, {"word_timestamps": True, "hallucination_silence_threshold": 0.5}),
+    (16, 60, {"word_timestamps": True, "hallucination_silence_threshold": 1.0, "clip_timestamps": "2,20,25"}),
+    (17, 60, {"word_timestamps": True, "hallucination_silence_threshold": 2.0, "temperature": (0.0, 0.6)}),
+    (18, 60, {"word_timestamps": True, "hallucination_silence_threshold": 2.0}),
+]
+
+# Model, language, text that was said, seconds of sound, and the (layer, head) pairs that align, or the model's own.
+TIMING = [
+    ("english", "en", " It's 3.14 o'clock; they've left. (Really?) “Yes” - he said.", 12.0, None),
+    ("multilingual", "te", " నమస్కారం, మీరు ఎలా ఉన్నారు?", 30.0, [[0, 1], [1, 0]]),
+    ("multilingual", "ja", "こんにちは、世界。", 5.0, None),
+    ("v3", "yue", "你好，世界。 OK", 8.0, [[1, 1]]),
+    ("multilingual", "en", " a", 0.3, None),
+    ("multilingual", "en", " [noise]", 0.06, None),
+]
 
 TEXTS = [
     " Hello, world!", "It's 3.14 o'clock; they've left.", "నమస్కారం, మీరు ఎలా ఉన్నారు?", "你好，世界。", "Привет, мир!",
@@ -111,9 +160,8 @@ def decoding() -> list[dict]:
             options = {"language": "en", "sample_len": 24, **options}
             # One by one, because openai-whisper's beam search takes no batch; and each with a copy, because it adds to
             # the list of suppressed tokens that it is given.
-            results = [
-                whisper.decode(model, mel, whisper.DecodingOptions(fp16=False, **copy.deepcopy(options))) for mel in mels
-            ]
+            each = [whisper.DecodingOptions(fp16=False, **copy.deepcopy(options)) for _ in mels]
+            results = [whisper.decode(model, mel, its) for mel, its in zip(mels, each, strict=True)]
             fields = ("language", "tokens", "text", "avg_logprob", "no_speech_prob", "compression_ratio")
             answers = [{name: getattr(result, name) for name in fields} for result in results]
             cases.append({"variant": variant, "options": options, "results": answers})
@@ -131,10 +179,85 @@ def transcription() -> list[dict]:
     for variant, seconds, options in TRANSCRIPTION:
         options = {"sample_len": TRANSCRIPTION_SAMPLE_LEN, **TRANSCRIPTION_DEFAULTS, **options}
         result = whisper.transcribe(reference_model(variant), chirps(seconds), fp16=False, **options)
-        for segment in result["segments"]:
-            segment.pop("words", None)  # left on emptied segments even where no words were asked for
+        drop_words_nobody_asked_for(result, options)
         cases.append({"variant": variant, "seconds": seconds, "options": options, "result": result})
     return cases
+
+
+class ScriptedModel:
+    """Gives scripted results in place of a model's, and keeps the prompts that it was given."""
+
+    dims = whisper.ModelDimensions(**small_dims(51865, 80))
+    device, is_multilingual, num_languages = torch.device("cpu"), True, 99
+
+    def __init__(self, seed: int):
+        self.seed, self.prompts, self.alignments = seed, [], 0
+        self.tokenizer = get_tokenizer(True)
+
+    def decode(self, mel: torch.Tensor, options: whisper.DecodingOptions) -> whisper.DecodingResult:
+        window = scripted_window(self.seed, len(self.prompts))
+        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
+        tokens = []
+        for piece in window.pop("pieces"):
+            if isinstance(piece, str):
+                tokens += self.tokenizer.encode(piece)
+            else:
+                tokens.append(self.tokenizer.timestamp_begin + round(piece / 0.02))
+        return whisper.DecodingResult(mel, "en", tokens=tokens, temperature=options.temperature, **window)
+
+    def align(self, model, tokenizer, text_tokens: list[int], mel: torch.Tensor, num_frames: int) -> list[WordTiming]:
+        words, word_tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+        times = scripted_times(self.seed, self.alignments, len(words) - 1, num_frames)
+        self.alignments += 1
+        return [WordTiming(*word) for word in zip(words[:-1], word_tokens[:-1], *zip(*times, strict=True), strict=True)]
+
+
+def loop() -> list[dict]:
+    """What the loop over a long recording makes of scripted windows; prompts by their checksums."""
+    cases = []
+    for seed, seconds, options in LOOP:
+        options = {"language": "en", **options}
+        model = ScriptedModel(seed)
+        mel = torch.zeros(80, 100 * seconds + 3000)
+        with (
+            patch.object(sys.modules["whisper.transcribe"], "log_mel_spectrogram", return_value=mel),
+            patch.object(sys.modules["whisper.timing"], "find_alignment", model.align),
+        ):
+            result = whisper.transcribe(model, np.zeros(0), fp16=False, **options)
+        drop_words_nobody_asked_for(result, options)
+        cases.append({"seed": seed, "seconds": seconds, "options": options, "result": result, "prompts": model.prompts})
+    return cases
+
+
+def drop_words_nobody_asked_for(result: dict, options: dict) -> None:
+    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not."""
+    if not options.get("word_timestamps"):
+        for segment in result["segments"]:
+            segment.pop("words", None)
+
+
+def timing() -> dict[str, list]:
+    """Words aligned with the sound by the seeded models, and texts cut into words."""
+    aligned = []
+    for variant, language, text, seconds, heads in TIMING:
+        model = reference_model(variant)
+        if heads is not None:
+            mask = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
+            mask[tuple(zip(*heads, strict=True))] = True
+            model.register_buffer("alignment_heads", mask.to_sparse(), persistent=False)
+        tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages, language=language)
+        tokens = tokenizer.encode(text)
+        mel = whisper.log_mel_spectrogram(chirps(seconds), model.dims.n_mels)
+        words = find_alignment(model, tokenizer, tokens, whisper.pad_or_trim(mel, 3000), mel.shape[1])
+        case = {"variant": variant, "language": language, "text": text, "seconds": seconds, "heads": heads}
+        aligned.append({**case, "words": [vars(word) for word in words]})
+    split = []
+    for language in ("en", "ja"):
+        tokenizer = get_tokenizer(True, language=language)
+        for text in TEXTS:
+            tokens = [*tokenizer.encode(text, disallowed_special=()), tokenizer.eot]
+            split.append([language, text, *tokenizer.split_to_word_tokens(tokens)])
+    return {"aligned": aligned, "split": split}
 
 
 def demo() -> dict:
@@ -152,10 +275,13 @@ def demo() -> dict:
     assert not unexpected and set(missing) == {"encoder.positional_embedding"}
     samples, rate = soundfile.read(ROOT / "assets" / "demo_recording" / "recording.opus", dtype="float32")
     assert rate == 16000
-    result = whisper.transcribe(model.eval(), samples, fp16=False)
+    result, timed = (
+        whisper.transcribe(model.eval(), samples, fp16=False, word_timestamps=words) for words in (False, True)
+    )
     fields = ("seek", "start", "end", "text", "temperature", "tokens")
     segments = [{name: segment[name] for name in fields} for segment in result["segments"]]
-    return {"text": result["text"], "language": result["language"], "segments": segments}
+    words = [[word["word"], word["start"], word["end"]] for segment in timed["segments"] for word in segment["words"]]
+    return {"text": result["text"], "language": result["language"], "segments": segments, "words": words}
 
 
 def tokenizers() -> list[dict]:
@@ -177,15 +303,54 @@ def tokenizers() -> list[dict]:
     return cases
 
 
+# Four segments with words: a long pause in the third, marks and a line break's worth of text.
+WORDED_SEGMENTS = [
+    [(" It", 0.0, 0.3), (" was", 0.3, 0.3), (" a", 0.5, 0.58), (" bright,", 0.58, 1.1), (" cold", 1.1, 1.9),
+     (" day.", 2.0, 2.4)],
+    [(" నమస్కారం", 2.4, 3.0), (" “quotes”", 3.0, 3.5)],
+    [],
+    [(" After", 3600.0, 3600.4), (" a", 3606.0, 3606.1), (" long", 3606.1, 3607.25), (" pause", 3607.25, 3608.0),
+     (" unbelievablylongwords", 3608.0, 3609.0), (" too", 3609.0, 3609.2)],
+]  # fmt: skip
+LAYOUTS = [
+    {},
+    {"highlight_words": True},
+    {"max_line_width": 12},
+    {"max_line_width": 12, "max_line_count": 1},
+    {"max_line_width": 14, "max_line_count": 2, "highlight_words": True},
+    {"max_line_count": 1},
+    {"max_words_per_line": 2},
+    {"max_words_per_line": 4, "highlight_words": True},
+    {"max_words_per_line": 2, "max_line_width": 8},
+    {"max_words_per_line": 3, "max_line_width": 10, "max_line_count": 2},
+]
+
+
 def writers() -> dict:
     segments = [{"id": i, "start": start, "end": end, "text": text, "tokens": [i, 50364], "temperature": 0.0,
                  "avg_logprob": -0.123456789, "compression_ratio": 1.0, "no_speech_prob": 1e-9}
                 for i, (start, end, text) in enumerate(WRITER_SEGMENTS)]  # fmt: skip
     result = {"text": "".join(segment["text"] for segment in segments), "segments": segments, "language": "te"}
+    worded = [{"id": i, "start": words[0][1] if words else 3.5, "end": words[-1][2] if words else 3.5,
+               "text": "".join(word for word, _, _ in words),
+               "words": [dict(zip(("word", "start", "end"), word, strict=True), probability=0.5) for word in words]}
+              for i, words in enumerate(WORDED_SEGMENTS)]  # fmt: skip
+    timed = {"text": "".join(segment["text"] for segment in worded), "segments": worded, "language": "te"}
+    return {
+        "result": result,
+        "files": written(result, "all"),
+        "timed_result": timed,
+        "timed_files": written(timed, "all"),
+        "layouts": [{"options": options, "srt": written(timed, "srt", **options)["talk.2024.srt"],
+                     "vtt": written(timed, "vtt", **options)["talk.2024.vtt"]} for options in LAYOUTS],
+    }  # fmt: skip
+
+
+def written(result: dict, output_format: str, **options) -> dict[str, str]:
+    """Name -> text of the files that openai-whisper writes."""
     with tempfile.TemporaryDirectory() as folder:
-        get_writer("all", folder)(result, "talk.2024.wav")
-        files = {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}
-    return {"result": result, "files": files}
+        get_writer(output_format, folder)(result, "talk.2024.wav", **options)
+        return {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}
 
 
 # Width, heads, encoder layers, decoder layers, vocabulary and mel bands of the published sizes.
@@ -214,13 +379,22 @@ def sizes() -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--output-dir", type=Path, default=ROOT / "tests" / "whisper" / "reference")
-    folder = parser.parse_args().output_dir
+    makers = {
+        make.__name__: make
+        for make in (arrays, decoding, transcription, loop, timing, demo, tokenizers, writers, sizes)
+    }
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(makers)} (default: all)")
+    args = parser.parse_args()
+    folder = args.output_dir
     torch.set_num_threads(1)  # the order of sums, and so the last digits, depends on it
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "arrays.npz", **arrays())
-    for make in (decoding, transcription, demo, tokenizers, writers, sizes):
-        text = json.dumps(make(), ensure_ascii=False, separators=(",", ":"))
-        (folder / f"{make.__name__}.json").write_text(text + "\n", encoding="utf-8")
+    for name in args.names or makers:
+        made = makers[name]()
+        if name == "arrays":
+            np.savez_compressed(folder / "arrays.npz", **made)
+        else:
+            text = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+            (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     for path in sorted(folder.iterdir()):
         print(f"{path.stat().st_size:8d} bytes  {path}")
 

@@ -25,8 +25,8 @@ from mlx_whisper_lora.whisper.decoding import DecodingResult, decode
 from mlx_whisper_lora.whisper.hub import DEMO
 from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.segments import cut_at_timestamps
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
-from mlx_whisper_lora.whisper.transcription import cut_at_timestamps
 from synthesise import SAMPLE_RATE, Audio, Recipe, noise, utterance, window
 
 SEED = 101  # none of the corpora that the model was trained on has it

@@ -7,6 +7,7 @@ follow the text tokens in a fixed order: end of text, start of transcript, langu
 
 import base64
 import functools
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ TASKS = ("transcribe", "translate")
 
 # How GPT-2 cuts text into pieces before merging bytes: contractions, letters, digits, other signs, spaces.
 PIECES = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+UNSPACED_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")  # written without spaces between words
+UNDECODABLE = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character decode to
 
 BRACKETS_AND_MARKS = list('"#()*+/:;<=>@[\\]^_`{|}~「」『』')
 DOUBLED_MARKS = ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))",
@@ -137,6 +141,48 @@ class Tokenizer:
                 if len(pieces) == 1 or symbol in MUSIC:
                     tokens.add(pieces[0])
         return tuple(sorted(tokens))
+
+    def split_to_word_tokens(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
+        """Cut `tokens` into words: the text and the tokens of each.
+
+        In languages written without spaces a "word" is the least stretch of tokens that is whole characters.
+        """
+        if self.language in UNSPACED_LANGUAGES:
+            return self.split_tokens_on_unicode(tokens)
+        return self.split_tokens_on_spaces(tokens)
+
+    def split_tokens_on_unicode(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
+        """Cut `tokens` wherever what came before is whole characters; a character's bytes may span tokens."""
+        whole = self.decode_with_timestamps(tokens)
+        words: list[str] = []
+        word_tokens: list[list[int]] = []
+        current: list[int] = []
+        offset = 0  # where in `whole` the current word starts
+        for token in tokens:
+            current.append(token)
+            text = self.decode_with_timestamps(current)
+            gap = offset + text.find(UNDECODABLE)
+            # Bytes that are no character in the whole text either will not become one.
+            if UNDECODABLE not in text or whole[gap : gap + 1] == UNDECODABLE:
+                words.append(text)
+                word_tokens.append(current)
+                offset += len(text)
+                current = []
+        return words, word_tokens
+
+    def split_tokens_on_spaces(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
+        """Cut `tokens` before spaces and special tokens; a mark is a word of its own."""
+        words: list[str] = []
+        word_tokens: list[list[int]] = []
+        for piece, piece_tokens in zip(*self.split_tokens_on_unicode(tokens), strict=True):
+            special = piece_tokens[0] >= self.eot
+            if special or piece.startswith(" ") or piece.strip() in string.punctuation or not words:
+                words.append(piece)
+                word_tokens.append(piece_tokens)
+            else:
+                words[-1] += piece
+                word_tokens[-1] = word_tokens[-1] + piece_tokens
+        return words, word_tokens
 
 
 @functools.cache

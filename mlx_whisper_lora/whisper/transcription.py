@@ -2,12 +2,14 @@
 
 Radford et al. (2022), section 4.5, as openai-whisper does it: the timestamps that the model writes say where the next
 window starts; what was said so far is its prompt; a window decoded badly is tried again at higher temperatures.
+In batches, the recording is cut at its pauses first, and the pieces are read side by side.
 """
 
+import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import mlx.core as mx
 from tqdm import tqdm
@@ -15,52 +17,22 @@ from tqdm import tqdm
 from mlx_whisper_lora.whisper.audio import (
     FRAMES_PER_POSITION,
     FRAMES_PER_SECOND,
-    HOP_LENGTH,
     N_FRAMES,
-    SAMPLE_RATE,
-    SECONDS_PER_POSITION,
-    pad_or_trim,
 )
-from mlx_whisper_lora.whisper.decoding import (
-    DecodingOptions,
-    DecodingResult,
-    as_tokens,
-    decode_features,
-    encode,
-    model_tokenizer,
-    window_languages,
-)
+from mlx_whisper_lora.whisper.decoding import DecodingOptions, as_tokens, encode, model_tokenizer, window_languages
 from mlx_whisper_lora.whisper.languages import LANGUAGES
 from mlx_whisper_lora.whisper.mel import Audio, MelWindows
 from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.pauses import cut_at_pauses, energy
+from mlx_whisper_lora.whisper.timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
+from mlx_whisper_lora.whisper.vad import speech_probability
+from mlx_whisper_lora.whisper.windows import Context, Thresholds, WindowReader, read_in_batches, read_in_order
 from mlx_whisper_lora.whisper.writers import format_timestamp
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-CONTEXT_TEMPERATURE = 0.5  # text sampled at a higher one is too uncertain to be the next window's prompt
+SAMPLING_OPTIONS = ("best_of",)  # without meaning at temperature 0
+SEARCH_OPTIONS = ("beam_size", "patience")  # without meaning above it
 BAR_FORMAT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What makes a window's transcript a failure or a silence; None switches a test off."""
-
-    compression_ratio: float | None
-    logprob: float | None
-    no_speech: float | None
-
-    def failed(self, result: DecodingResult) -> bool:
-        """Whether to try again: the text repeats itself or is improbable, and not merely because nobody speaks."""
-        improbable = self.logprob is not None and result.avg_logprob < self.logprob
-        repetitive = self.compression_ratio is not None and result.compression_ratio > self.compression_ratio
-        silent = self.no_speech is not None and result.no_speech_prob > self.no_speech
-        return (improbable or repetitive) and not (silent and improbable)
-
-    def silent(self, result: DecodingResult) -> bool:
-        """Whether to skip the window: it sounds like silence, and the text is not probable enough to overrule that."""
-        if self.no_speech is None or result.no_speech_prob <= self.no_speech:
-            return False
-        return self.logprob is None or result.avg_logprob <= self.logprob
 
 
 def transcribe(
@@ -74,6 +46,14 @@ def transcribe(
     no_speech_threshold: float | None = 0.6,
     condition_on_previous_text: bool = True,
     initial_prompt: str | None = None,
+    carry_initial_prompt: bool = False,
+    word_timestamps: bool = False,
+    prepend_punctuations: str = PREPEND_PUNCTUATIONS,
+    append_punctuations: str = APPEND_PUNCTUATIONS,
+    clip_timestamps: str | Sequence[float] = "0",
+    hallucination_silence_threshold: float | None = None,
+    batch_size: int | None = None,
+    vad: bool = False,
     language: str | None = None,
     task: str = "transcribe",
     **decode_options,
@@ -82,32 +62,42 @@ def transcribe(
 
     audio: a sound file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,).
     verbose: True prints each segment as it is found, False shows a progress bar, None prints nothing.
-    temperature: one, or several to try in turn while a window's transcript fails a test below.
+    temperature: several to try in turn while a window's transcript fails a test below, or one number for one try,
+        whose transcript stands whatever the tests say.
     compression_ratio_threshold: text that zlib shrinks more than this many times repeats itself: a failure.
     logprob_threshold: text with a lower mean log-probability is a failure.
     no_speech_threshold: a failed window whose probability of silence is higher is skipped.
-    condition_on_previous_text: give each window what was said so far as its prompt.
+    condition_on_previous_text: give each window what was said so far as its prompt, unless that was sampled at a
+        temperature above 0.5.
     initial_prompt: text to give the first window as its prompt, such as names that will occur.
+    carry_initial_prompt: start every window's prompt with it.
+    word_timestamps: find when each word is said, and fit the segments to their words.
+    prepend_punctuations, append_punctuations: marks that belong to the word after or before them.
+    clip_timestamps: what to transcribe, as start, end, start, end, ... in seconds, in a list or with commas between
+        them; the last end may be left out.
+    hallucination_silence_threshold: with word_timestamps, skip silences of more seconds than this around text that
+        looks made up.
+    batch_size: cut the recording at its pauses and decode so many windows together. Windows then do not know what was
+        said before them; each is given `initial_prompt`.
+    vad: with batch_size, tell pauses by Silero's voice activity detector (the extra `vad`) rather than by energy.
     language: a code or an English name; None detects it in the first 30 s.
     task: "transcribe", or "translate" into English.
-    decode_options: further fields of DecodingOptions; `prompt` is set by what was said.
+    decode_options: further fields of DecodingOptions; `prompt` is set by what was said. `best_of` holds above
+        temperature 0, `beam_size` and `patience` at 0.
 
     Returns a dict of "text", "language" (a code) and "segments": dicts of "id", "seek" (the window's first frame),
     "start" and "end" in seconds, "text", "tokens", and the window's "temperature", "avg_logprob",
-    "compression_ratio" and "no_speech_prob".
+    "compression_ratio" and "no_speech_prob"; and "words" if asked for: dicts of "word", "start", "end", "probability".
     Raises AudioError for a recording that cannot be read and ValueError for options that the model cannot follow.
     """
-    # Each only where it means something: openai-whisper drops them likewise.
-    sampling = {"best_of": decode_options.pop("best_of", None)}
-    searching = {name: decode_options.pop(name, None) for name in ("beam_size", "patience")}
-    temperatures = [temperature] if isinstance(temperature, (int, float)) else list(temperature)
-    if not temperatures:
-        raise ValueError("temperature: give at least one")
-    attempts = [
-        DecodingOptions(task=task, temperature=each, **(sampling if each > 0 else searching), **decode_options)
-        for each in temperatures
-    ]
+    if vad and hasattr(audio, "read"):
+        audio = audio.read()  # the detector needs it too, and a stream can be read once only
+    attempts = decoding_attempts(temperature, {"task": task, **decode_options})
     thresholds = Thresholds(compression_ratio_threshold, logprob_threshold, no_speech_threshold)
+    clip_times = parse_clips(clip_timestamps)
+    check_modes(word_timestamps, hallucination_silence_threshold, batch_size, vad)
+    if word_timestamps and task == "translate":
+        warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
     model_tokenizer(model, language, task)  # so that an unknown language is told before the recording is read
 
     mel = MelWindows(audio, model.dims.n_mels)
@@ -116,32 +106,78 @@ def transcribe(
     language = spoken_language(model, mel.window(0, window_frames), language, verbose)
     attempts = [replace(options, language=language) for options in attempts]
     tokenizer = model_tokenizer(model, language, task)
+    marks = (prepend_punctuations, append_punctuations) if word_timestamps else None
+    reader = WindowReader(model, mel, content_frames, window_frames, tokenizer, attempts, thresholds, marks)
 
+    clips = clips_in_frames(clip_times, content_frames)
     prompt = as_tokens(initial_prompt, tokenizer)
-    said = list(prompt)  # the prompt, then the tokens of every segment
-    context_start = 0  # where in `said` the next window's prompt starts
-    segments: list[dict] = []
-    seek = 0  # the first frame that is not transcribed yet
-    with tqdm(total=content_frames / FRAMES_PER_SECOND, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
-        while seek < content_frames:
-            n_frames = min(window_frames, content_frames - seek)
-            window = pad_or_trim(mel.window(seek, n_frames), window_frames, axis=0)
-            result = decode_with_fallback(model, window, attempts, thresholds, said[context_start:])
-            if thresholds.silent(result):
-                advance = n_frames
-            else:
-                stretches, advance = cut_at_timestamps(result.tokens, tokenizer, n_frames)
-                found = window_segments(stretches, result, seek, len(segments), tokenizer)
-                if verbose:
-                    print_segments(found)
-                clear_empty(found)
-                segments += found
-                said += [token for segment in found for token in segment["tokens"]]
-                if not condition_on_previous_text or result.temperature > CONTEXT_TEMPERATURE:
-                    context_start = len(said)
-            bar.update(min(advance, content_frames - seek) / FRAMES_PER_SECOND)
-            seek += advance
-    return {"text": tokenizer.decode(said[len(prompt) :]), "segments": segments, "language": language}
+    if batch_size is None:
+        room = model.dims.n_text_ctx // 2 - 1
+        context = Context(prompt, room, carry_initial_prompt, condition_on_previous_text)
+        windows = read_in_order(reader, clips, context, hallucination_silence_threshold)
+    else:
+        level = speech_probability(audio) if vad else energy(mel)
+        windows = read_in_batches(reader, cut_at_pauses(level, clips, window_frames), prompt, batch_size)
+
+    segments = gather(windows, sum(stop - first for first, stop in clips), verbose)
+    if batch_size is not None:
+        segments.sort(key=lambda segment: segment["seek"])  # a batch may come back to the rest of a piece
+    segments = [{"id": i, **segment} for i, segment in enumerate(segments)]
+    tokens = [token for segment in segments for token in segment["tokens"]]
+    return {"text": tokenizer.decode(tokens), "segments": segments, "language": language}
+
+
+def decoding_attempts(temperature: float | Sequence[float], options: dict) -> list[DecodingOptions]:
+    """How to decode a window at each temperature; what has no meaning at one is left out there."""
+    temperatures = [temperature] if isinstance(temperature, (int, float)) else list(temperature)
+    if not temperatures:
+        raise ValueError("temperature: give at least one")
+    attempts = []
+    for each in temperatures:
+        meaningless = SEARCH_OPTIONS if each > 0 else SAMPLING_OPTIONS
+        meant = {name: value for name, value in options.items() if name not in meaningless}
+        attempts.append(DecodingOptions(temperature=each, **meant))
+    return attempts
+
+
+def check_modes(
+    word_timestamps: bool, hallucination_silence_threshold: float | None, batch_size: int | None, vad: bool
+) -> None:
+    """Raises ValueError for options that do not go together."""
+    if vad and batch_size is None:
+        raise ValueError("vad needs batch_size: one window after another, the recording is not cut at its pauses")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if hallucination_silence_threshold is None:
+        return
+    if not hallucination_silence_threshold >= 0:
+        raise ValueError(f"hallucination_silence_threshold must be at least 0, got {hallucination_silence_threshold}")
+    if not word_timestamps:
+        raise ValueError("hallucination_silence_threshold needs word_timestamps: made-up text is told by its words")
+    if batch_size is not None:
+        raise ValueError("hallucination_silence_threshold needs one window after another: leave batch_size out")
+
+
+def parse_clips(clip_timestamps: str | Sequence[float]) -> list[tuple[float, float]]:
+    """(start, end) of each clip in seconds; an end that is left out is infinite. Raises ValueError."""
+    try:
+        given = clip_timestamps.split(",") if isinstance(clip_timestamps, str) else clip_timestamps
+        times = [float(time) for time in given if time != ""] or [0.0]
+    except (TypeError, ValueError):
+        raise ValueError(f"clip_timestamps takes seconds such as '0,10,20.5', got {clip_timestamps!r}") from None
+    if len(times) % 2:
+        times.append(math.inf)
+    clips = list(zip(times[::2], times[1::2], strict=True))
+    for start, end in clips:
+        if not 0 <= start < end:
+            raise ValueError(f"clip_timestamps: a clip cannot last from {start:g} to {end:g} s")
+    return clips
+
+
+def clips_in_frames(clips: list[tuple[float, float]], content_frames: int) -> list[tuple[int, int]]:
+    """(first, stop) frame of each clip, as far as the recording goes."""
+    within = [[round(min(time * FRAMES_PER_SECOND, content_frames)) for time in clip] for clip in clips]
+    return [(first, stop) for first, stop in within if first < stop]
 
 
 def spoken_language(model: Whisper, window: mx.array, language: str | None, verbose: bool | None) -> str:
@@ -155,77 +191,17 @@ def spoken_language(model: Whisper, window: mx.array, language: str | None, verb
     return code
 
 
-def decode_with_fallback(
-    model: Whisper, window: mx.array, attempts: list[DecodingOptions], thresholds: Thresholds, prompt: list[int]
-) -> DecodingResult:
-    """Decode a window (F, n_mels) by each of `attempts` in turn until one passes the thresholds, or the last."""
-    features = encode(model, window[None])
-    for options in attempts:
-        (result,) = decode_features(model, features, replace(options, prompt=prompt))
-        if not thresholds.failed(result):
-            break
-    return result
-
-
-def cut_at_timestamps(
-    tokens: list[int], tokenizer: Tokenizer, n_frames: int
-) -> tuple[list[tuple[float, float, list[int]]], int]:
-    """Cut a window's tokens where two timestamps meet.
-
-    Returns (start, end, tokens) of each stretch, in seconds from the window's start, and how many of the window's
-    `n_frames` frames are done with. Text after the last pair of timestamps is cut off in mid-speech: it is left to
-    the next window, which starts at that timestamp.
-    """
-    times = [token - tokenizer.timestamp_begin for token in tokens]  # negative for text
-    cuts = [i for i in range(1, len(times)) if times[i - 1] >= 0 and times[i] >= 0]
-    speech_ended = len(times) > 1 and times[-2] < 0 <= times[-1]  # one timestamp closes the window: silence follows
-
-    if not cuts:
-        last = next((time for time in reversed(times) if time >= 0), 0)
-        end = last * SECONDS_PER_POSITION if last > 0 else n_frames * HOP_LENGTH / SAMPLE_RATE
-        return [(0.0, end, tokens)], n_frames
-
-    if speech_ended:
-        cuts.append(len(tokens))
-    stretches = []
-    for first, stop in pairwise([0, *cuts]):
-        start, end = (max(time, 0) * SECONDS_PER_POSITION for time in (times[first], times[stop - 1]))
-        stretches.append((start, end, tokens[first:stop]))
-    done = n_frames if speech_ended else times[cuts[-1] - 1] * FRAMES_PER_POSITION
-    return stretches, done or n_frames  # never stand still
-
-
-def window_segments(
-    stretches: list[tuple[float, float, list[int]]],
-    result: DecodingResult,
-    seek: int,
-    first_id: int,
-    tokenizer: Tokenizer,
-) -> list[dict]:
-    """Segments, timed from the recording's start, for the stretches of the window that starts at frame `seek`."""
-    offset = seek * HOP_LENGTH / SAMPLE_RATE
-    return [
-        {
-            "id": first_id + i,
-            "seek": seek,
-            "start": offset + start,
-            "end": offset + end,
-            "text": tokenizer.decode([token for token in tokens if token < tokenizer.eot]),
-            "tokens": tokens,
-            "temperature": result.temperature,
-            "avg_logprob": result.avg_logprob,
-            "compression_ratio": result.compression_ratio,
-            "no_speech_prob": result.no_speech_prob,
-        }
-        for i, (start, end, tokens) in enumerate(stretches)
-    ]
-
-
-def clear_empty(segments: list[dict]) -> None:
-    """Take the text and tokens out of segments that last no time or say nothing."""
-    for segment in segments:
-        if segment["start"] == segment["end"] or not segment["text"].strip():
-            segment["text"], segment["tokens"] = "", []
+def gather(windows: Iterable[tuple[list[dict], int]], n_frames: int, verbose: bool | None) -> list[dict]:
+    """The segments of all windows, printed as they come, or else a bar of how many of `n_frames` are done."""
+    segments: list[dict] = []
+    total = n_frames / FRAMES_PER_SECOND
+    with tqdm(total=total, bar_format=BAR_FORMAT, disable=verbose is not False) as bar:
+        for found, done in windows:
+            if verbose:
+                print_segments([segment for segment in found if segment["text"]])
+            segments += found
+            bar.update(done / FRAMES_PER_SECOND)
+    return segments
 
 
 def print_segments(segments: list[dict]) -> None:

@@ -94,3 +94,66 @@ def chirps(seconds: float, seed: int = 0) -> np.ndarray:
 def three_windows() -> list[np.ndarray]:
     """Three different sounds of 30 s, the first of them quiet."""
     return [chirps(30, seed=0) * np.float32(0.3), chirps(30, seed=1), chirps(30, seed=2)]
+
+
+# What a scripted decoder writes: words, marks that belong to the word before or after, scripts without spaces.
+WORDS = (
+    " Hello",
+    " world",
+    " a",
+    " naïve",
+    " word's",
+    ".",
+    "?",
+    "!",
+    ",",
+    ")",
+    "”",
+    " (",
+    " “",
+    " -",
+    " 世界",
+    "です",
+    "。",
+)
+
+
+def scripted_window(seed: int, call: int) -> dict:
+    """A made-up result for a decoder's `call`-th window.
+
+    "pieces" are words and, as numbers, timestamps in seconds; the other fields are those of a decoding result.
+    """
+    random = np.random.default_rng([seed, call])
+    pieces: list[str | float] = []
+    time = float(random.choice([0.0, 0.4, 3.0]))
+    for _ in range(random.integers(0, 5)):
+        start = time + float(random.choice([0.0, 0.0, 0.6, 2.5]))
+        end = start + float(random.choice([0.5, 1.5, 2.0, 4.0, 8.0]))
+        if end > 28:
+            break
+        words = [str(word) for word in random.choice(WORDS, random.integers(0, 8))]
+        pieces += [round(start, 2), *words, round(end, 2)]
+        time = end
+    ending = random.choice(["silence", "cut off", "no timestamps"], p=[0.4, 0.5, 0.1])
+    if ending == "cut off" and pieces:
+        pieces += [pieces[-1], " Hello"]
+    if ending == "no timestamps":
+        pieces = [piece for piece in pieces if isinstance(piece, str)]
+    return {
+        "pieces": pieces,
+        "avg_logprob": float(random.choice([-0.25, -1.5], p=[0.8, 0.2])),
+        "no_speech_prob": float(random.choice([0.125, 0.875], p=[0.8, 0.2])),
+        "compression_ratio": float(random.choice([1.25, 2.75], p=[0.85, 0.15])),
+    }
+
+
+def scripted_times(seed: int, call: int, n_words: int, n_frames: int) -> list[tuple[float, float, float]]:
+    """Made-up start, end and probability of each word of a window, every word starting where the last one ended."""
+    random = np.random.default_rng([seed, call, 1])
+    lengths, shares = (0.0, 0.02, 0.1, 0.24, 0.4, 1.0, 2.4, 4.0), (0.05, 0.1, 0.2, 0.3, 0.2, 0.05, 0.05, 0.05)
+    durations = random.choice(lengths, n_words, p=shares)
+    bounds = np.concatenate([[0], np.cumsum(durations)]) + random.choice([0.0, 0.2, 3.0])
+    positions = np.floor(50 * bounds * min(1, n_frames / 100 / max(bounds[-1], 1e-9)))
+    probabilities = random.choice([0.0625, 0.5, 0.875], n_words, p=[0.2, 0.3, 0.5])
+    times = (positions / 50).tolist()
+    return list(zip(times[:-1], times[1:], probabilities.tolist(), strict=True))

@@ -38,18 +38,48 @@ def test_text_and_segments_are_openai_whispers(transcript):
         assert {name: segment[name] for name in other} == other
 
 
+@pytest.fixture(scope="module")
+def timed_transcript(model) -> dict:
+    """The same with words."""
+    return transcribe(model, DEMO_RECORDING / "recording.opus", word_timestamps=True)
+
+
+def test_words_are_when_openai_whisper_hears_them(timed_transcript):
+    words = [word for segment in timed_transcript["segments"] for word in segment["words"]]
+    expected = reference("demo")["words"]
+    assert [word["word"] for word in words] == [word for word, _, _ in expected]
+    times = np.array([[word["start"], word["end"]] for word in words])
+    assert np.abs(times - [times for _, *times in expected]).max() <= 0.02 + 1e-9
+
+
+def test_words_are_said_within_their_segments(timed_transcript):
+    for segment in timed_transcript["segments"]:
+        times = [time for word in segment["words"] for time in (word["start"], word["end"])]
+        assert times == sorted(times)
+        assert "".join(word["word"] for word in segment["words"]) == segment["text"]
+
+
 def test_it_understands_a_voice_that_it_never_heard(transcript, spoken):
     assert transcript["language"] == spoken["language"]
     assert word_error_rate([spoken["text"]], [transcript["text"]]) < 10
 
 
-def test_it_says_when(transcript, spoken):
+def errors_of_starts(transcript, spoken) -> list[float]:
+    """In seconds, of the segments whose text is right."""
     starts = {segment["text"]: segment["start"] for segment in transcript["segments"]}
-    errors = [
-        abs(starts[" " + said["text"]] - said["start"]) for said in spoken["segments"] if " " + said["text"] in starts
-    ]
-    assert len(errors) > len(spoken["segments"]) / 2
-    assert max(errors) < 0.3
+    heard = [said for said in spoken["segments"] if " " + said["text"] in starts]
+    assert len(heard) > len(spoken["segments"]) / 2
+    return [abs(starts[" " + said["text"]] - said["start"]) for said in heard]
+
+
+def test_it_says_when(transcript, spoken):
+    assert max(errors_of_starts(transcript, spoken)) < 0.3
+
+
+def test_it_says_when_in_batches_too(model, spoken):
+    transcript = transcribe(model, DEMO_RECORDING / "recording.opus", batch_size=4)
+    assert word_error_rate([spoken["text"]], [transcript["text"]]) < 10
+    assert max(errors_of_starts(transcript, spoken)) < 0.3
 
 
 def test_noise_is_no_speech(model):

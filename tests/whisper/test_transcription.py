@@ -1,18 +1,23 @@
 """Transcribing recordings of any length."""
 
 import dataclasses
+import json
+import zlib
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from port import reference, seeded_model
-from seeded import chirps
+from seeded import chirps, scripted_times, scripted_window
 
-from mlx_whisper_lora.whisper import transcription
+from mlx_whisper_lora.whisper import timing, windows
 from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.decoding import DecodingResult
+from mlx_whisper_lora.whisper.segments import cut_at_timestamps
+from mlx_whisper_lora.whisper.timing import WordTiming
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
-from mlx_whisper_lora.whisper.transcription import Thresholds, cut_at_timestamps, transcribe
+from mlx_whisper_lora.whisper.transcription import parse_clips, transcribe
+from mlx_whisper_lora.whisper.windows import Thresholds
 
 CASES = reference("transcription")
 TOKENIZER = get_tokenizer(True)
@@ -30,7 +35,46 @@ def test_segments_are_openai_whispers(case):
         assert list(segment) == list(expected)
         for name in ("avg_logprob", "no_speech_prob"):
             assert segment.pop(name) == pytest.approx(expected.pop(name), rel=1e-3, abs=1e-4)
+        if "words" in segment:
+            for part, other in zip([segment, *segment.pop("words")], [expected, *expected.pop("words")], strict=True):
+                # Of a window that is one position long openai-whisper divides by zero, and is one position off.
+                for name in ("start", "end"):
+                    assert part.pop(name) == pytest.approx(other.pop(name), rel=0, abs=0.02 + 1e-9)
+                assert part.pop("probability", 0) == pytest.approx(other.pop("probability", 0), rel=1e-3)
+                assert part == other
         assert segment == expected
+
+
+class ScriptedModel:
+    """Stands in for decoding and for aligning words, with the scripts that openai-whisper's loop was given."""
+
+    def __init__(self, seed: int):
+        self.seed, self.prompts, self.alignments = seed, [], 0
+
+    def decode(self, model, features, options):
+        window = scripted_window(self.seed, len(self.prompts))
+        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
+        tokens = []
+        for piece in window.pop("pieces"):
+            tokens += TOKENIZER.encode(piece) if isinstance(piece, str) else [TOKENIZER.timestamp(piece)]
+        return [DecodingResult(features, "en", tokens=tokens, temperature=options.temperature, **window)]
+
+    def align(self, model, tokenizer, text_tokens, features, n_frames):
+        words, tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+        times = scripted_times(self.seed, self.alignments, len(words) - 1, n_frames)
+        self.alignments += 1
+        return [WordTiming(*word, *time) for *word, time in zip(words, tokens, times, strict=False)]
+
+
+@pytest.mark.parametrize("case", reference("loop"), ids=lambda case: f"{case['seed']}-{'-'.join(case['options'])}")
+def test_the_loop_is_openai_whispers(case, monkeypatch):
+    script = ScriptedModel(case["seed"])
+    monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
+    monkeypatch.setattr(windows, "decode_features", script.decode)
+    monkeypatch.setattr(timing, "find_alignment", script.align)
+    sound = np.zeros(16000 * case["seconds"], np.float32)
+    assert transcribe(seeded_model("multilingual"), sound, **case["options"]) == case["result"]
+    assert script.prompts == case["prompts"]
 
 
 class ScriptedDecoder:
@@ -51,8 +95,8 @@ class ScriptedDecoder:
 def script(monkeypatch):
     def use(*results: dict) -> ScriptedDecoder:
         decoder = ScriptedDecoder(*results)
-        monkeypatch.setattr(transcription, "decode_features", decoder)
-        monkeypatch.setattr(transcription, "encode", lambda model, mel: mel)
+        monkeypatch.setattr(windows, "decode_features", decoder)
+        monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
         return decoder
 
     return use
@@ -200,3 +244,109 @@ def test_bad_recordings_and_options_are_told():
             transcribe(model, "missing.wav", **option)
     with pytest.raises(TypeError, match="beam_width"):
         transcribe(model, "missing.wav", beam_width=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "clips"),
+    [("0", [(0, np.inf)]), ("", [(0, np.inf)]), ("2,9.5,12", [(2, 9.5), (12, np.inf)]), ([1, 2.5], [(1, 2.5)])],
+)
+def test_clips(given, clips):
+    assert parse_clips(given) == clips
+
+
+@pytest.mark.parametrize("given", ["0,x", "5,5", "9,3", "-1,3", "nan", 7])
+def test_clips_that_cannot_be(given):
+    with pytest.raises(ValueError, match="clip"):
+        parse_clips(given)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"hallucination_silence_threshold": 2.0}, "needs word_timestamps"),
+        ({"hallucination_silence_threshold": -1.0, "word_timestamps": True}, "at least 0"),
+        ({"hallucination_silence_threshold": 2.0, "word_timestamps": True, "batch_size": 2}, "leave batch_size out"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"vad": True}, "needs batch_size"),
+    ],
+)
+def test_options_that_do_not_go_together(options, told):
+    with pytest.raises(ValueError, match=told):
+        transcribe(seeded_model("multilingual"), "missing.wav", **options)
+
+
+def test_clips_end_with_the_recording(script):
+    script({"tokens": said(0, 1)})
+    (segment,) = run(5, clip_timestamps="4,100,200,300")["segments"]
+    assert (segment["seek"], segment["start"]) == (400, 4.0)
+
+
+def test_no_weights_are_computed_unless_words_are_asked_for(monkeypatch):
+    model = seeded_model("english")
+    asked = []
+    attend = type(model.decoder.blocks[0].cross_attn).__call__
+
+    def spy(self, *args, need_weights=False, **options):
+        asked.append(need_weights)
+        return attend(self, *args, need_weights=need_weights, **options)
+
+    monkeypatch.setattr(type(model.decoder.blocks[0].cross_attn), "__call__", spy)
+    options = {"temperature": 0.0, "sample_len": 3, "no_speech_threshold": None}
+    transcribe(model, chirps(1), **options)
+    assert asked and not any(asked)
+    transcribe(model, chirps(1), word_timestamps=True, **options)
+    assert any(asked)
+
+
+class RepeatingDecoder:
+    """Writes the same for every window of a batch: one segment, cut off in mid-speech for windows over 20 s."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, model, features, options):
+        self.batches.append(features.shape[0])
+        ends = [20 if np.abs(np.array(window[2000:])).max() > 0 else 5 for window in features]
+        return [
+            DecodingResult(window, "en", tokens=said(0, end, end) if end == 20 else said(0, end), avg_logprob=-0.1,
+                           no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature)
+            for window, end in zip(features, ends, strict=True)
+        ]  # fmt: skip
+
+
+def test_batches_read_on_what_is_cut_off(monkeypatch):
+    decoder = RepeatingDecoder()
+    monkeypatch.setattr(windows, "decode_features", decoder)
+    monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
+    speech = np.random.default_rng(0).standard_normal(16000 * 60).astype(np.float32)
+    for pause in (10, 35):
+        speech[16000 * pause : 16000 * (pause + 1)] = 0
+    result = transcribe(seeded_model("multilingual"), speech, language="en", batch_size=2, verbose=False)
+    # Pieces from 0, 10.7 and 35.7 s: the latter two are read on 20 s later.
+    starts = [round(segment["start"], 1) for segment in result["segments"]]
+    assert starts == [0, 10.7, 30.7, 35.7, 55.7]
+    assert decoder.batches == [2, 2, 1]
+    assert [segment["id"] for segment in result["segments"]] == list(range(5))
+
+
+def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
+    calls = []
+
+    def decode(model, features, options):
+        calls.append((features.shape[0], options.temperature))
+        scores = [-2.0 if options.temperature == 0 and window[0, 0] != 0 else -0.1 for window in features]
+        return [
+            DecodingResult(window, "en", tokens=said(0, 2), avg_logprob=score, no_speech_prob=0.0,
+                           compression_ratio=1.0, temperature=options.temperature)
+            for window, score in zip(features, scores, strict=True)
+        ]  # fmt: skip
+
+    monkeypatch.setattr(windows, "decode_features", decode)
+    reader = windows.WindowReader(
+        None, mx.concatenate([mx.zeros((100, 80)), mx.ones((100, 80))]), 200, 100, TOKENIZER,
+        [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
+    )  # fmt: skip
+    monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
+    results = reader.decode([windows.Window(0, 100), windows.Window(100, 100)], [])
+    assert calls == [(2, 0.0), (1, 0.2)]
+    assert [result.temperature for result in results] == [0.0, 0.2]

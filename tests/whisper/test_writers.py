@@ -14,6 +14,26 @@ def test_all_files_are_openai_whispers_to_the_byte(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
+def test_files_with_words_are_openai_whispers_to_the_byte(tmp_path):
+    paths = write_result(CASE["timed_result"], tmp_path, "talk.2024", "all")
+    assert {path.name: path.read_bytes().decode() for path in paths} == CASE["timed_files"]
+
+
+@pytest.mark.parametrize("layout", CASE["layouts"], ids=lambda layout: "-".join(layout["options"]))
+def test_laid_out_subtitles_are_openai_whispers_to_the_byte(layout, tmp_path):
+    for suffix in ("srt", "vtt"):
+        (path,) = write_result(CASE["timed_result"], tmp_path, "x", suffix, **layout["options"])
+        assert path.read_bytes().decode() == layout[suffix]
+
+
+def test_a_layout_needs_words(tmp_path):
+    with pytest.raises(ValueError, match="word_timestamps"):
+        write_result(CASE["result"], tmp_path, "x", "srt", highlight_words=True)
+    with pytest.raises(ValueError, match="max_line_width must be at least 1"):
+        write_result(CASE["timed_result"], tmp_path, "x", "srt", max_line_width=0)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("output_format", [name for name in OUTPUT_FORMATS if name != "all"])
 def test_one_format_writes_one_file(tmp_path, output_format):
     (path,) = write_result(CASE["result"], tmp_path, "x", output_format)
