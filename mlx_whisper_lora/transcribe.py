@@ -199,10 +199,10 @@ def output_names(stems: list[str]) -> list[str]:
 def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> dict:
     """The command line's options as arguments of `transcription.transcribe`."""
     trained_for = adapter_defaults(adapter)
-    names = ("verbose", "best_of", "suppress_tokens", "without_timestamps", "initial_prompt", "carry_initial_prompt",
-             "condition_on_previous_text", "compression_ratio_threshold", "logprob_threshold", "no_speech_threshold",
-             "word_timestamps", "prepend_punctuations", "append_punctuations", "clip_timestamps",
-             "hallucination_silence_threshold", "batch_size", "vad")  # fmt: skip
+    names = ("verbose", "best_of", "beam_size", "patience", "length_penalty", "suppress_tokens", "without_timestamps",
+             "initial_prompt", "carry_initial_prompt", "condition_on_previous_text", "compression_ratio_threshold",
+             "logprob_threshold", "no_speech_threshold", "word_timestamps", "prepend_punctuations",
+             "append_punctuations", "clip_timestamps", "hallucination_silence_threshold", "batch_size", "vad")  # fmt: skip
     return {
         "language": args.language or trained_for.get("language"),
         "task": args.task or trained_for.get("task") or "transcribe",
@@ -315,6 +315,14 @@ def build_parser() -> argparse.ArgumentParser:
                           help="a window that fails a threshold below is tried again this much higher, up to 1; "
                                "None for one try at --temperature alone, which then stands even if it repeats itself "
                                "or is improbable (default: 0.2)")
+    decoding.add_argument("--beam-size", type=_count, metavar="N",
+                          help="sequences that beam search follows at temperature 0 (default: none, the likeliest word "
+                               "is taken each time)")
+    decoding.add_argument("--patience", type=float, metavar="FACTOR",
+                          help="beam search ends once this many times N sequences have ended (default: 1)")
+    decoding.add_argument("--length-penalty", type=float, metavar="ALPHA",
+                          help="compare sequences of unlike length as Wu et al. (2016), with an alpha from 0 to 1 "
+                               "(default: by the mean log-probability of a token)")
     decoding.add_argument("--best-of", type=_count, default=5, metavar="N",
                           help="samples to choose from at a temperature above 0 (default: 5)")
     decoding.add_argument("--suppress-tokens", default="-1", metavar="IDS",
