@@ -199,10 +199,12 @@ def output_names(stems: list[str]) -> list[str]:
 def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> dict:
     """The command line's options as arguments of `transcription.transcribe`."""
     trained_for = adapter_defaults(adapter)
-    names = ("verbose", "best_of", "beam_size", "patience", "length_penalty", "suppress_tokens", "without_timestamps",
-             "initial_prompt", "carry_initial_prompt", "condition_on_previous_text", "compression_ratio_threshold",
-             "logprob_threshold", "no_speech_threshold", "word_timestamps", "prepend_punctuations",
-             "append_punctuations", "clip_timestamps", "hallucination_silence_threshold", "batch_size", "vad")  # fmt: skip
+    names = (
+        "verbose", "best_of", "beam_size", "patience", "length_penalty", "suppress_tokens", "without_timestamps",
+        "initial_prompt", "carry_initial_prompt", "condition_on_previous_text", "compression_ratio_threshold",
+        "logprob_threshold", "no_speech_threshold", "word_timestamps", "prepend_punctuations", "append_punctuations",
+        "clip_timestamps", "hallucination_silence_threshold", "batch_size", "vad",
+    )  # fmt: skip
     return {
         "language": args.language or trained_for.get("language"),
         "task": args.task or trained_for.get("task") or "transcribe",
