@@ -68,8 +68,11 @@ def main() -> None:
     print(f"Report: {OUTPUT / 'report.json'}")
 
 
-# What 120 seconds on two cores allow.
-TRAINING = ("--iters", 400, "--batch-size", 16, "--steps-per-report", 50, "--steps-per-eval", 100)
+# What 120 seconds on two cores allow. A voice so strange takes adapters on more than query and value.
+TRAINING = (
+    "--lora-targets", "attn.query,attn.key,attn.value,attn.out,mlp1,mlp2", "--iters", 220, "--batch-size", 16,
+    "--learning-rate", 3e-3, "--steps-per-report", 20, "--steps-per-eval", 110,
+)  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ from synthesise import SAMPLE_RATE, Voice, speak
 
 ASSETS = Path(__file__).parent.parent / "assets"
 CLIPS, RECORDING = ASSETS / "demo_clips", ASSETS / "demo_recording"
-SPLITS = {"train": 500, "valid": 40, "test": 60}
+SPLITS = {"train": 1000, "valid": 40, "test": 60}
 SPEAKER = Voice("flite", "awb", pitch=0)
 READER = Voice("espeak-ng", "en-gb-x-rp+f3", speed=150, pitch=45)
 RECORDING_SECONDS = 120
