@@ -275,13 +275,23 @@ def demo() -> dict:
     assert not unexpected and set(missing) == {"encoder.positional_embedding"}
     samples, rate = soundfile.read(ROOT / "assets" / "demo_recording" / "recording.opus", dtype="float32")
     assert rate == 16000
-    result, timed = (
-        whisper.transcribe(model.eval(), samples, fp16=False, word_timestamps=words) for words in (False, True)
+    # Temperature 0 alone: what is sampled after a failure cannot be compared.
+    result, timed, searched = (
+        whisper.transcribe(model.eval(), samples, fp16=False, temperature=0.0, **options)
+        for options in ({}, {"word_timestamps": True}, {"beam_size": 5, "patience": 2.0})
     )
     fields = ("seek", "start", "end", "text", "temperature", "tokens")
-    segments = [{name: segment[name] for name in fields} for segment in result["segments"]]
+    segments, searched_segments = (
+        [{name: segment[name] for name in fields} for segment in each["segments"]] for each in (result, searched)
+    )
     words = [[word["word"], word["start"], word["end"]] for segment in timed["segments"] for word in segment["words"]]
-    return {"text": result["text"], "language": result["language"], "segments": segments, "words": words}
+    return {
+        "text": result["text"],
+        "language": result["language"],
+        "segments": segments,
+        "words": words,
+        "searched_segments": searched_segments,
+    }
 
 
 def tokenizers() -> list[dict]:

@@ -174,16 +174,19 @@ def test_a_finished_sequence_stays_finished():
     assert twice.sum_logprobs[0].item() == once.sum_logprobs[0].item()
 
 
-# Probabilities of the next token, of 0, 1 and the end 2, after the start (row 3), 0 and 1. Token 0 looks best at first,
-# but the likeliest whole is "1 2", at 0.36.
-NEXT = np.log([[0.35, 0.35, 0.3], [0.05, 0.05, 0.9], [1e-9, 1e-9, 1], [0.55, 0.4, 0.05]]).astype(np.float32)
+# Probabilities of the next token, of 0, 1, the end 2 and others that never come, after 0, 1, ... and after the start.
+# Token 0 looks best at first, but the likeliest whole is "1 2", at 0.36.
+EIGHT, START = 8, 8
+NEXT = np.full((EIGHT + 1, EIGHT), 1e-9, np.float32)
+NEXT[[0, 1, START], :3] = [[0.35, 0.35, 0.3], [0.05, 0.05, 0.9], [0.55, 0.4, 0.05]]
+NEXT = np.log(NEXT)
 
 
 def search(strategy, windows: int = 2) -> tuple:
     """Both windows' sequences after as many steps as it takes."""
     written = Written.nothing(windows * strategy.sequences_per_window)
     for _ in range(20):
-        last = np.array(written.tokens[:, -1]) if written.tokens.shape[1] else np.full(len(written.sum_logprobs), 3)
+        last = np.array(written.tokens[:, -1]) if written.tokens.shape[1] else np.full(len(written.sum_logprobs), START)
         written, _ = strategy.extend(written, mx.array(NEXT[last]))
         if written.all_ended.item():
             break
@@ -206,7 +209,7 @@ def test_patience_waits_for_more_sequences():
 
 def test_unfinished_beams_stand_in_for_missing_ones():
     strategy = BeamSearch(3, None, eot=2)
-    written, rows = strategy.extend(Written.nothing(3), mx.array(NEXT[[3, 3, 3]]))
+    written, rows = strategy.extend(Written.nothing(3), mx.array(NEXT[[START] * 3]))
     assert rows.tolist() == [0, 0, 0]
     tokens, sums = strategy.sequences(written)
     assert tokens == [[[], [0], [1]]]
@@ -265,7 +268,7 @@ def test_timestamps_outweigh_a_less_likely_text_token():
 
 def test_random_transcripts_keep_the_rules():
     rules = logit_rules(TOKENIZER, DecodingOptions(), N_VOCAB)
-    strategy, written = Sampling(1.0, EOT), Written.nothing(12)
+    strategy, written = Sampling(1, 1.0, EOT), Written.nothing(12)
     mx.random.seed(0)
     for _ in range(25):
         logits = mx.random.normal((12, N_VOCAB)) * 3
@@ -273,7 +276,7 @@ def test_random_transcripts_keep_the_rules():
         logits[:, BEGIN:] -= mx.random.uniform(shape=(12, 1)) * 8
         for rule in rules:
             logits = rule.apply(logits, written.tokens)
-        written = strategy.extend(written, logits)
+        written, _ = strategy.extend(written, logits)
     lengths = set()
     for row in written.tokens.tolist():
         tokens = row[: row.index(EOT)] if EOT in row else row

@@ -8,7 +8,8 @@ from port import reference, seeded_model
 from seeded import chirps
 
 from mlx_whisper_lora.whisper.alignment_heads import alignment_heads, published, published_dimensions, published_heads
-from mlx_whisper_lora.whisper.audio import log_mel_spectrogram, pad_or_trim
+from mlx_whisper_lora.whisper.audio import pad_or_trim
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
 from mlx_whisper_lora.whisper.timing import WordTiming, dynamic_time_warping, find_alignment, merge_punctuations
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer

@@ -13,6 +13,7 @@ from seeded import chirps, scripted_times, scripted_window
 from mlx_whisper_lora.whisper import timing, windows
 from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.decoding import DecodingResult
+from mlx_whisper_lora.whisper.mel import MelWindows
 from mlx_whisper_lora.whisper.segments import cut_at_timestamps
 from mlx_whisper_lora.whisper.timing import WordTiming
 from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
@@ -334,7 +335,7 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
 
     def decode(model, features, options):
         calls.append((features.shape[0], options.temperature))
-        scores = [-2.0 if options.temperature == 0 and window[0, 0] != 0 else -0.1 for window in features]
+        scores = [-2.0 if options.temperature == 0 and window[0, 0] != silence else -0.1 for window in features]
         return [
             DecodingResult(window, "en", tokens=said(0, 2), avg_logprob=score, no_speech_prob=0.0,
                            compression_ratio=1.0, temperature=options.temperature)
@@ -342,8 +343,11 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
         ]  # fmt: skip
 
     monkeypatch.setattr(windows, "decode_features", decode)
+    # Silence, then noise: log-mels of the first window start with another value than those of the second.
+    mel = MelWindows(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
+    silence = mel.window(0, 1)[0, 0].item()
     reader = windows.WindowReader(
-        None, mx.concatenate([mx.zeros((100, 80)), mx.ones((100, 80))]), 200, 100, TOKENIZER,
+        None, mel, 200, 100, TOKENIZER,
         [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
     )  # fmt: skip
     monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
