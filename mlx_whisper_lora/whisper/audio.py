@@ -193,7 +193,9 @@ def resample(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Itera
     reach = down * math.ceil(half_length / (up * down) + 1)  # in steps of `down` samples in, `up` samples out
 
     def filtered(samples: np.ndarray) -> np.ndarray:
-        return scipy.signal.resample_poly(samples, up, down, window=taps)[reach // down * up :]
+        # The stubs know no float32 array of taps.
+        resampled = scipy.signal.resample_poly(samples, up, down, window=taps)  # type: ignore[call-overload]
+        return resampled[reach // down * up :]
 
     waiting = np.zeros(reach, dtype=np.float32)
     for block in blocks:
