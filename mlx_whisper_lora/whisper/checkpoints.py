@@ -55,7 +55,10 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -
     dtype = dtype or default_dtype()
     # Popped, so that what is cast goes out of memory array by array.
     model.load_weights([(name, cast(weights.pop(name), dtype)) for name in expected])
-    mx.eval(model.parameters())
+    try:
+        mx.eval(model.parameters())  # files are read here, and damage inside them found
+    except DAMAGED_FILE_ERRORS as error:
+        raise CheckpointError(f"{path}: the weights are damaged or cut short ({str(error).splitlines()[0]})") from None
     model.alignment_heads = config.alignment_heads
     model.eval()
     return model
