@@ -5,11 +5,10 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.file import load_adapter, read_config
-from mlx_whisper_lora.adapters.inject import fuse_lora
+from mlx_whisper_lora.adapters.file import read_config
 from mlx_whisper_lora.cli import run_command
 from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
-from mlx_whisper_lora.whisper.checkpoints import load_model
+from mlx_whisper_lora.loading import load_model
 from mlx_whisper_lora.whisper.hub import NAMES_HELP
 
 SAVE_PATH = "fused_model"
@@ -56,10 +55,7 @@ def fuse(adapter_file: str, save_path: str, base_name: str | None = None, form: 
     """
     base_name = base_name or read_config(adapter_file).base.name
     check_other_folder(save_path, base_name)
-    model = load_model(base_name, mx.float32)
-    load_adapter(model, adapter_file, base_name)
-    fuse_lora(model)
-    write_model(model, save_path, form or OutputForm(mx.float32))
+    write_model(load_model(base_name, adapter_file, mx.float32), save_path, form or OutputForm(mx.float32))
 
 
 def cli() -> NoReturn:

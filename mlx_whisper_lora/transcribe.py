@@ -99,7 +99,7 @@ def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike 
 def _load(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None, fp16: bool | None) -> Whisper:
     """Load a model, in the default type for `fp16` of None; its name tells large-v1's aligning heads from -v2's."""
     model = load_model(path_or_hf_repo, adapter_file, None if fp16 is None else mx.float16 if fp16 else mx.float32)
-    if getattr(model, "alignment_heads", None) is None:
+    if model.alignment_heads is None:
         model.alignment_heads = published_heads(model.dims, str(path_or_hf_repo))
     return model
 

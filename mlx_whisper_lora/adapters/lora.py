@@ -10,7 +10,7 @@ import math
 import mlx.core as mx
 import mlx.nn as nn
 
-from mlx_whisper_lora.whisper.quantization import full_weight, weight_shape
+from mlx_whisper_lora.whisper.quantization import plain_layer, weight_shape
 
 
 class LoRALinear(nn.Module):
@@ -49,10 +49,7 @@ class LoRALinear(nn.Module):
 
     def fuse(self) -> nn.Linear:
         """A plain linear layer with the addition merged into its weight, computed in float32."""
-        weight = full_weight(self.linear)
+        fused = plain_layer(self.linear)
         delta = self.scale * (self.lora_b.T.astype(mx.float32) @ self.lora_a.T.astype(mx.float32))
-        fused = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in self.linear)
-        fused.weight = (weight.astype(mx.float32) + delta).astype(weight.dtype)
-        if "bias" in self.linear:
-            fused.bias = self.linear.bias
+        fused.weight = (fused.weight.astype(mx.float32) + delta).astype(fused.weight.dtype)
         return fused

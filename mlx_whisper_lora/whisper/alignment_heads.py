@@ -15,7 +15,7 @@ def alignment_heads(model: Whisper) -> Heads:
     dims = model.dims
     upper_half = range(dims.n_text_layer // 2, dims.n_text_layer)
     every = tuple((layer, head) for layer in upper_half for head in range(dims.n_text_head))
-    return getattr(model, "alignment_heads", None) or published_heads(dims) or every
+    return model.alignment_heads or published_heads(dims) or every
 
 
 def published_heads(dims: ModelDimensions, name: str = "") -> Heads | None:

@@ -7,6 +7,7 @@ from typing import Any
 from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, HOP_LENGTH, N_FFT, SAMPLE_RATE
 from mlx_whisper_lora.whisper.checkpoints import write_json, write_weights
 from mlx_whisper_lora.whisper.config import CONFIG_FILE, GENERATION_CONFIG_FILE, hf_dimensions
+from mlx_whisper_lora.whisper.decoding import NON_SPEECH, suppressed_tokens
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.hf_names import hf_weights
@@ -80,13 +81,11 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
     """Tokens that start and end a transcript, and those that it never has, at its start or anywhere."""
-    never = {tokenizer.transcribe, tokenizer.translate, tokenizer.sot, tokenizer.sot_prev, tokenizer.sot_lm,
-             tokenizer.no_speech}  # fmt: skip
     return {
         "decoder_start_token_id": tokenizer.sot,
         **{f"{role}_token_id": tokenizer.eot for role in ("bos", "eos", "pad")},
         "begin_suppress_tokens": [*tokenizer.encode(" "), tokenizer.eot],
-        "suppress_tokens": sorted(never | set(tokenizer.non_speech_tokens)),
+        "suppress_tokens": sorted(suppressed_tokens(tokenizer, [NON_SPEECH], tokenizer.encoding.n_vocab)),
     }
 
 

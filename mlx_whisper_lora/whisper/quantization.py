@@ -56,8 +56,8 @@ def dequantize(model: Whisper) -> None:
     model.update_modules(tree_unflatten(list(plain.items())))
 
 
-def plain_layer(layer: nn.QuantizedLinear | nn.QuantizedEmbedding) -> nn.Linear | nn.Embedding:
-    """The layer with its weights written out."""
+def plain_layer(layer: nn.Module) -> nn.Linear | nn.Embedding:
+    """A plain layer with the weights of a linear layer or embedding, quantised or not."""
     weight = full_weight(layer)
     if isinstance(layer, nn.QuantizedEmbedding):
         embedding = nn.Embedding(*weight.shape)
