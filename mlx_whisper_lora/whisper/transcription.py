@@ -101,15 +101,14 @@ def transcribe(
     model_tokenizer(model, language, task)  # so that an unknown language is told before the recording is read
 
     mel = MelWindows(audio, model.dims.n_mels)
-    content_frames = mel.n_frames
     window_frames = min(N_FRAMES, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
     language = spoken_language(model, mel.window(0, window_frames), language, verbose)
     attempts = [replace(options, language=language) for options in attempts]
     tokenizer = model_tokenizer(model, language, task)
     marks = (prepend_punctuations, append_punctuations) if word_timestamps else None
-    reader = WindowReader(model, mel, content_frames, window_frames, tokenizer, attempts, thresholds, marks)
+    reader = WindowReader(model, mel, window_frames, tokenizer, attempts, thresholds, marks)
 
-    clips = clips_in_frames(clip_times, content_frames)
+    clips = clips_in_frames(clip_times, mel.n_frames)
     prompt = as_tokens(initial_prompt, tokenizer)
     if batch_size is None:
         room = model.dims.n_text_ctx // 2 - 1

@@ -82,13 +82,12 @@ class Context:
 class WindowReader:
     """Turns windows of a recording into segments.
 
-    mel: its log-mels, `content_frames` long; marks: the punctuation marks that words take
-    before and after them, None where words are not timed.
+    mel: its log-mels; marks: the punctuation marks that words take before and after them, None where words are not
+    timed.
     """
 
     model: Whisper
     mel: MelWindows
-    content_frames: int
     window_frames: int
     tokenizer: Tokenizer
     attempts: list[DecodingOptions]
@@ -207,6 +206,6 @@ def skip_hallucinations(
     if found is None:
         return segments, seek
     seek = round(max(window.start + 1, segments[found]["start"]) * FRAMES_PER_SECOND)
-    if reader.content_frames / FRAMES_PER_SECOND - segments[found]["end"] < silence_threshold:
-        seek = reader.content_frames
+    if reader.mel.n_frames / FRAMES_PER_SECOND - segments[found]["end"] < silence_threshold:
+        seek = reader.mel.n_frames
     return segments[:found], seek

@@ -347,7 +347,7 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
     mel = MelWindows(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
     silence = mel.window(0, 1)[0, 0].item()
     reader = windows.WindowReader(
-        None, mel, 200, 100, TOKENIZER,
+        None, mel, 100, TOKENIZER,
         [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
     )  # fmt: skip
     monkeypatch.setattr(windows, "encode", lambda model, mel: mel)
