@@ -241,6 +241,16 @@ class AlignedBatch(NamedTuple):
     offsets: mx.array
 
 
+class EncodedBatch(NamedTuple):
+    """A Batch of encoder features (B, P, D) in the place of log-mels, and the labels' spans as in AlignedBatch."""
+
+    features: mx.array
+    tokens: mx.array
+    positions: mx.array
+    labels: mx.array
+    spans: mx.array
+
+
 class Aligner:
     """A second loss, without which the model takes hours to find out that sound and text go together.
 
@@ -312,6 +322,10 @@ class Aligner:
         shifted = [self.shift(example, int(offset)) for example, offset in zip(examples, offsets, strict=True)]
         return AlignedBatch(*make_batch(shifted, frames), *map(mx.array, (*heard, spans, offsets[:, None])))
 
+    def collate_encoded(self, examples: list[SpokenExample], frames: int | None) -> EncodedBatch:
+        spans = np.array([span for example in examples for span in self.spans(example)])
+        return EncodedBatch(*make_batch(examples, DIMENSIONS.n_audio_ctx), mx.array(spans))
+
     def shift(self, example: SpokenExample, offset: int) -> SpokenExample:
         """The example with timestamps that are `offset` positions later."""
         tokens = tuple(token + offset if token >= self.time_begin else token for token in example.tokens)
@@ -321,14 +335,18 @@ class Aligner:
         """The label loss, and for each label token its attention loss and the mean losses of the heads."""
         times = model.encoder._positional_embedding[batch.offsets + mx.arange(batch.mel.shape[1] // 2)]
         middle, features = self.encode(model, batch.mel, times)
+        letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
+        piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
+        time = nn.losses.mse_loss(model.time_head(features), times)
+        return self.decoder_loss(model, batch, features) + len(batch.labels) * (letter + piece + 4 * time)
+
+    def decoder_loss(self, model: Whisper, batch: AlignedBatch | EncodedBatch, features: mx.array) -> mx.array:
+        """The label loss and the attention loss."""
         hidden, scores = model.decoder.hidden(batch.tokens, features, need_weights=True)
         logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
         label = nn.losses.cross_entropy(logits, batch.labels, reduction="sum")
-        letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
-        piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
         guided = sum(self.missed(scores[layer][:, : self.HEADS], batch) for layer in self.LAYERS) / len(self.LAYERS)
-        time = nn.losses.mse_loss(model.time_head(features), times)
-        return label + len(batch.labels) * (letter + piece + 4 * time) + guided
+        return label + guided
 
     def encode(self, model: Whisper, mel: mx.array, times: mx.array) -> tuple[mx.array, mx.array]:
         """What the encoder has half way up, at every second position, and its features, for positions embedded as
@@ -343,7 +361,7 @@ class Aligner:
             x, _ = block(x)
         return middle, encoder.ln_post(x)
 
-    def missed(self, scores: mx.array, batch: AlignedBatch) -> mx.array:
+    def missed(self, scores: mx.array, batch: AlignedBatch | EncodedBatch) -> mx.array:
         """Minus the log of the attention (from scores (B, heads, T, P)) that falls where labels are heard, summed."""
         scores = scores.swapaxes(1, 2).reshape(-1, scores.shape[1], scores.shape[3])[batch.positions]
         place = mx.arange(scores.shape[-1])
@@ -352,6 +370,31 @@ class Aligner:
         known = (batch.spans[:, 0] >= 0) & (batch.spans[:, 0] < scores.shape[-1])
         hit = mx.logsumexp(mx.where(inside, scores, -1e9), axis=-1) - mx.logsumexp(scores, axis=-1)
         return -(hit.mean(axis=-1) * known).sum()
+
+
+class Encoded(Sequence):
+    """The examples of a dataset in windows of 30 s, their log-mels replaced by what the model's encoder makes of them.
+    Each of the processes encodes its part; `path` is where the features are kept."""
+
+    def __init__(self, path: Path, dataset: Sequence[SpokenExample], model: Whisper):
+        self.dataset, world = dataset, mx.distributed.init()
+        shape = (len(dataset), DIMENSIONS.n_audio_ctx, DIMENSIONS.n_audio_state)
+        if world.rank() == 0:
+            np.lib.format.open_memmap(path, "w+", np.float16, shape)
+        mx.eval(mx.distributed.all_sum(mx.array(0)))  # wait for the file
+        features = np.load(path, mmap_mode="r+")
+        for i in range(world.rank(), len(dataset), world.size()):
+            batch = make_batch([dataset[i]], 2 * DIMENSIONS.n_audio_ctx)
+            features[i] = np.array(model.encoder(batch.mel)[0])
+        features.flush()
+        mx.eval(mx.distributed.all_sum(mx.array(0)))
+        self.features = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> SpokenExample:
+        return replace(self.dataset[index], mel=self.features[index])
 
 
 class Joined(Sequence):
@@ -380,6 +423,7 @@ class Phase:
     batch_size: int
     learning_rate: float
     aligned: bool = True
+    decoder_only: bool = False
 
 
 PHASES = (
@@ -390,6 +434,9 @@ PHASES = (
     # The aligner has done its work: the labels get the whole of the model.
     Phase("labels", {"long.clips": 60_000}, 1900, 32, 1e-3, aligned=False),
     Phase("windows", {"long.clips": 1500, "medium.windows": 3000, "full.windows": 1500}, 200, 12, 4e-4, aligned=False),
+    # Finding the way through a window is the decoder's work, and its steps are cheap once the sound is encoded.
+    Phase("decoder", {"long.clips": 500, "full.windows": 4500}, 1000, 16, 1e-3, decoder_only=True),
+    Phase("both", {"long.clips": 12_000, "full.windows": 6000}, 1000, 12, 1e-3, aligned=False),
 )
 WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 40, 12, 2e-4, aligned=False)
 
@@ -401,7 +448,7 @@ def prepare(work: Path) -> None:
             corpus(work / name, count, recipe)
         record_clips(name, work)
     record_windows("medium", 3000, 11, 12.0, "long", work)
-    record_windows("full", 1500, 12, 30.0, "long", work)
+    record_windows("full", 6000, 12, 30.0, "long", work)
     record_windows("unheard", 100, 13, 30.0, "heldout", work)
 
 
@@ -420,22 +467,33 @@ def run_phase(
     )  # fmt: skip
     print(f"Phase {phase.name}: {phase.iters} steps of {phase.batch_size}", flush=True)
     hooks = {"collate": aligner.collate, "loss_function": aligner.loss} if phase.aligned else {}
-    held_out = [Recordings(work / "heldout.clips", vocabulary)[i] for i in range(100)]
+    if phase.decoder_only:
+        model.freeze()
+        model.decoder.unfreeze()
+        dataset = Encoded(work / "encoded.npy", dataset, model)
+        hooks = {
+            "collate": aligner.collate_encoded,
+            "loss_function": lambda m, batch: aligner.decoder_loss(m, batch, batch.features),
+        }
+    clips, windows = (Recordings(work / name, vocabulary) for name in ("heldout.clips", "unheard.windows"))
+    held_out = {"clips": [clips[i] for i in range(100)], "windows": [windows[i] for i in range(24)]}
     train(
         model, dataset, args, lambda _: print_accuracy(model, held_out), partial(print, flush=True), **hooks
     )  # fmt: skip
+    model.unfreeze()
     if mx.distributed.init().rank() == 0:
         mx.save_safetensors(str(path), dict(tree_flatten(model.parameters())))
 
 
-def print_accuracy(model: Whisper, examples: list[SpokenExample]) -> None:
+def print_accuracy(model: Whisper, held_out: dict[str, list[SpokenExample]]) -> None:
     """How many label tokens of never-heard voices are right, those before them being given."""
-    batch = make_batch(examples)
-    hidden, _ = model.decoder.hidden(batch.tokens, model.encoder(batch.mel))
-    logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
-    loss = nn.losses.cross_entropy(logits, batch.labels, reduction="mean").item()
-    right = (logits.argmax(axis=-1) == batch.labels).mean().item()
-    print(f"    held-out voices: loss {loss:.3f}, {100 * right:.1f} % of tokens right", flush=True)
+    for name, examples in held_out.items():
+        batch = make_batch(examples)
+        hidden, _ = model.decoder.hidden(batch.tokens, model.encoder(batch.mel))
+        logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
+        loss = nn.losses.cross_entropy(logits, batch.labels, reduction="mean").item()
+        right = (logits.argmax(axis=-1) == batch.labels).mean().item()
+        print(f"    held-out {name}: loss {loss:.3f}, {100 * right:.1f} % of tokens right", flush=True)
 
 
 def train_all(work: Path) -> None:

@@ -52,9 +52,11 @@ def value_and_gradients(function, *arrays: mx.array) -> list[np.ndarray]:
     return [np.array(each) for each in (value, *gradients)]
 
 
-def test_attention_and_its_gradients_are_mlxs():
+# All at once, some heads at a time, and some rows of one head.
+@pytest.mark.parametrize(("queries", "keys"), [(5, 7), (20, 1500), (300, 500)])
+def test_attention_and_its_gradients_are_mlxs(queries, keys):
     mx.random.seed(0)
-    query, key, value = (mx.random.normal((2, 3, length, 8)) for length in (5, 7, 7))
+    query, key, value = (mx.random.normal((2, 3, length, 8)) for length in (queries, keys, keys))
 
     def energy(attend):
         return lambda *arrays: (attend(*arrays) ** 2).sum()
