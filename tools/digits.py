@@ -3,7 +3,8 @@
     python tools/digits.py path/to/fsdd --held-out-speaker jackson
 
 A file's name ends in its recording's index; the set's own split tests on indices 0 to 4. With --held-out-speaker the
-training clips are all of the other speakers', and the test clips all of that one's.
+training clips are all of the other speakers', and the test clips all of that one's. --speeds 0.85 1.18 adds copies of
+the training clips that are played slower and faster, and so sound like larger and smaller people.
 """
 
 import argparse
@@ -13,11 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import soundfile
+
+from synthesise import SAMPLE_RATE, warp
+
 TEST_INDICES = range(5)
 
 
-def write_splits(source: Path, output: Path, held_out: str | None) -> None:
-    """Write train.jsonl, valid.jsonl and test.jsonl, which name the recordings where they are."""
+def write_splits(source: Path, output: Path, held_out: str | None, speeds: list[float]) -> None:
+    """Write train.jsonl, valid.jsonl and test.jsonl, which name the recordings where they are, and in
+    `output`/copies the training clips at other speeds."""
     rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
     splits: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
     for row in rows:
@@ -28,7 +34,14 @@ def write_splits(source: Path, output: Path, held_out: str | None) -> None:
             split = "test" if index in TEST_INDICES else "valid" if index == 5 else "train"
         audio = os.path.relpath(source / row["file_name"], output)
         splits[split].append({"audio": audio, "text": row["text"], "language": "en"})
-    output.mkdir(parents=True, exist_ok=True)
+    copies = output / "copies"
+    copies.mkdir(parents=True, exist_ok=True)
+    for clip in list(splits["train"]):
+        samples, rate = soundfile.read(output / clip["audio"], dtype="float32")
+        for speed in speeds:
+            copy = copies / f"{Path(clip['audio']).stem}_{speed}.flac"
+            soundfile.write(copy, warp(samples, rate, speed), SAMPLE_RATE)
+            splits["train"].append({**clip, "audio": str(copy.relative_to(output))})
     for split, clips in splits.items():
         (output / f"{split}.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips), encoding="utf-8")
 
@@ -37,9 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test an adapter on spoken digits.")
     parser.add_argument("dataset", type=Path, help="folder of the dataset, with metadata.jsonl")
     parser.add_argument("--held-out-speaker", help="test on this speaker and train on the others")
+    parser.add_argument("--speeds", type=float, nargs="+", default=[], help="train on copies at these speeds too")
     parser.add_argument("--output", type=Path, default=Path("build/digits"))
     args, options = parser.parse_known_args()
-    write_splits(args.dataset, args.output, args.held_out_speaker)
+    write_splits(args.dataset, args.output, args.held_out_speaker, args.speeds)
     adapter = args.output / "adapters.npz"
     lora = [sys.executable, "-m", "mlx_whisper_lora.lora", "--data", str(args.output)]
     for step in (["--test"], ["--train", "--test", "--adapter-file", str(adapter), *options]):

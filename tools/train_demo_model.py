@@ -34,6 +34,7 @@ from tqdm import tqdm
 from demo_language import LANGUAGES, VOCABULARY
 from mlx_whisper_lora.data.batches import longest_frames, make_batch
 from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens, window_tokens
+from mlx_whisper_lora.training.loss import label_loss_of_features
 from mlx_whisper_lora.training.trainer import TrainingArgs, train
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.cpu import gelu
@@ -338,9 +339,9 @@ class Aligner:
         letter = nn.losses.cross_entropy(model.letter_head(middle), batch.letters, reduction="mean")
         piece = nn.losses.cross_entropy(model.piece_head(features[:, :: self.STEP]), batch.pieces, reduction="mean")
         time = nn.losses.mse_loss(model.time_head(features), times)
-        return self.decoder_loss(model, batch, features) + len(batch.labels) * (letter + piece + 4 * time)
+        return self.decoder_loss(model, features, batch) + len(batch.labels) * (letter + piece + 4 * time)
 
-    def decoder_loss(self, model: Whisper, batch: AlignedBatch | EncodedBatch, features: mx.array) -> mx.array:
+    def decoder_loss(self, model: Whisper, features: mx.array, batch: AlignedBatch | EncodedBatch) -> mx.array:
         """The label loss and the attention loss."""
         hidden, scores = model.decoder.hidden(batch.tokens, features, need_weights=True)
         logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
@@ -373,28 +374,40 @@ class Aligner:
 
 
 class Encoded(Sequence):
-    """The examples of a dataset in windows of 30 s, their log-mels replaced by what the model's encoder makes of them.
-    Each of the processes encodes its part; `path` is where the features are kept."""
+    """The examples of a dataset in windows of 30 s, their log-mels replaced by what the model's encoder makes of them,
+    which is computed by all processes, each its part, and kept in `path`."""
 
     def __init__(self, path: Path, dataset: Sequence[SpokenExample], model: Whisper):
-        self.dataset, world = dataset, mx.distributed.init()
-        shape = (len(dataset), DIMENSIONS.n_audio_ctx, DIMENSIONS.n_audio_state)
-        if world.rank() == 0:
-            np.lib.format.open_memmap(path, "w+", np.float16, shape)
-        mx.eval(mx.distributed.all_sum(mx.array(0)))  # wait for the file
-        features = np.load(path, mmap_mode="r+")
-        for i in range(world.rank(), len(dataset), world.size()):
-            batch = make_batch([dataset[i]], 2 * DIMENSIONS.n_audio_ctx)
-            features[i] = np.array(model.encoder(batch.mel)[0])
-        features.flush()
-        mx.eval(mx.distributed.all_sum(mx.array(0)))
-        self.features = np.load(path, mmap_mode="r")
+        if not path.exists():
+            encode_all(path, dataset, model)
+        self.dataset, self.features = dataset, np.load(path, mmap_mode="r")
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> SpokenExample:
         return replace(self.dataset[index], mel=self.features[index])
+
+
+def encode_all(path: Path, dataset: Sequence[SpokenExample], model: Whisper) -> None:
+    world, part = mx.distributed.init(), path.with_suffix(".part")
+    if world.rank() == 0:
+        shape = (len(dataset), DIMENSIONS.n_audio_ctx, DIMENSIONS.n_audio_state)
+        np.lib.format.open_memmap(part, "w+", np.float16, shape)
+    wait_for_all()
+    features = np.load(part, mmap_mode="r+")
+    for i in range(world.rank(), len(dataset), world.size()):
+        batch = make_batch([dataset[i]], 2 * DIMENSIONS.n_audio_ctx)
+        features[i] = np.array(model.encoder(batch.mel)[0])
+    features.flush()
+    wait_for_all()
+    if world.rank() == 0:
+        part.rename(path)
+    wait_for_all()
+
+
+def wait_for_all() -> None:
+    mx.eval(mx.distributed.all_sum(mx.array(0)))
 
 
 class Joined(Sequence):
@@ -423,7 +436,8 @@ class Phase:
     batch_size: int
     learning_rate: float
     aligned: bool = True
-    decoder_only: bool = False
+    audio_context: float = 0
+    encoded: str | None = None  # train the decoder alone; the features' name, for phases with one encoder
 
 
 PHASES = (
@@ -435,8 +449,11 @@ PHASES = (
     Phase("labels", {"long.clips": 60_000}, 1900, 32, 1e-3, aligned=False),
     Phase("windows", {"long.clips": 1500, "medium.windows": 3000, "full.windows": 1500}, 200, 12, 4e-4, aligned=False),
     # Finding the way through a window is the decoder's work, and its steps are cheap once the sound is encoded.
-    Phase("decoder", {"long.clips": 500, "full.windows": 4500}, 1000, 16, 1e-3, decoder_only=True),
+    Phase("decoder", {"long.clips": 500, "full.windows": 4500}, 1000, 16, 1e-3, encoded="windows"),
+    Phase("tracking", {"long.clips": 500, "full.windows": 4500}, 1500, 16, 1e-3, aligned=False, encoded="windows"),
     Phase("both", {"long.clips": 12_000, "full.windows": 6000}, 1000, 12, 1e-3, aligned=False),
+    # A clip in a window is mostly silence, which a model that saw clips alone takes for much less than it is.
+    Phase("padded", {"long.clips": 6000, "full.windows": 6000}, 440, 12, 5e-4, aligned=False, audio_context=30),
 )
 WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 40, 12, 2e-4, aligned=False)
 
@@ -463,18 +480,16 @@ def run_phase(
     dataset = Joined(*(Recordings(work / name, vocabulary, count) for name, count in phase.recordings.items()))
     args = TrainingArgs(
         iters=phase.iters, batch_size=phase.batch_size, learning_rate=phase.learning_rate, warmup=50,
-        steps_per_report=50, steps_per_eval=200, audio_context=0, seed=seed,
+        steps_per_report=50, steps_per_eval=100, audio_context=phase.audio_context, seed=seed,
     )  # fmt: skip
     print(f"Phase {phase.name}: {phase.iters} steps of {phase.batch_size}", flush=True)
     hooks = {"collate": aligner.collate, "loss_function": aligner.loss} if phase.aligned else {}
-    if phase.decoder_only:
+    if phase.encoded:
         model.freeze()
         model.decoder.unfreeze()
-        dataset = Encoded(work / "encoded.npy", dataset, model)
-        hooks = {
-            "collate": aligner.collate_encoded,
-            "loss_function": lambda m, batch: aligner.decoder_loss(m, batch, batch.features),
-        }
+        dataset = Encoded(work / f"{phase.encoded}.encoded.npy", dataset, model)
+        loss = aligner.decoder_loss if phase.aligned else label_loss_of_features
+        hooks = {"collate": aligner.collate_encoded, "loss_function": lambda m, b: loss(m, b.features, b)}
     clips, windows = (Recordings(work / name, vocabulary) for name in ("heldout.clips", "unheard.windows"))
     held_out = {"clips": [clips[i] for i in range(100)], "windows": [windows[i] for i in range(24)]}
     train(
