@@ -112,7 +112,8 @@ def read_quantization(path: Path, settings: Any) -> Quantization:
     """How a config's "quantization" says that layers are stored. Raises CheckpointError for a way not known here."""
     try:
         settings = dict(settings)
-        if settings.pop("mode", "affine") == "affine":
+        whole = all(isinstance(number, int) for name, number in settings.items() if name != "mode")
+        if settings.pop("mode", "affine") == "affine" and whole:
             return Quantization(**settings)
     except (TypeError, ValueError):
         pass

@@ -188,6 +188,10 @@ DAMAGES = {
         "quantised in groups of 128, which do not divide its width of 64",
     ),
     "quantization is text": (lambda folder: edit_config(folder, quantization="4"), "quantization should be a group_s"),
+    "bits and pieces": (
+        lambda folder: edit_config(folder, quantization={"group_size": 32, "bits": 4.0}),
+        "quantization should be a group_s",
+    ),
     "mxfp4": (lambda folder: edit_config(folder, quantization={"mode": "mxfp4"}), "quantization should be a group_s"),
     "packed, not said": (
         lambda folder: edit_weights(folder, **{"decoder.ln.bias": mx.zeros(64, mx.uint32)}),
