@@ -121,6 +121,8 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
     layout = subtitle_layout(args)
+    # Told before a model is loaded, and perhaps downloaded.
+    transcription.check_modes(args.word_timestamps, args.hallucination_silence_threshold, args.batch_size, args.vad)
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None

@@ -25,7 +25,7 @@ from mlx_whisper_lora.adapters.inject import (
 )
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.version import __version__
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, one_line
 from mlx_whisper_lora.whisper.files import atomic_write
 from mlx_whisper_lora.whisper.languages import LANGUAGES
 from mlx_whisper_lora.whisper.model import Whisper
@@ -125,14 +125,14 @@ def read_adapter(path: str | PathLike) -> tuple[AdapterConfig, dict[str, np.ndar
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except DAMAGED_FILE_ERRORS as error:
-        raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({error})") from None
+        raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({one_line(error)})") from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy gives what does not begin as an array as bytes
             raise AdapterError(f"{path}: not an adapter file, or damaged ({name} is no array)")
     try:
         config = AdapterConfig.from_json(json.loads(arrays.pop(CONFIG_KEY).tobytes()))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"no {error}" if isinstance(error, KeyError) else one_line(error)
         raise AdapterError(f"{path}: an .npz file, but not an adapter of this library ({reason})") from None
     return config, arrays
 

@@ -11,5 +11,10 @@ DAMAGED_FILE_ERRORS = (
 )  # fmt: skip
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, in one line; the name of its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class CheckpointError(ValueError):
     """A model that cannot be loaded or saved; the message names the file and what is wrong with it."""
