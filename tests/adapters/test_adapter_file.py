@@ -201,6 +201,10 @@ NOT_ADAPTERS = {
     ),
     "base is text": (lambda path: rewrite(path, config=config_bytes(path, base="small")), "not an adapter of this lib"),
     "nested": (lambda path: rewrite(path, config=np.frombuffer(b"[" * 10**5, np.uint8)), "not an adapter of this lib"),
+    "half a header": (
+        lambda path: zip_member(path, f"{QUERY_B}.npy", np.lib.format.magic(1, 0) + b"\x01\x00("),
+        "damaged or cut short",
+    ),
     "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), f"{QUERY_B} is no array"),
     "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"{QUERY_B} should be finite numbers of shape"),
     "wrong shape": (lambda path: rewrite(path, **{QUERY_B: np.zeros((64, 3))}), r"of shape \(3, 64\)"),
