@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from mlx_whisper_lora.whisper.errors import one_line
+
 INTERRUPTED = 130  # what a shell reports for a program that Control-C ended
 
 
@@ -40,4 +42,4 @@ def describe(error: Exception) -> str:
     """An error as one line: the file it is about first, if it is the operating system's."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)

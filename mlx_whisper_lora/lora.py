@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.file import load_adapter, read_config
 from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
 from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.data.clips import Clip, DataError, load_clips, split_long
+from mlx_whisper_lora.data.clips import Clip, DataError, load_clips
 from mlx_whisper_lora.data.dataset import LabelledExample, load_dataset
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import finetune
@@ -179,12 +179,12 @@ def examples(
 
     Raises DataError if none is left.
     """
-    fitting, long = split_long(clips, longest)
+    fitting, long = load_dataset(clips, model, language, task, longest)
     if long:
         print(f"Left out {len(long)} {split} clips of over {longest:g} s, such as {long[0].audio}")
     if not fitting:
         raise DataError(f"there are no {split} clips" + (f" of up to {longest:g} s" if long else ""))
-    return load_dataset(fitting, model, language, task)
+    return fitting
 
 
 def test_line(result: Evaluation) -> str:

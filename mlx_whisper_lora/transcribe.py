@@ -14,7 +14,6 @@ from mlx_whisper_lora.adapters.file import AdapterConfig, read_config
 from mlx_whisper_lora.cli import print_error, run_command
 from mlx_whisper_lora.loading import load_model
 from mlx_whisper_lora.whisper import transcription
-from mlx_whisper_lora.whisper.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.hub import DEMO
@@ -92,16 +91,13 @@ def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike 
     key = (str(path_or_hf_repo), str(adapter_file), _last_change(path_or_hf_repo), _last_change(adapter_file), fp16)
     if key not in _cache:
         _cache.clear()  # before loading, so that two models are never in memory at once
-        _cache[key] = _load(path_or_hf_repo, adapter_file, fp16)
+        _cache[key] = load_model(path_or_hf_repo, adapter_file, compute_type(fp16))
     return _cache[key]
 
 
-def _load(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None, fp16: bool | None) -> Whisper:
-    """Load a model, in the default type for `fp16` of None; its name tells large-v1's aligning heads from -v2's."""
-    model = load_model(path_or_hf_repo, adapter_file, None if fp16 is None else mx.float16 if fp16 else mx.float32)
-    if model.alignment_heads is None:
-        model.alignment_heads = published_heads(model.dims, str(path_or_hf_repo))
-    return model
+def compute_type(fp16: bool | None) -> mx.Dtype | None:
+    """What `load_model` casts weights to; None, its default, where `fp16` is not given."""
+    return None if fp16 is None else mx.float16 if fp16 else mx.float32
 
 
 def _last_change(path: str | PathLike | None) -> int:
@@ -125,12 +121,14 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
     layout = subtitle_layout(args)
+    # Told before a model is loaded, and perhaps downloaded.
+    transcription.check_modes(args.word_timestamps, args.hallucination_silence_threshold, args.batch_size, args.vad)
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
-    model = _load(name, args.adapter_file, args.fp16)
+    model = load_model(name, args.adapter_file, compute_type(args.fp16))
     if not recordings:
         recordings = [str(demo_recording())]
         print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")

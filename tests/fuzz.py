@@ -11,10 +11,12 @@ import io
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ import mlx.core as mx
 import numpy as np
 import soundfile
 from helpers import tone
+from port import REFERENCE
 
 from mlx_whisper_lora.adapters.file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora
@@ -31,70 +34,99 @@ from mlx_whisper_lora.whisper.audio import AudioError
 from mlx_whisper_lora.whisper.checkpoints import CheckpointError, save_model
 from mlx_whisper_lora.whisper.mel import MelWindows
 from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
+from mlx_whisper_lora.whisper.quantization import Quantization, quantize
 
 TIMEOUT = 60  # seconds a file; a busy machine needs them
 MEMORY = 2 * 10**9  # bytes resident
 ADDRESS_SPACE = 4 * 2**30
+# Small, so that structure is much of its files; quantised in groups of 32, which its width has to be a multiple of.
 DIMENSIONS = ModelDimensions(
-    n_mels=80, n_audio_ctx=1500, n_audio_state=16, n_audio_head=2, n_audio_layer=1,
-    n_vocab=51865, n_text_ctx=64, n_text_state=16, n_text_head=2, n_text_layer=1,
+    n_mels=80, n_audio_ctx=1500, n_audio_state=32, n_audio_head=2, n_audio_layer=1,
+    n_vocab=64, n_text_ctx=64, n_text_state=32, n_text_head=2, n_text_layer=1,
 )  # fmt: skip
 SOUNDS = (
     ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM"), ("RF64", "PCM_16"),
     ("AIFF", "PCM_16"), ("AU", "PCM_16"), ("CAF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"),
     ("MP3", "MPEG_LAYER_III"),
 )  # fmt: skip
+CHECKPOINTS = REFERENCE / "checkpoints"  # written by torch and by transformers
 
 
-def good_files(folder: Path) -> dict[str, bytes]:
-    """What is damaged, by file name: sound files, an adapter and the parts of models; `folder/base` is their model."""
-    files = {}
+def write_good_files(folder: Path) -> list[str]:
+    """Write what is damaged: sound files, an adapter and models, each model in a folder of its own. Returns the paths
+    in `folder`, such as "mlx/config.json"; the adapter's base is the model "mlx"."""
+    for name in ("sound", "adapter", "npz", "pt"):
+        (folder / name).mkdir()
     for container, encoding in SOUNDS:
-        buffer = io.BytesIO()
         sound = np.stack([tone(0.3, 200), tone(0.3, 300)], axis=1)
-        soundfile.write(buffer, sound, 16000, format=container, subtype=encoding)
-        files[f"{encoding.lower()}.{container.lower()}"] = buffer.getvalue()
+        path = folder / "sound" / f"{encoding.lower()}.{container.lower()}"
+        soundfile.write(path, sound, 16000, format=container, subtype=encoding)
 
     mx.random.seed(0)
     model = Whisper(DIMENSIONS)
-    save_model(model, folder / "base")
-    mx.savez(str(folder / "weights.npz"), **mx.load(str(folder / "base" / "weights.safetensors")))
+    model.alignment_heads = ((0, 0), (0, 1))
+    save_model(model, folder / "mlx")
+    shutil.copy(folder / "mlx" / "config.json", folder / "npz")
+    mx.savez(str(folder / "npz" / "weights.npz"), **mx.load(str(folder / "mlx" / "weights.safetensors")))
     config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
     add_lora(model, config.lora)
-    save_adapter(folder / "adapter.npz", model, config)
-    paths = ("base/config.json", "base/weights.safetensors", "weights.npz", "adapter.npz")
-    return files | {Path(path).name: (folder / path).read_bytes() for path in paths}
+    save_adapter(folder / "adapter" / "adapter.npz", model, config)
+
+    quantised = Whisper(DIMENSIONS)
+    quantize(quantised, Quantization(32, 4))
+    save_model(quantised, folder / "quantised")
+    shutil.copy(CHECKPOINTS / "float32.pt", folder / "pt")
+    for name in ("transformers", "transformers_sharded"):
+        shutil.copytree(CHECKPOINTS / name, folder / name)
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
 
 
-def place(base: Path, case: Path, name: str, data: bytes) -> None:
-    """Put a damaged file into the folder `case`, and the rest of a model beside it if it is a part of one."""
-    case.mkdir()
-    if name == "config.json":
-        (case / "weights.safetensors").symlink_to(base / "weights.safetensors")
-    elif name.startswith("weights"):
-        (case / "config.json").symlink_to(base / "config.json")
-    (case / name).write_bytes(data)
+def place(good: Path, case: Path, data: bytes) -> None:
+    """Put damaged `data` in place of the file `good` into the new folder `case`, its neighbours beside."""
+    case.mkdir(parents=True)
+    for other in good.parent.iterdir():
+        (case / other.name).symlink_to(other)
+    (case / good.name).unlink()
+    (case / good.name).write_bytes(data)
 
 
 def load(base: Path, path: Path) -> None:
     """Load a file as the commands do."""
-    if path.name == "adapter.npz":
-        load_model(base, path)
-    elif path.name.startswith(("config", "weights")):
-        load_model(path.parent)
-    else:
-        MelWindows(path, 80)
+    match path.parent.name:
+        case "sound":
+            MelWindows(path, 80)
+        case "adapter":
+            load_model(base, path)
+        case "pt":
+            load_model(path)
+        case _:
+            load_model(path.parent)
 
 
 NUMBERS = [0, 1, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1]
 WORDS = [b"0", b"-1", b"1e999", b"null", b"[]", b"{", b'"x"', b"NaN", b"99999999999", b"1000000000000000000000"]
 
 
-def damage(data: bytes, random: np.random.Generator) -> bytes:
-    """Change one to four things."""
+def damage(name: str, data: bytes, random: np.random.Generator) -> bytes:
+    """Change one to four things. Half of the time these are words in JSON, and lie inside one member of an archive,
+    whose checksum is then right."""
+    if name.endswith((".npz", ".pt")) and random.random() < 0.5:
+        return damage_member(data, random)
+    mutations = [put_word] if name.endswith(".json") and random.random() < 0.5 else MUTATIONS
     for _ in range(random.integers(1, 5)):
-        data = MUTATIONS[random.integers(len(MUTATIONS))](data, random)
+        data = mutations[random.integers(len(mutations))](data, random)
     return data
+
+
+def damage_member(data: bytes, random: np.random.Generator) -> bytes:
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(damaged, "w") as copy:
+        names = archive.namelist()
+        chosen = names[random.integers(len(names))]
+        for name in names:
+            member = archive.read(name)
+            copy.writestr(name, damage("", member, random) if name == chosen else member)
+    return damaged.getvalue()
 
 
 def somewhere(data: bytes, random: np.random.Generator) -> int:
@@ -118,12 +150,13 @@ def put_number(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def put_word(data: bytes, random: np.random.Generator) -> bytes:
-    """Replace a number written in digits, as in JSON."""
-    found = list(re.finditer(rb"-?\d+", data[:4096]))
+    """Replace a number written in digits or a string, as in JSON."""
+    found = list(re.finditer(rb'-?\d+|"[^"]*"', data[:4096]))
     if not found:
         return data
     match = found[random.integers(len(found))]
-    return data[: match.start()] + WORDS[random.integers(len(WORDS))] + data[match.end() :]
+    word = WORDS[random.integers(len(WORDS))].ljust(match.end() - match.start())  # what follows stays in its place
+    return data[: match.start()] + word + data[match.end() :]
 
 
 def cut_off(data: bytes, random: np.random.Generator) -> bytes:
@@ -211,27 +244,25 @@ def run(count: int, seed: int = 0, first: int = 0, keep: Path | None = None) -> 
     faults = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = good_files(folder)
-        base = folder / "base"
-        worker = Worker(base)
+        kinds = write_good_files(folder)
+        worker = Worker(folder / "mlx")
         for number in range(first, first + count):
             random = np.random.default_rng([seed, number])
-            kind = sorted(files)[random.integers(len(files))]
-            case = folder / str(number)
-            place(base, case, kind, damage(files[kind], random))
-            how, message = worker.load(case / kind)
+            kind = kinds[random.integers(len(kinds))]
+            case = folder / str(number) / Path(kind).parent
+            place(folder / kind, case, damage(kind, (folder / kind).read_bytes(), random))
+            path = case / Path(kind).name
+            how, message = worker.load(path)
             outcomes[kind, how] += 1
             if how == "fault":
                 faults.append(f"{number} {kind}: {message}")
                 print(faults[-1], flush=True)
                 if keep:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (case / kind).replace(keep / f"{seed}-{number}-{kind}")
+                    shutil.copy(path, keep / f"{seed}-{number}-{path.name}")
             if worker.process.poll() is not None:
-                worker = Worker(base)
-            for file in case.iterdir():
-                file.unlink()
-            case.rmdir()
+                worker = Worker(folder / "mlx")
+            shutil.rmtree(case.parent)
         worker.close()
     return outcomes, faults
 
@@ -248,7 +279,7 @@ def main() -> None:
         return work(args.worker)
     outcomes, faults = run(args.count, args.seed, args.first, args.keep)
     for kind in sorted({kind for kind, _ in outcomes}):
-        print(f"{kind:24}" + "  ".join(f"{outcomes[kind, how]:5} {how}" for how in ("read", "refused", "fault")))
+        print(f"{kind:55}" + "  ".join(f"{outcomes[kind, how]:5} {how}" for how in ("read", "refused", "fault")))
     sys.exit(1 if faults else 0)
 
 

@@ -94,7 +94,7 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
 
 
 def test_clips_longer_than_the_window_are_left_out_with_a_line(train, clips_folder):
-    soundfile.write(clips_folder / "0.wav", np.zeros(3101), 100)
+    soundfile.write(clips_folder / "0.wav", np.zeros(60_200), 2000)
     soundfile.write(clips_folder / "1.wav", tone(2.0), 16000)
     rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(6)]
     write_jsonl(clips_folder / "train.jsonl", rows)

@@ -107,6 +107,11 @@ def test_laid_out_words_require_words(arguments):
         command.main(command.build_parser().parse_args(["--model", "no/such/model", *arguments]))
 
 
+def test_modes_that_do_not_go_together_are_told_before_the_model_is_loaded():
+    with pytest.raises(ValueError, match="vad needs batch_size"):
+        command.main(command.build_parser().parse_args(["--model", "no/such/model", "--vad", "True"]))
+
+
 def test_limits_without_effect_are_noted(capsys):
     given = ["--word-timestamps", "True", "--max-line-count", "2"]
     assert command.subtitle_layout(command.build_parser().parse_args(given))["max_line_count"] == 2

@@ -25,10 +25,12 @@ from mlx_whisper_lora.adapters.inject import (
 )
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.version import __version__
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, one_line
 from mlx_whisper_lora.whisper.files import atomic_write
+from mlx_whisper_lora.whisper.languages import LANGUAGES
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.quantization import weight_shape
+from mlx_whisper_lora.whisper.tokenizer import TASKS
 
 CONFIG_KEY = "config"
 SAMPLES_PER_ARRAY = 1024
@@ -72,14 +74,18 @@ class AdapterConfig:
 
     @staticmethod
     def from_json(config: dict) -> "AdapterConfig":
-        """Raises KeyError, TypeError or ValueError when the JSON is not an adapter's configuration."""
+        """Raises KeyError, TypeError, ValueError or OverflowError when the JSON is not an adapter's configuration."""
         if config["method"] != "lora":
             raise ValueError(f"its method is {config['method']!r}, and this version knows 'lora'")
-        settings = {key: config[key] for key in ("rank", "scale", "dropout", "layers")}
-        lora = LoRAConfig(**settings, targets=tuple(config["targets"]))
-        return AdapterConfig(
-            lora, config["language"], config["task"], float(config["audio_context"]), Base(**config["base"])
-        )
+        lora = LoRAConfig(
+            int(config["rank"]), float(config["scale"]), float(config["dropout"]), int(config["layers"]),
+            tuple(config["targets"]),
+        )  # fmt: skip
+        language, task, base = config["language"], config["task"], config["base"]
+        if language not in (None, *LANGUAGES) or task not in TASKS:
+            raise ValueError(f"its language is {language!r} and its task {task!r}")
+        base = Base(str(base["name"]), dict(base["dimensions"]), str(base["fingerprint"]))
+        return AdapterConfig(lora, language, task, float(config["audio_context"]), base)
 
 
 def fingerprint(model: Whisper) -> str:
@@ -119,11 +125,14 @@ def read_adapter(path: str | PathLike) -> tuple[AdapterConfig, dict[str, np.ndar
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except DAMAGED_FILE_ERRORS as error:
-        raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({error})") from None
+        raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({one_line(error)})") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives what does not begin as an array as bytes
+            raise AdapterError(f"{path}: not an adapter file, or damaged ({name} is no array)")
     try:
         config = AdapterConfig.from_json(json.loads(arrays.pop(CONFIG_KEY).tobytes()))
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else one_line(error)
         raise AdapterError(f"{path}: an .npz file, but not an adapter of this library ({reason})") from None
     return config, arrays
 

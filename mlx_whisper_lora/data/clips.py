@@ -7,7 +7,6 @@
 A `language` column, where there is one, gives each clip's language.
 """
 
-import contextlib
 import csv
 import json
 import random
@@ -16,9 +15,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import soundfile
-
-from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, SAMPLE_RATE, AudioError, audio_blocks
 from mlx_whisper_lora.whisper.tokenizer import language_code
 
 SPLITS = ("train", "valid", "test")
@@ -142,21 +138,3 @@ def _clip(table: Path, line: int, row: dict, audio_column: str) -> Clip:
 
 def _columns(row: dict) -> str:
     return ", ".join(str(column) for column in row if column is not None) or "nothing"
-
-
-def split_long(clips: list[Clip], longest: float = CHUNK_LENGTH) -> tuple[list[Clip], list[Clip]]:
-    """Clips of up to `longest` seconds, and longer ones. Unreadable ones are among the former: reading tells why."""
-    fitting: list[Clip] = []
-    long: list[Clip] = []
-    for clip in clips:
-        (fitting if _seconds(clip.audio) <= longest else long).append(clip)
-    return fitting, long
-
-
-def _seconds(path: Path) -> float:
-    """A recording's length; 0 if it cannot be read."""
-    with contextlib.suppress(soundfile.SoundFileError, TypeError):  # TypeError: its name ends in .raw
-        return soundfile.info(path).duration
-    with contextlib.suppress(AudioError):  # ffmpeg's formats: how much there is shows when it is decoded
-        return sum(map(len, audio_blocks(path))) / SAMPLE_RATE
-    return 0.0

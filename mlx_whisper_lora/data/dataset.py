@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.clips import Clip, DataError
 from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens
-from mlx_whisper_lora.whisper.audio import load_audio
+from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, SAMPLE_RATE, audio_blocks
 from mlx_whisper_lora.whisper.decoding import model_tokenizer
 from mlx_whisper_lora.whisper.model import Whisper
 
@@ -21,15 +23,21 @@ class LabelledExample(Example):
 
 
 def load_dataset(
-    clips: Sequence[Clip], model: Whisper, language: str | None, task: str, description: str = "Reading clips"
-) -> list[LabelledExample]:
-    """Examples of `clips` for `model`, all in memory (60 MB an hour of speech).
+    clips: Sequence[Clip], model: Whisper, language: str | None, task: str, longest: float = CHUNK_LENGTH
+) -> tuple[list[LabelledExample], list[Clip]]:
+    """Examples of `clips` for `model`, all in memory (60 MB an hour of speech), and the clips that are left out: those
+    of over `longest` seconds.
 
     `language` is for all clips; None takes each clip's own. Raises DataError for a clip without a language, in one that
     the model lacks, or with more text than the decoder takes, and AudioError for an unreadable recording.
     """
-    examples = []
-    for clip in tqdm(clips, desc=description, unit="clip", disable=None, leave=False):
+    examples: list[LabelledExample] = []
+    long: list[Clip] = []
+    for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
+        samples = short_samples(clip.audio, longest)
+        if samples is None:
+            long.append(clip)
+            continue
         code = language or clip.language
         if code is None and model.is_multilingual:
             raise DataError(f"{clip.audio}: its language is not known; give --language or a 'language' column")
@@ -43,6 +51,17 @@ def load_dataset(
                 f"{clip.audio}: its text takes {len(tokens)} tokens, and the decoder has room for "
                 f"{model.dims.n_text_ctx}; cut the clip"
             )
-        mel = clip_frames(load_audio(clip.audio), model.dims.n_mels)
+        mel = clip_frames(samples, model.dims.n_mels)
         examples.append(LabelledExample(mel, tokens, prompt_length, clip.text, tokenizer.language))
-    return examples
+    return examples, long
+
+
+def short_samples(path: Path, longest: float) -> np.ndarray | None:
+    """A recording's 16 kHz samples, shape (n_samples,); None, and no more of it is read, once they are over `longest`
+    seconds."""
+    blocks: list[np.ndarray] = []
+    for block in audio_blocks(path):
+        blocks.append(block)
+        if sum(map(len, blocks)) > longest * SAMPLE_RATE:
+            return None
+    return np.concatenate(blocks)

@@ -1,24 +1,22 @@
-"""Which cross-attention heads follow the words, as pairs of decoder layer and head."""
+"""Which cross-attention heads follow the words."""
 
 import functools
 import json
 from dataclasses import replace
 
 from mlx_whisper_lora.whisper.assets import ASSETS
-from mlx_whisper_lora.whisper.model import DIMENSIONS, ModelDimensions, Whisper
-
-Heads = tuple[tuple[int, int], ...]
+from mlx_whisper_lora.whisper.model import DIMENSIONS, AlignmentHeads, ModelDimensions, Whisper
 
 
-def alignment_heads(model: Whisper) -> Heads:
-    """The model's own; else those of the published model of its dimensions; else all heads of the upper layers."""
+def alignment_heads(model: Whisper) -> AlignmentHeads:
+    """The model's own, or else all heads of the upper layers."""
     dims = model.dims
     upper_half = range(dims.n_text_layer // 2, dims.n_text_layer)
     every = tuple((layer, head) for layer in upper_half for head in range(dims.n_text_head))
-    return model.alignment_heads or published_heads(dims) or every
+    return model.alignment_heads or every
 
 
-def published_heads(dims: ModelDimensions, name: str = "") -> Heads | None:
+def published_heads(dims: ModelDimensions, name: str) -> AlignmentHeads | None:
     """Those of the published model with these dimensions, or None.
 
     large-v1 and large-v2 share theirs: a `name` such as "openai/whisper-large-v2" tells which one it is.
@@ -30,7 +28,7 @@ def published_heads(dims: ModelDimensions, name: str = "") -> Heads | None:
 
 
 @functools.cache
-def published() -> dict[str, Heads]:
+def published() -> dict[str, AlignmentHeads]:
     """The aligning heads of each published model."""
     found = json.loads((ASSETS / "alignment_heads.json").read_text(encoding="utf-8"))
     return {size: tuple((layer, head) for layer, head in heads) for size, heads in found.items()}

@@ -14,15 +14,16 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.whisper.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.config import (
     CONFIG_FILE,
     Config,
-    alignment_heads,
+    read_alignment_heads,
     read_config,
     read_dimensions,
     read_json,
 )
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError, one_line
 from mlx_whisper_lora.whisper.files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.hf_names import from_hf_weights
 from mlx_whisper_lora.whisper.hub import INDEX_FILE, PT_SUFFIX, WEIGHT_FILES, find_model
@@ -58,8 +59,8 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -
     try:
         mx.eval(model.parameters())  # files are read here, and damage inside them found
     except DAMAGED_FILE_ERRORS as error:
-        raise CheckpointError(f"{path}: the weights are damaged or cut short ({str(error).splitlines()[0]})") from None
-    model.alignment_heads = config.alignment_heads
+        raise CheckpointError(f"{path}: the weights are damaged or cut short ({one_line(error)})") from None
+    model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
     model.eval()
     return model
 
@@ -112,7 +113,7 @@ def read_checkpoint(path: Path) -> tuple[Config, dict[str, mx.array]]:
         weights = read_weights(path)
         if ALIGNMENT_HEADS in weights:
             pairs = weights.pop(ALIGNMENT_HEADS).tolist()
-            config = replace(config, alignment_heads=alignment_heads(path, pairs, config.dims))
+            config = replace(config, alignment_heads=read_alignment_heads(path, pairs, config.dims))
     # Positions of the encoder are computed; many files store them all the same.
     weights.pop("encoder.positional_embedding", None)
     return config, weights
@@ -141,7 +142,7 @@ def read_arrays(path: Path) -> dict[str, mx.array]:
     try:
         return mx.load(str(path))
     except DAMAGED_FILE_ERRORS as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({error})") from None
+        raise CheckpointError(f"{path}: damaged or cut short ({one_line(error)})") from None
 
 
 def save_model(model: Whisper, folder: str | PathLike) -> None:

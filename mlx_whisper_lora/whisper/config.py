@@ -5,12 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mlx_whisper_lora.whisper.audio import HOP_LENGTH, N_FFT, SAMPLE_RATE
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model import ModelDimensions
+from mlx_whisper_lora.whisper.model import AlignmentHeads, ModelDimensions
 from mlx_whisper_lora.whisper.quantization import Quantization
 
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
+PREPROCESSOR_FILE = "preprocessor_config.json"
 # Our names of the dimensions and transformers'; its encoder and decoder are equally wide.
 HF_DIMENSIONS = {
     "n_mels": "num_mel_bins",
@@ -27,13 +29,11 @@ HF_DIMENSIONS = {
 # Far above every Whisper; a damaged number should not fill the memory before the weights are even looked at.
 MOST_LAYERS, LARGEST_DIMENSION, MOST_POSITIONS = 256, 2**20, 2**24
 
-AlignmentHeads = tuple[tuple[int, int], ...]
-
 
 @dataclass(frozen=True)
 class Config:
     """dims: the model's dimensions; is_hf: the folder is in transformers' layout; quantization: None of a plain model;
-    alignment_heads: (layer, head) pairs, None where the folder does not say."""
+    alignment_heads: None where the folder does not say."""
 
     dims: ModelDimensions
     is_hf: bool
@@ -55,9 +55,12 @@ def read_config(folder: Path) -> Config:
     dims = read_dimensions(path, config, HF_DIMENSIONS if is_hf else {})
     if is_hf and (config.get("activation_function", "gelu") != "gelu" or config.get("scale_embedding")):
         raise CheckpointError(f"{path}: another activation or scaled embeddings, which OpenAI's Whisper does not have")
-    pairs = config.get("alignment_heads")
+    if is_hf:
+        check_preprocessor(folder / PREPROCESSOR_FILE, dims)
+    heads_file = path
     if is_hf and (folder / GENERATION_CONFIG_FILE).exists():
-        pairs = read_json(folder / GENERATION_CONFIG_FILE).get("alignment_heads")
+        heads_file = folder / GENERATION_CONFIG_FILE
+    pairs = read_json(heads_file).get("alignment_heads")
     quantization = None
     if "quantization" in config:
         quantization = read_quantization(path, config["quantization"])
@@ -66,7 +69,7 @@ def read_config(folder: Path) -> Config:
                 f"{path}: quantised in groups of {quantization.group_size}, which do not divide its width of "
                 f"{dims.n_text_state}"
             )
-    return Config(dims, is_hf, quantization, alignment_heads(path, pairs, dims))
+    return Config(dims, is_hf, quantization, read_alignment_heads(heads_file, pairs, dims))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -108,11 +111,23 @@ def read_dimensions(path: Path, config: dict[str, Any], names: dict[str, str]) -
     return dims
 
 
+def check_preprocessor(path: Path, dims: ModelDimensions) -> None:
+    """Raise CheckpointError where a folder's preprocessor_config.json, if it has one, asks for other log-mels than the
+    model of `dims` takes. Mel filters in it are left aside: they follow from these numbers."""
+    settings = read_json(path) if path.exists() else {}
+    for name, value in mel_settings(dims).items():
+        if settings.get(name, value) != value:
+            raise CheckpointError(
+                f"{path}: {name} is {settings[name]}, and this model takes {value}; mend or remove this file"
+            )
+
+
 def read_quantization(path: Path, settings: Any) -> Quantization:
     """How a config's "quantization" says that layers are stored. Raises CheckpointError for a way not known here."""
     try:
         settings = dict(settings)
-        if settings.pop("mode", "affine") == "affine":
+        whole = all(isinstance(number, int) for name, number in settings.items() if name != "mode")
+        if settings.pop("mode", "affine") == "affine" and whole:
             return Quantization(**settings)
     except (TypeError, ValueError):
         pass
@@ -122,7 +137,7 @@ def read_quantization(path: Path, settings: Any) -> Quantization:
     )
 
 
-def alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> AlignmentHeads | None:
+def read_alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> AlignmentHeads | None:
     """Pairs of decoder layer and head, from a list of them or an array of shape (n, 2).
 
     None for pairs that this model has no layers for: the first distil-whisper folders kept those of their teachers.
@@ -141,3 +156,13 @@ def alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> AlignmentH
 def hf_dimensions(dims: ModelDimensions) -> dict[str, int]:
     """The dimensions by transformers' names."""
     return {HF_DIMENSIONS[name]: value for name, value in dims.to_dict().items()}
+
+
+def mel_settings(dims: ModelDimensions) -> dict[str, int]:
+    """How sound becomes log-mels, by transformers' names."""
+    return {
+        "feature_size": dims.n_mels,
+        "sampling_rate": SAMPLE_RATE,
+        "n_fft": N_FFT,
+        "hop_length": HOP_LENGTH,
+    }

@@ -31,6 +31,7 @@ ADVICE = (
     "mlx_whisper_lora: no fast BLAS was found, so matrix products on this CPU will be about 25 times slower than "
     "they could be. Install SciPy from PyPI (pip install --force-reinstall scipy) or Debian's libopenblas0."
 )
+CACHED = 65536  # numbers that fit a core's cache, so that they come from memory once
 
 
 @functools.cache
@@ -259,7 +260,17 @@ def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:
 @mx.custom_function
 def _cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
     """The cross-entropies, and the probabilities (N, V) for the gradient to use."""
-    probabilities, log_sums = _exponentials(logits)
+    scores = np.array(logits, copy=False)
+    probabilities, log_sums = np.empty_like(scores), np.empty(len(scores), np.float32)
+    step = max(CACHED // scores.shape[-1], 1)
+    for first in range(0, len(scores), step):
+        part = slice(first, first + step)
+        largest = scores[part].max(axis=-1, keepdims=True)
+        exponentials = np.subtract(scores[part], largest, out=probabilities[part])
+        np.exp(exponentials, out=exponentials)
+        sums = exponentials.sum(axis=-1, keepdims=True)
+        exponentials /= sums
+        log_sums[part] = (largest + np.log(sums))[:, 0]
     chosen = mx.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
     return mx.array(log_sums) - chosen, mx.array(probabilities)
 
@@ -270,21 +281,3 @@ def _cross_entropies_vjp(inputs, cotangents, outputs):
     gradient = outputs[1] * cotangent
     rows = mx.arange(len(labels))
     return gradient.at[rows, labels].subtract(cotangent[:, 0]), mx.zeros_like(labels)
-
-
-CACHED = 65536  # numbers that fit a core's cache, so that they come from memory once
-
-
-def _exponentials(scores: mx.array) -> tuple[np.ndarray, np.ndarray]:
-    """The softmax of `scores` over the last axis, and the logs of the sums of exponentials (all but the last axis)."""
-    rows = np.array(scores, copy=False).reshape(-1, scores.shape[-1])
-    softmax, log_sums = np.empty_like(rows), np.empty(len(rows), np.float32)
-    step = max(CACHED // rows.shape[-1], 1)
-    for first in range(0, len(rows), step):
-        part = slice(first, first + step)
-        largest = rows[part].max(axis=-1, keepdims=True)
-        exponentials = np.exp(np.subtract(rows[part], largest, out=softmax[part]), out=softmax[part])
-        sums = exponentials.sum(axis=-1, keepdims=True)
-        exponentials /= sums
-        log_sums[part] = (largest + np.log(sums))[:, 0]
-    return softmax.reshape(scores.shape), log_sums.reshape(scores.shape[:-1])

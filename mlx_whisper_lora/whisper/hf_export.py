@@ -4,9 +4,15 @@ converters of CTranslate2 (faster-whisper) and whisper.cpp start from it."""
 from os import PathLike
 from typing import Any
 
-from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, HOP_LENGTH, N_FFT, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.checkpoints import write_json, write_weights
-from mlx_whisper_lora.whisper.config import CONFIG_FILE, GENERATION_CONFIG_FILE, hf_dimensions
+from mlx_whisper_lora.whisper.config import (
+    CONFIG_FILE,
+    GENERATION_CONFIG_FILE,
+    PREPROCESSOR_FILE,
+    hf_dimensions,
+    mel_settings,
+)
 from mlx_whisper_lora.whisper.decoding import NON_SPEECH, suppressed_tokens
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.files import atomic_write, output_folder
@@ -36,7 +42,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
                     file.write(contents)
             else:
                 write_json(path / name, contents)
-        write_json(path / "preprocessor_config.json", preprocessor_config(model))
+        write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
         write_json(path / GENERATION_CONFIG_FILE, generation_config(model, tokenizer))
         write_json(path / CONFIG_FILE, model_config(model, tokenizer))
 
@@ -94,10 +100,7 @@ def preprocessor_config(model: Whisper) -> dict[str, Any]:
     return {
         "feature_extractor_type": "WhisperFeatureExtractor",
         "processor_class": "WhisperProcessor",
-        "feature_size": model.dims.n_mels,
-        "sampling_rate": SAMPLE_RATE,
-        "n_fft": N_FFT,
-        "hop_length": HOP_LENGTH,
+        **mel_settings(model.dims),
         "chunk_length": CHUNK_LENGTH,
         "n_samples": CHUNK_LENGTH * SAMPLE_RATE,
         "nb_max_frames": CHUNK_LENGTH * SAMPLE_RATE // HOP_LENGTH,

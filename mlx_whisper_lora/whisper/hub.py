@@ -16,14 +16,16 @@ from huggingface_hub.errors import (
 )
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
-from mlx_whisper_lora.whisper.config import CONFIG_FILE, GENERATION_CONFIG_FILE, read_config
+from mlx_whisper_lora.whisper.config import CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, read_config
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
 PT_SUFFIX = ".pt"
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
 INDEX_FILE = "model.safetensors.index.json"  # in which of several files each weight is
-DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, *WEIGHT_FILES, INDEX_FILE, "model-*-of-*.safetensors")
+DOWNLOADED = (
+    CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, INDEX_FILE, "model-*-of-*.safetensors"
+)  # fmt: skip
 # The sizes as openai-whisper calls them, and where mlx-community keeps them.
 SIZES = {
     name: f"mlx-community/whisper-{name}-mlx"

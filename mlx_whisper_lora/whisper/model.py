@@ -51,6 +51,8 @@ DIMENSIONS = {
     "large-v3-turbo": _dimensions(1280, 20, 32, 4, n_vocab=51866, n_mels=128),
 }
 
+# Cross-attention heads that follow the words, as pairs of decoder layer and head.
+AlignmentHeads = tuple[tuple[int, int], ...]
 # One layer's keys and values, each (B, T, D).
 KeyValue = tuple[mx.array, mx.array]
 
@@ -203,8 +205,7 @@ class Whisper(nn.Module):
     def __init__(self, dims: ModelDimensions):
         super().__init__()
         self.dims = dims
-        # Cross-attention heads that follow the words, as pairs of decoder layer and head; None where not known.
-        self.alignment_heads: tuple[tuple[int, int], ...] | None = None
+        self.alignment_heads: AlignmentHeads | None = None  # None where not known
         self.encoder = AudioEncoder(
             dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
         )

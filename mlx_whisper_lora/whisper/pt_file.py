@@ -19,7 +19,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError
+from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError, one_line
 from mlx_whisper_lora.whisper.hf_names import swap_kernel
 
 # Classes of storages, and the types in which NumPy reads them: it has no bfloat16.
@@ -51,7 +51,7 @@ def read_pt(path: Path) -> tuple[dict[str, Any], dict[str, mx.array]]:
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except (pickle.UnpicklingError, *DAMAGED_FILE_ERRORS) as error:
-        raise CheckpointError(f"{path}: not a PyTorch checkpoint, damaged or cut short ({error})") from None
+        raise CheckpointError(f"{path}: not a PyTorch checkpoint, damaged or cut short ({one_line(error)})") from None
     dims = checkpoint.get("dims") if isinstance(checkpoint, dict) else None
     state = checkpoint.get("model_state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(dims, dict) or not isinstance(state, dict):

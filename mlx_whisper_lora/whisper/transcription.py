@@ -25,7 +25,7 @@ from mlx_whisper_lora.whisper.mel import Audio, MelWindows
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.pauses import cut_at_pauses, energy
 from mlx_whisper_lora.whisper.timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
-from mlx_whisper_lora.whisper.vad import speech_probability
+from mlx_whisper_lora.whisper.vad import check_detector, speech_probability
 from mlx_whisper_lora.whisper.windows import Context, Thresholds, WindowReader, read_in_batches, read_in_order
 from mlx_whisper_lora.whisper.writers import format_timestamp
 
@@ -142,9 +142,11 @@ def decoding_attempts(temperature: float | Sequence[float], options: dict) -> li
 def check_modes(
     word_timestamps: bool, hallucination_silence_threshold: float | None, batch_size: int | None, vad: bool
 ) -> None:
-    """Raises ValueError for options that do not go together."""
+    """Raises ValueError for options that do not go together, and for `vad` where its package is not installed."""
     if vad and batch_size is None:
         raise ValueError("vad needs batch_size: one window after another, the recording is not cut at its pauses")
+    if vad:
+        check_detector()
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if hallucination_silence_threshold is None:

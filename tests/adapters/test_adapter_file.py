@@ -1,6 +1,7 @@
 """The adapter file: what it holds, and which models and files are refused."""
 
 import json
+import zipfile
 from dataclasses import replace
 
 import mlx.core as mx
@@ -165,6 +166,13 @@ def config_bytes(path, **changes) -> np.ndarray:
     return np.frombuffer(json.dumps(config).encode(), np.uint8)
 
 
+def zip_member(path, name: str, data: bytes) -> None:
+    """Add a member to an archive that has none of this name."""
+    rewrite(path, **{name.removesuffix(".npy"): None})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, data)
+
+
 QUERY_B = "decoder.blocks.1.attn.query.lora_b"
 NOT_ADAPTERS = {
     "missing": (lambda path: path.unlink(), "no such adapter file"),
@@ -179,6 +187,25 @@ NOT_ADAPTERS = {
     "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "no 'rank'"),
     "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
     "unknown target": (lambda path: rewrite(path, config=config_bytes(path, targets=["x"])), "unknown LoRA target x"),
+    "half a layer": (
+        lambda path: rewrite(path, config=config_bytes(path, layers=float("nan"))),
+        "cannot convert float NaN",
+    ),
+    "endless": (
+        lambda path: rewrite(path, config=config_bytes(path, rank=float("inf"))),
+        "cannot convert float infinity",
+    ),
+    "unknown language": (
+        lambda path: rewrite(path, config=config_bytes(path, language=7)),
+        "its language is 7 and its",
+    ),
+    "base is text": (lambda path: rewrite(path, config=config_bytes(path, base="small")), "not an adapter of this lib"),
+    "nested": (lambda path: rewrite(path, config=np.frombuffer(b"[" * 10**5, np.uint8)), "not an adapter of this lib"),
+    "half a header": (
+        lambda path: zip_member(path, f"{QUERY_B}.npy", np.lib.format.magic(1, 0) + b"\x01\x00("),
+        "damaged or cut short",
+    ),
+    "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), f"{QUERY_B} is no array"),
     "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"{QUERY_B} should be finite numbers of shape"),
     "wrong shape": (lambda path: rewrite(path, **{QUERY_B: np.zeros((64, 3))}), r"of shape \(3, 64\)"),
     "not a number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), np.nan)}), "should be finite numbers"),

@@ -2,12 +2,10 @@
 
 import csv
 
-import numpy as np
 import pytest
-import soundfile
-from helpers import ROOT, WORDS, fake_ffmpeg, tone, write_clips, write_jsonl
+from helpers import ROOT, WORDS, write_clips, write_jsonl
 
-from mlx_whisper_lora.data.clips import Clip, DataError, load_clips, split_long
+from mlx_whisper_lora.data.clips import Clip, DataError, load_clips
 
 
 def texts(clips: dict[str, list[Clip]]) -> dict[str, set[str]]:
@@ -142,21 +140,3 @@ def test_a_real_folder_of_speech():
     clips = load_clips(folder)
     assert {split: len(found) for split, found in clips.items()} == {"train": 1600, "valid": 200, "test": 200}
     assert {clip.text for clip in clips["test"]} >= {"zero", "one", "nine"}
-
-
-def test_clips_of_up_to_30_seconds_fit(tmp_path):
-    for seconds in (1, 30, 30.1):
-        soundfile.write(tmp_path / f"{seconds}.wav", np.zeros(round(seconds * 100)), 100)
-    soundfile.write(tmp_path / "8.5.wav", tone(8.5), 16000)
-    (tmp_path / "text.wav").write_text("no sound")  # told by whoever reads it
-    clips = [Clip(tmp_path / f"{name}.wav", "") for name in ("1", "30", "30.1", "8.5", "text")]
-    assert split_long(clips) == ([clips[0], clips[1], clips[3], clips[4]], [clips[2]])
-    assert split_long(clips, longest=8) == ([clips[0], clips[4]], clips[1:4])
-
-
-def test_the_length_of_a_clip_that_takes_ffmpeg_is_measured(tmp_path, monkeypatch):
-    (tmp_path / "talk.m4a").write_bytes(b"....ftypM4A ")
-    clip = Clip(tmp_path / "talk.m4a", "")
-    for seconds, expected in ((30, ([clip], [])), (31, ([], [clip]))):
-        monkeypatch.setenv("PATH", fake_ffmpeg(tmp_path, f"head -c {seconds * 32000} /dev/zero"))
-        assert split_long([clip]) == expected

