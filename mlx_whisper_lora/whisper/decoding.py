@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.audio import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.cpu import log_sum_exp
 from mlx_whisper_lora.whisper.model import LayerCache, Whisper
 from mlx_whisper_lora.whisper.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer, get_tokenizer, language_code
 
@@ -227,7 +228,7 @@ def generate(
     hidden, _ = model.decoder.hidden(mx.array(prompts), features, cache)
     ends = hidden[:, mx.array([prompts[0].index(tokenizer.sot), hidden.shape[1] - 1])]
     at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
-    no_speech_probs = mx.softmax(at_sot[:, 0], axis=-1)[:, tokenizer.no_speech]
+    no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
     rows = mx.repeat(mx.arange(len(prompts)), strategy.sequences_per_window)
     if strategy.sequences_per_window > 1:
         take_rows(cache, rows)
@@ -343,7 +344,7 @@ class Sampling:
     def extend(self, written: Written, logits: mx.array) -> tuple[Written, None]:
         greedy = self.temperature == 0
         chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
-        logprobs = mx.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0] - mx.logsumexp(logits, axis=-1)
+        logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
         if written.tokens.shape[1] > 0:  # a sequence that has ended gets the end again
             ended = written.tokens[:, -1] == self.eot
             chosen, logprobs = mx.where(ended, self.eot, chosen), mx.where(ended, 0, logprobs)
@@ -380,7 +381,7 @@ class BeamSearch:
 
     def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array]:
         beams, n_vocab = self.sequences_per_window, logits.shape[-1]
-        scores = written.sum_logprobs[:, None] + logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        scores = written.sum_logprobs[:, None] + logits - log_sum_exp(logits)
         scores = scores.reshape(-1, beams * n_vocab)
         if written.tokens.shape[1] == 0:
             scores = scores[:, :n_vocab]  # all beams are still the same
