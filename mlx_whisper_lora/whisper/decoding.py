@@ -376,8 +376,8 @@ class BeamSearch:
         self.wanted = round(beam_size * (1.0 if patience is None else patience))
         self.eot = eot
         self.counts = mx.array(0)  # of ended sequences a window (B,)
-        # Step by step, the tokens (B, 2W, T) looked at and the scores (B, 2W) of those that ended, -inf for the others.
-        self.ended: list[tuple[mx.array, mx.array]] = []
+        # Step by step, the tokens (B, 2W, T) looked at, likeliest first, their scores, and which of them ended (B, 2W).
+        self.steps: list[tuple[mx.array, mx.array, mx.array]] = []
 
     def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array]:
         beams, n_vocab = self.sequences_per_window, logits.shape[-1]
@@ -396,9 +396,9 @@ class BeamSearch:
         ends = chosen == self.eot
         going_on_before = mx.cumsum(~ends, axis=-1) - ~ends
         ended = ends & (going_on_before < beams) & (scores > -mx.inf)
-        self.ended.append((tokens, mx.where(ended, scores, -mx.inf)))
+        self.steps.append((tokens, scores, ended))
         self.counts = self.counts + ended.sum(axis=-1)
-        mx.async_eval(self.ended[-1], self.counts)
+        mx.async_eval(self.steps[-1], self.counts)
 
         go_on = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
         extended = Written(
@@ -410,19 +410,19 @@ class BeamSearch:
 
     def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
         """Those that ended, in the order in which they did, and where they are too few, the likeliest that did not."""
-        beams = self.sequences_per_window
-        going_on = np.array(written.tokens).reshape(-1, beams, written.tokens.shape[1])
-        going_on_scores = np.array(written.sum_logprobs).reshape(-1, beams)
-        ended = [(np.array(tokens), np.array(scores)) for tokens, scores in self.ended]
+        steps = [[np.array(array) for array in step] for step in self.steps]
         groups, sums = [], []
-        for i in range(len(going_on)):
-            found = [
-                (tokens[i, j, :-1].tolist(), scores[i, j].item())
-                for tokens, scores in ended for j in np.flatnonzero(scores[i] > -np.inf)
-            ][: self.wanted]  # fmt: skip
-            # They are in descending order already.
-            missing = max(beams - len(found), 0)
-            found += zip(going_on[i, :missing].tolist(), going_on_scores[i, :missing].tolist(), strict=True)
+        for i in range(len(written.tokens) // self.sequences_per_window):
+            found: list[tuple[list[int], float]] = []
+            for step in steps:
+                tokens, scores, ended = (array[i] for array in step)
+                found += zip(tokens[ended, :-1].tolist(), scores[ended].tolist(), strict=True)
+                if len(found) >= self.wanted:  # done, though other windows may not be
+                    break
+            found = found[: self.wanted]
+            missing = max(self.sequences_per_window - len(found), 0)
+            going_on = tokens[:, -1] != self.eot
+            found += zip(tokens[going_on][:missing].tolist(), scores[going_on][:missing].tolist(), strict=True)
             groups.append([tokens for tokens, _ in found])
             sums.append([score for _, score in found])
         return groups, sums
