@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test parity lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python tools/demo.py
 
 test: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto  # one BLAS thread a worker: two each would fight
+
+# Beside openai-whisper and transformers on PyTorch.
+parity: $(VENV)/installed-parity
+	$(BIN)/python -m pytest tests/parity
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -30,4 +34,11 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+# PyTorch's CPU build has an index of its own: what PyPI has for Linux brings CUDA along.
+$(VENV)/installed-parity: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install --quiet -e ".[parity]"
+	$(BIN)/python -m pip install --quiet --no-deps openai-whisper==20250625
 	touch $@

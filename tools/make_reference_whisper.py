@@ -14,32 +14,21 @@ import argparse
 import copy
 import json
 import sys
-import tempfile
-import zlib
 from pathlib import Path
-from unittest.mock import patch
 
 import librosa
 import numpy as np
 import soundfile
 import torch
 import whisper
-from whisper.timing import WordTiming, find_alignment
+from whisper.timing import find_alignment
 from whisper.tokenizer import get_tokenizer
-from whisper.utils import get_writer
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "whisper"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "whisper")]
 
-from seeded import (  # noqa: E402
-    VARIANTS,
-    chirps,
-    scripted_times,
-    scripted_window,
-    seeded_parameters,
-    small_dims,
-    three_windows,
-)
+from parity.theirs import demo_whisper, scripted_transcription, seeded_whisper, transcribe, written  # noqa: E402
+from seeded import VARIANTS, chirps, three_windows  # noqa: E402
 
 # Each on all three models, and so on all three vocabularies.
 DECODING = [
@@ -122,16 +111,6 @@ WRITER_SEGMENTS = [
 ]
 
 
-def reference_model(variant: str) -> whisper.Whisper:
-    settings = VARIANTS[variant]
-    dims = small_dims(settings["n_vocab"], settings["n_mels"])
-    model = whisper.Whisper(whisper.ModelDimensions(**dims))
-    weights = {name: torch.from_numpy(array) for name, array in seeded_parameters(dims, settings["seed"]).items()}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) == {"encoder.positional_embedding"}  # fixed sinusoids
-    return model.eval()
-
-
 @torch.no_grad()
 def arrays() -> dict[str, np.ndarray]:
     """Mel filters whole; of the larger arrays every nth row or column, n named in the key."""
@@ -142,7 +121,7 @@ def arrays() -> dict[str, np.ndarray]:
         padded = whisper.log_mel_spectrogram(sound, n_mels, padding=16000)
         found[f"mel_padded_{n_mels}_rows_25"] = padded.T[::25].numpy()
     for variant in VARIANTS:
-        model = reference_model(variant)
+        model = seeded_whisper(variant)
         mel = whisper.log_mel_spectrogram(three_windows()[1], model.dims.n_mels)
         features = model.encoder(mel[None])
         tokens = torch.tensor([[model.dims.n_vocab - 1608, 1, 22, 333, 4444, 44444, 50000, 7]])
@@ -154,7 +133,7 @@ def arrays() -> dict[str, np.ndarray]:
 def decoding() -> list[dict]:
     cases = []
     for variant in VARIANTS:
-        model = reference_model(variant)
+        model = seeded_whisper(variant)
         mels = torch.stack([whisper.log_mel_spectrogram(sound, model.dims.n_mels) for sound in three_windows()])
         for options in DECODING + (MULTILINGUAL_DECODING if model.is_multilingual else []):
             options = {"language": "en", "sample_len": 24, **options}
@@ -178,38 +157,9 @@ def transcription() -> list[dict]:
     cases = []
     for variant, seconds, options in TRANSCRIPTION:
         options = {"sample_len": TRANSCRIPTION_SAMPLE_LEN, **TRANSCRIPTION_DEFAULTS, **options}
-        result = whisper.transcribe(reference_model(variant), chirps(seconds), fp16=False, **options)
-        drop_words_nobody_asked_for(result, options)
+        result = transcribe(seeded_whisper(variant), chirps(seconds), **options)
         cases.append({"variant": variant, "seconds": seconds, "options": options, "result": result})
     return cases
-
-
-class ScriptedModel:
-    """Gives scripted results in place of a model's, and keeps the prompts that it was given."""
-
-    dims = whisper.ModelDimensions(**small_dims(51865, 80))
-    device, is_multilingual, num_languages = torch.device("cpu"), True, 99
-
-    def __init__(self, seed: int):
-        self.seed, self.prompts, self.alignments = seed, [], 0
-        self.tokenizer = get_tokenizer(True)
-
-    def decode(self, mel: torch.Tensor, options: whisper.DecodingOptions) -> whisper.DecodingResult:
-        window = scripted_window(self.seed, len(self.prompts))
-        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
-        tokens = []
-        for piece in window.pop("pieces"):
-            if isinstance(piece, str):
-                tokens += self.tokenizer.encode(piece)
-            else:
-                tokens.append(self.tokenizer.timestamp_begin + round(piece / 0.02))
-        return whisper.DecodingResult(mel, "en", tokens=tokens, temperature=options.temperature, **window)
-
-    def align(self, model, tokenizer, text_tokens: list[int], mel: torch.Tensor, num_frames: int) -> list[WordTiming]:
-        words, word_tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
-        times = scripted_times(self.seed, self.alignments, len(words) - 1, num_frames)
-        self.alignments += 1
-        return [WordTiming(*word) for word in zip(words[:-1], word_tokens[:-1], *zip(*times, strict=True), strict=True)]
 
 
 def loop() -> list[dict]:
@@ -217,30 +167,16 @@ def loop() -> list[dict]:
     cases = []
     for seed, seconds, options in LOOP:
         options = {"language": "en", **options}
-        model = ScriptedModel(seed)
-        mel = torch.zeros(80, 100 * seconds + 3000)
-        with (
-            patch.object(sys.modules["whisper.transcribe"], "log_mel_spectrogram", return_value=mel),
-            patch.object(sys.modules["whisper.timing"], "find_alignment", model.align),
-        ):
-            result = whisper.transcribe(model, np.zeros(0), fp16=False, **options)
-        drop_words_nobody_asked_for(result, options)
-        cases.append({"seed": seed, "seconds": seconds, "options": options, "result": result, "prompts": model.prompts})
+        result, prompts = scripted_transcription(seed, seconds, **options)
+        cases.append({"seed": seed, "seconds": seconds, "options": options, "result": result, "prompts": prompts})
     return cases
-
-
-def drop_words_nobody_asked_for(result: dict, options: dict) -> None:
-    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not."""
-    if not options.get("word_timestamps"):
-        for segment in result["segments"]:
-            segment.pop("words", None)
 
 
 def timing() -> dict[str, list]:
     """Words aligned with the sound by the seeded models, and texts cut into words."""
     aligned = []
     for variant, language, text, seconds, heads in TIMING:
-        model = reference_model(variant)
+        model = seeded_whisper(variant)
         if heads is not None:
             mask = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
             mask[tuple(zip(*heads, strict=True))] = True
@@ -262,22 +198,12 @@ def timing() -> dict[str, list]:
 
 def demo() -> dict:
     """The bundled model's transcript of the bundled recording, in the language that it detects."""
-    folder = ROOT / "assets" / "demo_model"
-    config = json.loads((folder / "config.json").read_text())
-    config.pop("model_type")
-    model = whisper.Whisper(whisper.ModelDimensions(**config))
-    weights = {}
-    for name, array in np.load(folder / "weights.npz").items():
-        if ".conv" in name and name.endswith("weight"):
-            array = array.swapaxes(1, 2)  # MLX's (out, kernel, in) to PyTorch's (out, in, kernel)
-        weights[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = torch.from_numpy(array.astype(np.float32))
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) == {"encoder.positional_embedding"}
+    model = demo_whisper()
     samples, rate = soundfile.read(ROOT / "assets" / "demo_recording" / "recording.opus", dtype="float32")
     assert rate == 16000
     # Temperature 0 alone: what is sampled after a failure cannot be compared.
     result, timed, searched = (
-        whisper.transcribe(model.eval(), samples, fp16=False, temperature=0.0, **options)
+        transcribe(model, samples, temperature=0.0, **options)
         for options in ({}, {"word_timestamps": True}, {"beam_size": 5, "patience": 2.0})
     )
     fields = ("seek", "start", "end", "text", "temperature", "tokens")
@@ -354,13 +280,6 @@ def writers() -> dict:
         "layouts": [{"options": options, "srt": written(timed, "srt", **options)["talk.2024.srt"],
                      "vtt": written(timed, "vtt", **options)["talk.2024.vtt"]} for options in LAYOUTS],
     }  # fmt: skip
-
-
-def written(result: dict, output_format: str, **options) -> dict[str, str]:
-    """Name -> text of the files that openai-whisper writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        get_writer(output_format, folder)(result, "talk.2024.wav", **options)
-        return {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}
 
 
 # Width, heads, encoder layers, decoder layers, vocabulary and mel bands of the published sizes.

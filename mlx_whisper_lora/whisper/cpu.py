@@ -31,6 +31,7 @@ ADVICE = (
     "mlx_whisper_lora: no fast BLAS was found, so matrix products on this CPU will be about 25 times slower than "
     "they could be. Install SciPy from PyPI (pip install --force-reinstall scipy) or Debian's libopenblas0."
 )
+STRETCH = 256  # numbers that are added up one by one without harm
 CACHED = 65536  # numbers that fit a core's cache, so that they come from memory once
 
 
@@ -248,6 +249,19 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
     return scores
+
+
+def log_sum_exp(x: mx.array) -> mx.array:
+    """`mx.logsumexp` over the last axis, which stays with length 1.
+
+    A CPU adds up long rows in a few running sums, where small numbers are lost beside a large one: of probabilities of
+    a whole vocabulary one in a thousand. There, sums of short stretches are added up.
+    """
+    if mx.default_device() == mx.gpu:
+        return mx.logsumexp(x, axis=-1, keepdims=True)
+    padding = [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % STRETCH)]
+    stretches = mx.pad(x, padding, constant_values=-mx.inf).reshape(*x.shape[:-1], -1, STRETCH)
+    return mx.logsumexp(mx.logsumexp(stretches, axis=-1), axis=-1, keepdims=True)
 
 
 def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:

@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.audio import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.cpu import log_sum_exp
 from mlx_whisper_lora.whisper.model import LayerCache, Whisper
 from mlx_whisper_lora.whisper.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer, get_tokenizer, language_code
 
@@ -227,7 +228,7 @@ def generate(
     hidden, _ = model.decoder.hidden(mx.array(prompts), features, cache)
     ends = hidden[:, mx.array([prompts[0].index(tokenizer.sot), hidden.shape[1] - 1])]
     at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
-    no_speech_probs = mx.softmax(at_sot[:, 0], axis=-1)[:, tokenizer.no_speech]
+    no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
     rows = mx.repeat(mx.arange(len(prompts)), strategy.sequences_per_window)
     if strategy.sequences_per_window > 1:
         take_rows(cache, rows)
@@ -343,7 +344,7 @@ class Sampling:
     def extend(self, written: Written, logits: mx.array) -> tuple[Written, None]:
         greedy = self.temperature == 0
         chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
-        logprobs = mx.take_along_axis(logits, chosen[:, None], axis=-1)[:, 0] - mx.logsumexp(logits, axis=-1)
+        logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
         if written.tokens.shape[1] > 0:  # a sequence that has ended gets the end again
             ended = written.tokens[:, -1] == self.eot
             chosen, logprobs = mx.where(ended, self.eot, chosen), mx.where(ended, 0, logprobs)
@@ -375,12 +376,12 @@ class BeamSearch:
         self.wanted = round(beam_size * (1.0 if patience is None else patience))
         self.eot = eot
         self.counts = mx.array(0)  # of ended sequences a window (B,)
-        # Step by step, the tokens (B, 2W, T) looked at and the scores (B, 2W) of those that ended, -inf for the others.
-        self.ended: list[tuple[mx.array, mx.array]] = []
+        # Step by step, the tokens (B, 2W, T) looked at, likeliest first, their scores, and which of them ended (B, 2W).
+        self.steps: list[tuple[mx.array, mx.array, mx.array]] = []
 
     def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array]:
         beams, n_vocab = self.sequences_per_window, logits.shape[-1]
-        scores = written.sum_logprobs[:, None] + logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        scores = written.sum_logprobs[:, None] + logits - log_sum_exp(logits)
         scores = scores.reshape(-1, beams * n_vocab)
         if written.tokens.shape[1] == 0:
             scores = scores[:, :n_vocab]  # all beams are still the same
@@ -395,9 +396,9 @@ class BeamSearch:
         ends = chosen == self.eot
         going_on_before = mx.cumsum(~ends, axis=-1) - ~ends
         ended = ends & (going_on_before < beams) & (scores > -mx.inf)
-        self.ended.append((tokens, mx.where(ended, scores, -mx.inf)))
+        self.steps.append((tokens, scores, ended))
         self.counts = self.counts + ended.sum(axis=-1)
-        mx.async_eval(self.ended[-1], self.counts)
+        mx.async_eval(self.steps[-1], self.counts)
 
         go_on = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
         extended = Written(
@@ -409,19 +410,19 @@ class BeamSearch:
 
     def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
         """Those that ended, in the order in which they did, and where they are too few, the likeliest that did not."""
-        beams = self.sequences_per_window
-        going_on = np.array(written.tokens).reshape(-1, beams, written.tokens.shape[1])
-        going_on_scores = np.array(written.sum_logprobs).reshape(-1, beams)
-        ended = [(np.array(tokens), np.array(scores)) for tokens, scores in self.ended]
+        steps = [[np.array(array) for array in step] for step in self.steps]
         groups, sums = [], []
-        for i in range(len(going_on)):
-            found = [
-                (tokens[i, j, :-1].tolist(), scores[i, j].item())
-                for tokens, scores in ended for j in np.flatnonzero(scores[i] > -np.inf)
-            ][: self.wanted]  # fmt: skip
-            # They are in descending order already.
-            missing = max(beams - len(found), 0)
-            found += zip(going_on[i, :missing].tolist(), going_on_scores[i, :missing].tolist(), strict=True)
+        for i in range(len(written.tokens) // self.sequences_per_window):
+            found: list[tuple[list[int], float]] = []
+            for step in steps:
+                tokens, scores, ended = (array[i] for array in step)
+                found += zip(tokens[ended, :-1].tolist(), scores[ended].tolist(), strict=True)
+                if len(found) >= self.wanted:  # done, though other windows may not be
+                    break
+            found = found[: self.wanted]
+            missing = max(self.sequences_per_window - len(found), 0)
+            going_on = tokens[:, -1] != self.eot
+            found += zip(tokens[going_on][:missing].tolist(), scores[going_on][:missing].tolist(), strict=True)
             groups.append([tokens for tokens, _ in found])
             sums.append([score for _, score in found])
         return groups, sums

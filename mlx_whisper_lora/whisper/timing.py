@@ -16,6 +16,7 @@ import scipy.ndimage
 
 from mlx_whisper_lora.whisper.alignment_heads import alignment_heads
 from mlx_whisper_lora.whisper.audio import FRAMES_PER_POSITION, FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.cpu import log_sum_exp
 from mlx_whisper_lora.whisper.model import Whisper
 from mlx_whisper_lora.whisper.tokenizer import Tokenizer
 
@@ -78,9 +79,10 @@ def attention_to_text(
 
     before_text = hidden[0, len(start) - 1 : len(start) - 1 + len(text_tokens)]
     logits = model.decoder.logits(before_text).astype(mx.float32)[:, : tokenizer.eot]
-    chosen = mx.take_along_axis(mx.softmax(logits, axis=-1), mx.array(text_tokens)[:, None], axis=-1)[:, 0]
-    mx.eval(weights, chosen)
-    return np.array(weights), np.array(chosen).astype(np.float64)
+    chosen = mx.take_along_axis(logits, mx.array(text_tokens)[:, None], axis=-1)
+    probabilities = mx.exp(chosen - log_sum_exp(logits))[:, 0]
+    mx.eval(weights, probabilities)
+    return np.array(weights), np.array(probabilities).astype(np.float64)
 
 
 def sharpened(weights: np.ndarray) -> np.ndarray:

@@ -1,15 +1,23 @@
-"""The port with the seeded weights of the reference numbers, and those numbers."""
+"""The port with the seeded weights and the scripted windows of the reference numbers, and those numbers."""
 
 import functools
 import json
+import zlib
 from pathlib import Path
+from unittest.mock import patch
 
 import mlx.core as mx
 import numpy as np
-from seeded import VARIANTS, seeded_parameters, small_dims, three_windows
+import pytest
+from seeded import VARIANTS, scripted_times, scripted_window, seeded_parameters, small_dims, three_windows
 
+from mlx_whisper_lora.whisper import timing, windows
+from mlx_whisper_lora.whisper.decoding import DecodingResult
 from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model import ModelDimensions, Whisper
+from mlx_whisper_lora.whisper.timing import WordTiming
+from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+from mlx_whisper_lora.whisper.transcription import transcribe
 
 REFERENCE = Path(__file__).parent / "reference"  # made by tools/make_reference_whisper.py
 
@@ -50,3 +58,59 @@ def window_features(variant: str) -> mx.array:
     features = model.encoder(window_mels(model.dims.n_mels))
     mx.eval(features)
     return features
+
+
+class ScriptedModel:
+    """Stands in for decoding and for aligning words, with the scripts that openai-whisper's loop was given."""
+
+    def __init__(self, seed: int):
+        self.seed, self.prompts, self.alignments = seed, [], 0
+        self.tokenizer = get_tokenizer(True)
+
+    def decode(self, model, features, options):
+        window = scripted_window(self.seed, len(self.prompts))
+        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
+        tokens = []
+        for piece in window.pop("pieces"):
+            tokens += self.tokenizer.encode(piece) if isinstance(piece, str) else [self.tokenizer.timestamp(piece)]
+        return [DecodingResult(features, "en", tokens=tokens, temperature=options.temperature, **window)]
+
+    def align(self, model, tokenizer, text_tokens, features, n_frames):
+        words, tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+        times = scripted_times(self.seed, self.alignments, len(words) - 1, n_frames)
+        self.alignments += 1
+        return [WordTiming(*word, *time) for *word, time in zip(words, tokens, times, strict=False)]
+
+
+def scripted_transcription(seed: int, seconds: int, **options) -> tuple[dict, list[int]]:
+    """What the loop over a long recording makes of scripted windows, and the checksums of its prompts."""
+    script = ScriptedModel(seed)
+    with (
+        patch.object(windows, "encode", lambda model, mel: mel),
+        patch.object(windows, "decode_features", script.decode),
+        patch.object(timing, "find_alignment", script.align),
+    ):
+        result = transcribe(seeded_model("multilingual"), np.zeros(16000 * seconds, np.float32), **options)
+    return result, script.prompts
+
+
+def assert_same_transcript(result: dict, expected: dict) -> None:
+    """The same text and segments; probabilities within 0.1 %, and times that come from words within 0.02 s."""
+    assert (result["text"], result["language"]) == (expected["text"], expected["language"])
+    assert len(result["segments"]) == len(expected["segments"])
+    for segment, other in zip(result["segments"], expected["segments"], strict=True):
+        assert list(segment) == list(other)
+        words, other_words = segment.get("words", []), other.get("words", [])
+        tolerance = 0.02 + 1e-9 if "words" in segment else 0  # seconds: one position
+        assert len(words) == len(other_words)
+        for part, other_part in zip([segment, *words], [other, *other_words], strict=True):
+            approximate = {
+                "avg_logprob": {"rel": 1e-3, "abs": 1e-4},
+                "no_speech_prob": {"rel": 1e-3, "abs": 1e-4},
+                "probability": {"rel": 1e-3},
+                "start": {"rel": 0, "abs": tolerance},
+                "end": {"rel": 0, "abs": tolerance},
+            }
+            for name in part.keys() - {"words"}:
+                like = approximate.get(name)
+                assert part[name] == (pytest.approx(other_part[name], **like) if like else other_part[name]), name

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy
 
-from mlx_whisper_lora.whisper.cpu import attention, cross_entropies, use_fast_blas
+from mlx_whisper_lora.whisper.cpu import attention, cross_entropies, log_sum_exp, use_fast_blas
 
 SCIPY_LIBRARIES = Path(scipy.__file__).parent.parent / "scipy.libs"
 
@@ -67,6 +67,15 @@ def test_attention_and_its_gradients_are_mlxs(queries, keys):
     )
     for one, other in zip(ours, mlxs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_small_numbers_count_beside_a_large_one():
+    logits = np.full((2, 3, 51_865), -17.5, np.float32)  # a vocabulary; added to 1, exp(-17.5) is lost
+    logits[..., 7] = 0
+    logits[1, :, 1000:] = -np.inf
+    expected = np.log1p(np.array([[51_864], [999]]) * np.exp(-17.5))[..., None].repeat(3, axis=1)
+    np.testing.assert_allclose(log_sum_exp(mx.array(logits)), expected, rtol=0, atol=1e-5)
+    assert log_sum_exp(mx.full((1, 9), -mx.inf)).item() == -np.inf
 
 
 def test_cross_entropies_and_their_gradients_are_right():

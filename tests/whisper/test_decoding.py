@@ -216,9 +216,10 @@ def test_unfinished_beams_stand_in_for_missing_ones():
     assert sums[0] == pytest.approx(np.log([0.05, 0.55, 0.4]), abs=1e-5)
 
 
-def test_beams_and_windows_together_are_as_one_by_one():
-    model, features = seeded_model("multilingual"), window_features("multilingual")
-    options = DecodingOptions(language="en", beam_size=3, sample_len=12)
+@pytest.mark.parametrize("patience", [None, 0.5])
+def test_beams_and_windows_together_are_as_one_by_one(patience):
+    model, features = seeded_model("english"), window_features("english")
+    options = DecodingOptions(beam_size=4, patience=patience, sample_len=24)
     together = decode(model, features, options)
     assert [result.tokens for result in together] == [decode(model, one, options).tokens for one in features]
 

@@ -1,4 +1,4 @@
-"""The folder for transformers. tools/check_hf_export.py opens it with transformers, CTranslate2 and whisper.cpp."""
+"""The folder for transformers. tests/parity opens it with transformers, CTranslate2 and whisper.cpp."""
 
 import json
 from dataclasses import replace

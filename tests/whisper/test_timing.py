@@ -69,6 +69,21 @@ def test_no_other_path_is_cheaper():
     assert costs[rows, columns].sum() == pytest.approx(totals[-1, -1], rel=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(10, 20), (32, 16), (120, 1500), (230, 190)])
+def test_a_path_laid_through_noise_is_found(shape):
+    random = np.random.default_rng(0)
+    costs = random.random(shape, dtype=np.float32)
+    cell, path = (0, 0), [(0, 0)]
+    while cell != (shape[0] - 1, shape[1] - 1):
+        down, right = random.permutation([(0, 1), (1, 0), (1, 1)])[0]
+        cell = (min(cell[0] + down, shape[0] - 1), min(cell[1] + right, shape[1] - 1))
+        if cell != path[-1]:
+            path.append(cell)
+    rows, columns = np.array(path).T
+    costs[rows, columns] -= 1  # to go there pays, and to go elsewhere costs
+    np.testing.assert_array_equal(dynamic_time_warping(costs), [rows, columns])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
 def test_a_single_row_or_column_has_one_path(shape):
     rows, columns = dynamic_time_warping(np.zeros(shape, np.float32))

@@ -1,0 +1,77 @@
+"""A model on both sides, and what it is given to hear."""
+
+import functools
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import torch
+import whisper
+from seeded import VARIANTS, chirps, seeded_parameters
+
+from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_RECORDING
+from mlx_whisper_lora.whisper.audio import N_SAMPLES, load_audio, pad_or_trim
+from mlx_whisper_lora.whisper.checkpoints import load_model
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
+from parity.theirs import demo_whisper, seeded_whisper, whisper_with
+
+DEMO = "demo"
+MODELS = (*VARIANTS, DEMO)  # small and seeded, and the bundled one, which has learned something
+SHALLOW = {"tiny": 2, "base": 2, "large-v3": 1}  # layers on each side; all else is as published
+
+
+@dataclass(frozen=True)
+class Pair:
+    ours: Whisper
+    theirs: whisper.Whisper
+
+
+@functools.cache
+def pair(name: str) -> Pair:
+    """One of MODELS."""
+    return paired(demo_whisper() if name == DEMO else seeded_whisper(name))
+
+
+def shallow_pair(size: str) -> Pair:
+    dims = replace(DIMENSIONS[size], n_audio_layer=SHALLOW[size], n_text_layer=SHALLOW[size]).to_dict()
+    return paired(whisper_with(dims, seeded_parameters(dims, seed=7)))
+
+
+def paired(theirs: whisper.Whisper) -> Pair:
+    """The port's model is read from a checkpoint that openai-whisper's makes, in OpenAI's format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        torch.save({"dims": asdict(theirs.dims), "model_state_dict": theirs.state_dict()}, path)
+        return Pair(load_model(path, mx.float32), theirs)
+
+
+@functools.cache
+def recording() -> np.ndarray:
+    """The bundled two minutes of speech: 16 kHz samples."""
+    return load_audio(DEMO_RECORDING / "recording.opus")
+
+
+@functools.cache
+def windows(name: str) -> list[np.ndarray]:
+    """Windows of 30 s for a model: speech for the bundled one, of which two are short clips in silence."""
+    if name != DEMO:
+        return [chirps(30, seed=seed) for seed in range(3)]
+    clips = [load_audio(DEMO_CLIPS / "test" / f"{i:03}.opus") for i in range(2)]
+    return [pad_or_trim(samples) for samples in (*clips, recording(), recording()[N_SAMPLES:])]
+
+
+@functools.cache
+def features(name: str) -> tuple[mx.array, torch.Tensor]:
+    """Those windows by each side's own front end and encoder: (B, 1500, D) twice."""
+    return encoded(pair(name), windows(name))
+
+
+@torch.no_grad()
+def encoded(models: Pair, sounds: list[np.ndarray]) -> tuple[mx.array, torch.Tensor]:
+    n_mels = models.ours.dims.n_mels
+    ours = models.ours.encoder(mx.stack([log_mel_spectrogram(sound, n_mels) for sound in sounds]))
+    mx.eval(ours)
+    return ours, models.theirs.encoder(torch.stack([whisper.log_mel_spectrogram(sound, n_mels) for sound in sounds]))

@@ -1,0 +1,158 @@
+"""Other programs open what `fuse --export hf` writes, and hear the same: transformers; CTranslate2 (faster-whisper's
+engine) where it is installed; and whisper.cpp's converter where WHISPER_CPP names a checkout of it."""
+
+import itertools
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import torch
+import whisper
+from mlx.utils import tree_flatten
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from mlx_whisper_lora.adapters.file import AdapterConfig, Base, save_adapter
+from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.export import OutputForm
+from mlx_whisper_lora.fuse import fuse
+from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.decoding import decode, model_tokenizer
+from mlx_whisper_lora.whisper.hf_export import save_hf_model
+from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.transcription import transcribe
+from parity.pairs import DEMO, MODELS, pair, windows
+from parity.scripts import SENTENCES
+
+LENGTH = 40  # tokens
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A model with an adapter merged, read back by the port, and the folder of transformers that `fuse` wrote."""
+
+    model: Whisper
+    folder: Path
+    windows: list[np.ndarray]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return model_tokenizer(self.model, "en")
+
+    def mel(self, window: np.ndarray) -> mx.array:
+        return log_mel_spectrogram(window, self.model.dims.n_mels)
+
+    def text_tokens(self, window: np.ndarray) -> list[int]:
+        options = {"language": "en", "without_timestamps": True, "sample_len": LENGTH}
+        return decode(self.model, self.mel(window), **options).tokens
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fused(request, tmp_path_factory) -> Fused:
+    folder = tmp_path_factory.mktemp(request.param)
+    base, adapter_file, exported = str(folder / "base"), str(folder / "adapters.npz"), folder / "fused"
+    save_model(pair(request.param).ours, base)
+    adapted = load_model(base, mx.float32)
+    config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "en", "transcribe", 30.0, Base.of(adapted, base))
+    add_lora(adapted, config.lora)
+    mx.random.seed(1)
+    for module in lora_modules(adapted).values():
+        module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
+    save_adapter(adapter_file, adapted, config)
+    fuse(adapter_file, str(exported), form=OutputForm(mx.float32, layout="hf"))
+    return Fused(load_model(exported, mx.float32), exported, windows(request.param)[-2:])
+
+
+@pytest.fixture(scope="module")
+def processor(fused) -> WhisperProcessor:
+    return WhisperProcessor.from_pretrained(fused.folder)
+
+
+@pytest.fixture(scope="module")
+def transformers_model(fused) -> WhisperForConditionalGeneration:
+    return WhisperForConditionalGeneration.from_pretrained(fused.folder).eval()
+
+
+def test_transformers_cuts_text_into_the_same_tokens(fused, processor):
+    plain = [text for text in SENTENCES if "<|" not in text]  # transformers takes these for special tokens
+    for text in plain:
+        assert processor.tokenizer(text, add_special_tokens=False).input_ids == fused.tokenizer.encode(text)
+
+
+def test_transformers_computes_the_same_log_mels(fused, processor):
+    for window in fused.windows:
+        features = processor(window, sampling_rate=16000, return_tensors="np").input_features
+        np.testing.assert_allclose(features[0].T, np.array(fused.mel(window)), rtol=0, atol=1e-4)
+
+
+def generated(fused, processor, transformers_model, window: np.ndarray, timestamps: bool) -> list[int]:
+    """Text and timestamps that transformers writes, greedily."""
+    features = processor(window, sampling_rate=16000, return_tensors="pt").input_features
+    language = {"language": "en", "task": "transcribe"} if fused.model.is_multilingual else {}
+    with torch.no_grad():
+        output = transformers_model.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1,
+                                             max_new_tokens=LENGTH, **language)  # fmt: skip
+    tokenizer = fused.tokenizer
+    return [token for token in output[0].tolist() if not tokenizer.eot <= token < tokenizer.timestamp_begin]
+
+
+def test_transformers_writes_the_same_text(fused, processor, transformers_model):
+    for window in fused.windows:
+        assert generated(fused, processor, transformers_model, window, False) == fused.text_tokens(window)
+
+
+def test_transformers_writes_the_same_segments(fused, processor, transformers_model):
+    begin = fused.tokenizer.timestamp_begin
+    for window in fused.windows:
+        found = generated(fused, processor, transformers_model, window, True)
+        # Like transformers, which goes on after the last timestamp until the sound ends.
+        result = transcribe(fused.model, window, language="en", temperature=0.0, sample_len=LENGTH,
+                            no_speech_threshold=None, condition_on_previous_text=False)  # fmt: skip
+        tokens = [token for segment in result["segments"] for token in segment["tokens"]]
+        assert timed_stretches(found, begin) == timed_stretches(tokens, begin)
+
+
+def timed_stretches(tokens: list[int], timestamp_begin: int) -> list[list[int]]:
+    """A timestamp, text, a timestamp. Transformers keeps timestamps after which nothing was said; we do not."""
+    marks = [i for i, token in enumerate(tokens) if token >= timestamp_begin]
+    return [tokens[start : end + 1] for start, end in itertools.pairwise(marks) if end > start + 1]
+
+
+def test_ctranslate2_writes_the_same_text(fused, tmp_path):
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    ctranslate2.converters.TransformersConverter(str(fused.folder)).convert(str(tmp_path / "converted"))
+    model = ctranslate2.models.Whisper(str(tmp_path / "converted"), compute_type="float32")
+    start = list(fused.tokenizer.sot_sequence_including_notimestamps)
+    for window in fused.windows:
+        features = ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(fused.mel(window)).T[None]))
+        (answer,) = model.generate(features, [start], beam_size=1, max_length=2 * LENGTH)  # it writes half of that
+        assert [token for token in answer.sequences_ids[0] if token != fused.tokenizer.eot] == fused.text_tokens(window)
+
+
+@pytest.mark.skipif("WHISPER_CPP" not in os.environ, reason="WHISPER_CPP names no checkout of whisper.cpp")
+def test_whisper_cpps_converter_writes_its_file(fused, tmp_path):
+    converter = Path(os.environ["WHISPER_CPP"]) / "models" / "convert-h5-to-ggml.py"
+    package = Path(whisper.__file__).parent.parent  # it takes the mel filters from there
+    subprocess.run([sys.executable, converter, fused.folder, package, tmp_path], check=True)
+    assert (tmp_path / "ggml-model.bin").stat().st_size > 1e6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_survive_the_journey_to_the_bit(name, tmp_path):
+    """From openai-whisper's .pt to MLX, to transformers, and back to MLX."""
+    model = pair(name).ours  # read from a .pt file
+    save_model(model, tmp_path / "mlx")
+    save_hf_model(load_model(tmp_path / "mlx", mx.float32), tmp_path / "hf")
+    returned = load_model(tmp_path / "hf", mx.float32)
+    arrays, expected = (dict(tree_flatten(each.parameters())) for each in (returned, model))
+    assert arrays.keys() == expected.keys()
+    assert all(array.dtype == mx.float32 and mx.array_equal(array, expected[key]) for key, array in arrays.items())
+    if name == DEMO:
+        bundled = dict(tree_flatten(load_model(DEMO, mx.float32).parameters()))
+        assert all(mx.array_equal(array, bundled[key]) for key, array in arrays.items())
