@@ -48,6 +48,7 @@ DIMENSIONS = ModelDimensions(
     n_vocab=51865, n_text_ctx=448, n_text_state=128, n_text_head=4, n_text_layer=4,
 )  # fmt: skip
 
+MAX_PROMPT = DIMENSIONS.n_text_ctx // 2 - 1
 Label = tuple[tuple[int, ...], int]  # tokens, and how many of them are the prompt
 Words = list[tuple[str, float, float]]  # text, start and end in seconds
 
@@ -207,9 +208,26 @@ def make_window(index: int, seed: int, seconds: float, items: dict[str, list[Ite
         (start, end if end <= seconds else None, item.text)
         for item, start, end in zip(chosen, starts, ends, strict=True)
     ]
-    previous = " ".join(item.text for item in chance.choices(items[language], k=chance.randint(1, 6)))
-    label = window_tokens(tokenizer, segments, previous=previous if chance.random() < 0.4 else "")
+    previous = previous_tokens(chance, items[language], tokenizer) if chance.random() < 0.5 else []
+    label = window_tokens(tokenizer, segments, previous)
     return audio, from_sot(label, tokenizer), words
+
+
+def previous_tokens(chance: random.Random, items: list[Item], tokenizer: Tokenizer) -> list[int]:
+    """What transcription gives as the text before a window: the last tokens of some segments, times and all, or, as a
+    user gives it, text."""
+    chosen = chance.choices(items, k=chance.choice((1, 2, 4, 8, 16, 30)))
+    if chance.random() < 0.2:
+        return tokenizer.encode(" " + " ".join(item.text for item in chosen))[-MAX_PROMPT:]
+    tokens, time = [], 0.0
+    for item in chosen:
+        end = time + item.length / SAMPLE_RATE
+        if end > 30:
+            time, end = 0.0, item.length / SAMPLE_RATE
+        label, start = window_tokens(tokenizer, [(time, end, item.text)])
+        tokens += label[start:-1]
+        time = end + chance.uniform(0.1, 1)
+    return tokens[-MAX_PROMPT:]
 
 
 def no_speech_label(tokenizer: Tokenizer, chance: random.Random) -> Label:
@@ -454,8 +472,10 @@ PHASES = (
     Phase("both", {"long.clips": 12_000, "full.windows": 6000}, 1000, 12, 1e-3, aligned=False),
     # A clip in a window is mostly silence, which a model that saw clips alone takes for much less than it is.
     Phase("padded", {"long.clips": 6000, "full.windows": 6000}, 440, 12, 5e-4, aligned=False, audio_context=30),
+    # What transcription gives as the text before a window has times in it, and may be long.
+    Phase("prompted", {"long.clips": 300, "prompted.windows": 2000}, 300, 12, 1e-3, aligned=False, encoded="padded"),
 )
-WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "full.windows": 500}, 40, 12, 2e-4, aligned=False)
+WHOLE_VOCABULARY = Phase("whole", {"long.clips": 1000, "prompted.windows": 500}, 40, 12, 2e-4, aligned=False)
 
 
 def prepare(work: Path) -> None:
@@ -466,6 +486,7 @@ def prepare(work: Path) -> None:
         record_clips(name, work)
     record_windows("medium", 3000, 11, 12.0, "long", work)
     record_windows("full", 6000, 12, 30.0, "long", work)
+    record_windows("prompted", 2000, 14, 30.0, "long", work)
     record_windows("unheard", 100, 13, 30.0, "heldout", work)
 
 

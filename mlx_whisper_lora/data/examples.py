@@ -61,14 +61,14 @@ def transcript_tokens(tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...],
 
 
 def window_tokens(
-    tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]], previous: str = ""
+    tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]], previous: Sequence[int] = ()
 ) -> tuple[tuple[int, ...], int]:
     """Tokens of a window with timestamps: `segments` are (start, end, text) in seconds.
 
     An end of None marks a segment that the window cuts: only its start is given, so that the next window begins there
-    (Radford et al. 2022, section 2.3). `previous` is the text before the window; no loss is taken on it.
+    (Radford et al. 2022, section 2.3). `previous` are the tokens before the window; no loss is taken on them.
     """
-    context: list[int] = [tokenizer.sot_prev, *tokenizer.encode(" " + previous)] if previous else []
+    context: list[int] = [tokenizer.sot_prev, *previous] if previous else []
     label: list[int] = []
     for start, end, text in segments:
         label.append(tokenizer.timestamp(start))

@@ -78,7 +78,9 @@ def test_text_that_looks_like_a_special_token_stays_text():
 
 def test_windows_carry_timestamps_and_what_was_said_before():
     tokenizer = get_tokenizer(True, language="en")
-    tokens, prompt_length = window_tokens(tokenizer, [(0.0, 1.5, "one"), (2.0, None, "tw")], previous="zero")
+    tokens, prompt_length = window_tokens(
+        tokenizer, [(0.0, 1.5, "one"), (2.0, None, "tw")], previous=tokenizer.encode(" zero")
+    )
     assert tokenizer.decode_with_timestamps(tokens) == (
         "<|startofprev|> zero<|startoftranscript|><|en|><|transcribe|><|0.00|> one<|1.50|><|2.00|><|endoftext|>"
     )
