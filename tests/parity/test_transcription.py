@@ -124,7 +124,9 @@ def scripted_options(seed: int) -> dict:
     }
 
 
-@pytest.mark.parametrize("seed", range(100, 200))
+# Of a window that says nothing from 0.00 on, as 108 has, openai-whisper goes forward by nothing, and reads it again for
+# as long as the model writes the same. The port goes on.
+@pytest.mark.parametrize("seed", sorted({*range(100, 200)} - {108}))
 def test_the_loop_makes_the_same_of_scripted_windows(seed):
     options = scripted_options(seed)
     result, prompts = theirs.scripted_transcription(seed, 60, **options)
