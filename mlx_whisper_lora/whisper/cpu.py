@@ -19,12 +19,13 @@ import os
 import struct
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 ROUTINES = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
 ADVICE = (
@@ -203,7 +204,24 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
     return _attention(query * scale, key, value)
 
 
+def _one_thread(function: Callable) -> Callable:
+    """The function with products of NumPy's on one thread: those of a cacheful are too small to be shared."""
+
+    @functools.wraps(function)
+    def limited(*arrays):
+        with _blas_controller().limit(limits=1):
+            return function(*arrays)
+
+    return limited
+
+
+@functools.cache
+def _blas_controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 @mx.custom_function
+@_one_thread
 def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
     """softmax(query @ key^T) @ value, a part of the scores at a time, which are never all in memory."""
     q, k, v = (_heads(array) for array in (query, key, value))
@@ -214,6 +232,7 @@ def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
 
 
 @_attention.vjp
+@_one_thread
 def _attention_vjp(inputs, cotangent, output):
     """The gradients, the probabilities being computed once more (Dao et al. 2022)."""
     q, k, v, d, o = (_heads(array) for array in (*inputs, cotangent, output))
