@@ -205,11 +205,12 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
 
 
 def _one_thread(function: Callable) -> Callable:
-    """The function with products of NumPy's on one thread: those of a cacheful are too small to be shared."""
+    """The function with products of NumPy's on one thread: those of a cacheful are too small to be shared. Numbers that
+    are not finite go through as they do in MLX, without a warning."""
 
     @functools.wraps(function)
     def limited(*arrays):
-        with _blas_controller().limit(limits=1):
+        with _blas_controller().limit(limits=1), np.errstate(invalid="ignore", over="ignore"):
             return function(*arrays)
 
     return limited
