@@ -251,7 +251,8 @@ def _with_hyphens(argument: str) -> str:
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
-        description="Transcribe sound files with a Whisper model and, if given, a trained adapter.",
+        description="Transcribe sound files with a Whisper model and, if given, a trained adapter.\n"
+        "Options have mlx_whisper's names; openai-whisper's spelling of them, such as --output_dir, is taken too.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
