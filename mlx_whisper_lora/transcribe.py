@@ -232,10 +232,25 @@ def temperatures(first: float, increment: float | None) -> list[float]:
     return [round(first + i * increment, 6) for i in range(steps + 1)]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Understands openai-whisper's spelling of options too: --output_dir for --output-dir."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        args = sys.argv[1:] if args is None else list(args)
+        end = args.index("--") if "--" in args else len(args)  # only file names follow
+        return super().parse_known_args([*map(_with_hyphens, args[:end]), *args[end:]], namespace)
+
+
+def _with_hyphens(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM,
-        description="Transcribe sound files with a Whisper model and, if given, a trained adapter.",
+        description="Transcribe sound files with a Whisper model and, if given, a trained adapter.\n"
+        "Options have mlx_whisper's names; openai-whisper's spelling of them, such as --output_dir, is taken too.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -380,9 +395,11 @@ def _increment(text: str) -> float | None:
     return value
 
 
-def _count(text: str) -> int:
+def _count(text: str) -> int | None:
+    if text == "None":
+        return None
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 or None, not {text!r}")
     return int(text)
 
 

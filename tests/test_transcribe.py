@@ -160,6 +160,43 @@ def test_bad_options_name_the_option(arguments, capsys):
     assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
 
 
+# The options of mlx_whisper 0.4.3, with values that both commands take.
+MLX_WHISPER_OPTIONS = {
+    "--model": "x", "--output-name": "x", "--output-dir": "x", "--output-format": "all", "--verbose": "False",
+    "--task": "translate", "--language": "Telugu", "--temperature": "0.5", "--best-of": "None", "--patience": "1",
+    "--length-penalty": "0.5", "--suppress-tokens": "-1", "--initial-prompt": "x",
+    "--condition-on-previous-text": "False", "--fp16": "True", "--compression-ratio-threshold": "None",
+    "--logprob-threshold": "-0.5", "--no-speech-threshold": "None", "--word-timestamps": "True",
+    "--prepend-punctuations": "(", "--append-punctuations": ".", "--highlight-words": "True", "--max-line-width": "9",
+    "--max-line-count": "2", "--max-words-per-line": "3", "--hallucination-silence-threshold": "None",
+    "--clip-timestamps": "0,5",
+}  # fmt: skip
+# The further options of openai-whisper 20250625, which writes them all with underscores.
+WHISPER_OPTIONS = {
+    "--beam_size": "None", "--carry_initial_prompt": "True", "--temperature_increment_on_fallback": "None",
+}  # fmt: skip
+# What MLX leaves no choice in: it takes the GPU where there is one. Downloads go where HF_HOME says.
+LEFT_OUT = ("--model_dir", "--device", "--threads")
+
+
+def test_the_command_takes_the_options_of_mlx_whisper_and_openai_whisper():
+    parser = command.build_parser()
+    underscored = {name[:2] + name[2:].replace("-", "_"): value for name, value in MLX_WHISPER_OPTIONS.items()}
+    for options in (MLX_WHISPER_OPTIONS, underscored | WHISPER_OPTIONS):
+        args = vars(parser.parse_args(["x.wav", *(part for option in options.items() for part in option)]))
+        assert args["recordings"] == ["x.wav"]
+        assert {name.strip("-").replace("-", "_") for name in options} <= args.keys()
+        assert args["output_format"] == "all" and args["language"] == "te" and args["best_of"] is None
+    assert parser.parse_args(["--output_dir=a_b", "--", "--x_y.wav"]).recordings == ["--x_y.wav"]
+
+
+@pytest.mark.parametrize("option", LEFT_OUT)
+def test_an_option_that_mlx_has_no_use_for_is_refused(option, capsys):
+    with pytest.raises(SystemExit):
+        command.build_parser().parse_args(["x.wav", option, "1"])
+    assert option.replace("_", "-") in capsys.readouterr().err
+
+
 def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(
@@ -196,6 +233,28 @@ def test_an_english_only_model_is_not_asked_for_telugu(tmp_path, folder):
 
 
 OPTIONS = {"language": "en", "temperature": 0.0, "sample_len": 8, "no_speech_threshold": None}
+
+
+# What mlx_whisper.transcribe and whisper.transcribe take beside the model and the recording; the second half is fields
+# of their DecodingOptions.
+FUNCTION_OPTIONS = {
+    "verbose": None, "temperature": (0.0, 0.2), "compression_ratio_threshold": 2.4, "logprob_threshold": -1.0,
+    "no_speech_threshold": None, "condition_on_previous_text": False, "initial_prompt": "names",
+    "carry_initial_prompt": True, "word_timestamps": True, "prepend_punctuations": "(", "append_punctuations": ".",
+    "clip_timestamps": [0.0, 1.0], "hallucination_silence_threshold": None,
+    "task": "transcribe", "language": "en", "sample_len": 8, "best_of": 1, "beam_size": 2, "patience": 1.0,
+    "length_penalty": 0.5, "prompt": None, "prefix": "a", "suppress_tokens": [-1], "suppress_blank": True,
+    "without_timestamps": False, "max_initial_timestamp": 1.0, "fp16": False,
+}  # fmt: skip
+
+
+def test_the_function_takes_the_arguments_of_mlx_whisper_and_openai_whisper(model_folder):
+    result = command.transcribe(chirps(1.5), path_or_hf_repo=str(model_folder), **FUNCTION_OPTIONS)
+    assert result.keys() == {"text", "segments", "language"} and result["segments"]
+    assert result["segments"][0].keys() == {
+        "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio",
+        "no_speech_prob", "words",
+    }  # fmt: skip
 
 
 def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypatch):
