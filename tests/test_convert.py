@@ -12,6 +12,10 @@ from mlx.utils import tree_flatten
 from pt_writer import write_pt
 
 from mlx_whisper_lora import convert, fuse, lora
+from mlx_whisper_lora.data.batches import make_batch
+from mlx_whisper_lora.data.clips import load_clips
+from mlx_whisper_lora.data.dataset import load_dataset
+from mlx_whisper_lora.training.loss import label_loss
 from mlx_whisper_lora.transcribe import transcribe
 from mlx_whisper_lora.whisper.checkpoints import load_model
 from mlx_whisper_lora.whisper.model import Whisper
@@ -78,6 +82,21 @@ def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_ma
     assert quantization_of(model).bits == bits
     result = transcribe(tone(1.0), path_or_hf_repo="converted_model", temperature=0.0)
     assert set(result) == {"text", "segments", "language"}
+
+
+@pytest.mark.parametrize(("bits", "nats"), [(8, 0.05), (4, 0.5)])
+def test_a_quantised_model_hears_nearly_what_the_plain_one_does(
+    bits, nats, demo_model_folder, demo_clips_folder, run_main
+):
+    """The loss of four clips; word error rates, as tools/check_quantized.py compares them, take more clips."""
+    assert run_main(convert, "--model", demo_model_folder, "--quantize", "--q-bits", bits).code == 0
+    clips = load_clips(demo_clips_folder)["test"][:4]
+    losses = []
+    for name in (demo_model_folder, "converted_model"):
+        model = load_model(name, mx.float32)
+        batch = make_batch(load_dataset(clips, model, None, "transcribe")[0])
+        losses.append(label_loss(model, batch).item() / len(batch.labels))
+    assert losses[1] == pytest.approx(losses[0], abs=nats)
 
 
 def test_an_adapter_trains_on_a_quantised_model(model_folder, clips_folder, run_main):
