@@ -70,8 +70,8 @@ def main() -> None:
 
 # What 120 seconds on two cores allow. A voice so strange takes adapters on more than query and value.
 TRAINING = (
-    "--lora-targets", "attn.query,attn.key,attn.value,attn.out,mlp1,mlp2", "--iters", 300, "--batch-size", 16,
-    "--learning-rate", 3e-3, "--steps-per-report", 20, "--steps-per-eval", 150,
+    "--lora-targets", "attn.query,attn.key,attn.value,attn.out,mlp1,mlp2", "--iters", 400, "--batch-size", 12,
+    "--learning-rate", 3e-3, "--steps-per-report", 20, "--steps-per-eval", 200,
 )  # fmt: skip
 
 if __name__ == "__main__":
