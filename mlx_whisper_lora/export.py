@@ -39,7 +39,8 @@ def add_output_options(parser: argparse.ArgumentParser, default_dtype: str, why:
         "--dtype",
         choices=DTYPES,
         default=default_dtype,
-        help=f"Type of the weights; of a quantised model, of what is not quantised. Default: %(default)s, {why}.",
+        help="Type of the weights; of a quantised model, of what is not quantised. mlx-whisper asks for its option "
+        f"--fp16 False where this is not float16. Default: %(default)s, {why}.",
     )
     group.add_argument("-q", "--quantize", action="store_true",
                        help="Quantise linear layers and token embedding. Without it the result is a plain model, "

@@ -235,7 +235,7 @@ def temperatures(first: float, increment: float | None) -> list[float]:
 class _Parser(argparse.ArgumentParser):
     """Understands openai-whisper's spelling of options too: --output_dir for --output-dir."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+    def parse_known_args(self, args=None, namespace=None):
         args = sys.argv[1:] if args is None else list(args)
         end = args.index("--") if "--" in args else len(args)  # only file names follow
         return super().parse_known_args([*map(_with_hyphens, args[:end]), *args[end:]], namespace)
