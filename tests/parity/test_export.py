@@ -60,8 +60,8 @@ def fused(request, tmp_path_factory) -> Fused:
     save_model(pair(request.param).ours, base)
     adapted = load_model(base, mx.float32)
     config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "en", "transcribe", 30.0, Base.of(adapted, base))
-    add_lora(adapted, config.lora)
     mx.random.seed(1)
+    add_lora(adapted, config.lora)
     for module in lora_modules(adapted).values():
         module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
     save_adapter(adapter_file, adapted, config)

@@ -86,21 +86,25 @@ def scripted_transcription(seed: int, seconds: int, **options) -> tuple[dict, li
         patch.object(sys.modules["whisper.timing"], "find_alignment", model.align),
     ):
         result = whisper.transcribe(model, np.zeros(0), fp16=False, **options)
-    drop_words_nobody_asked_for(result, options)
+    mend(result, options)
     return result, model.prompts
 
 
 def transcribe(model: whisper.Whisper, samples: np.ndarray, **options) -> dict:
     result = whisper.transcribe(model, samples, fp16=False, **options)
-    drop_words_nobody_asked_for(result, options)
+    mend(result, options)
     return result
 
 
-def drop_words_nobody_asked_for(result: dict, options: dict) -> None:
-    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not."""
-    if not options.get("word_timestamps"):
-        for segment in result["segments"]:
+def mend(result: dict, options: dict) -> None:
+    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not.
+    And where a model writes timestamps although it was told not to, it takes the first token for one when it is not,
+    and has a segment start before its window, even before the recording."""
+    for segment in result["segments"]:
+        if not options.get("word_timestamps"):
             segment.pop("words", None)
+        if options.get("without_timestamps"):
+            segment["start"] = max(segment["start"], segment["seek"] / 100)
 
 
 def written(result: dict, output_format: str, **options) -> dict[str, str]:
