@@ -51,6 +51,7 @@ SENTENCES = (
     "Call 1-800-555-0199; version 3.11.7, not 3.12. Then wait...",
     "Naïve café owners in Łódź; straße, smörgåsbord, œuvre, ½ cup.",
     "One thousand million is a billion. Ten ten ten. Twenty twenty five.",
+    "Ten five and sixteen ten; 1,2,3; Mr.5 and St.5 of $0 5.",
     "Point million. Oh! O point one. Sixty four and seventy fifth.",
     "వాన పడుతోంది, గొడుగు తీసుకో! आज बाज़ार में आम ₹१२० किलो है।",
     "今日は雨です。傘を（かさ）持って「駅」まで行きます。",
