@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from helpers import start_python, tone, write_clips, write_jsonl
 from mlx_whisper_lora import lora
 from mlx_whisper_lora.adapters.file import read_adapter, read_config
 from mlx_whisper_lora.adapters.inject import LoRAConfig
+from mlx_whisper_lora.training.evaluation import evaluate
+from mlx_whisper_lora.training.metrics import word_error_rate
+from mlx_whisper_lora.whisper.normalizers import EnglishTextNormalizer
 
 QUICK = ("--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0)
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"
@@ -111,6 +115,29 @@ def test_the_last_line_of_a_test_is_its_numbers(run_main, model_folder, clips_fo
     assert re.fullmatch(TEST_LINE, lines[-1])
     assert (outcome.code, outcome.err) == (0, "")
     assert not list(Path().glob("*.npz"))
+
+
+def test_a_test_with_openai_whispers_normalizer(demo_model_folder, demo_clips_folder, run_main, monkeypatch):
+    clips = lora.load_clips(demo_clips_folder)["test"][:2]
+    noted = [replace(clip, text=f"{clip.text} (laughs)") for clip in clips]  # which the English normalizer leaves out
+    results = []
+
+    def kept_evaluate(*arguments, **options):
+        results.append(evaluate(*arguments, **options))
+        return results[-1]
+
+    monkeypatch.setattr(lora, "load_clips", lambda folder, seed: {"train": [], "valid": [], "test": noted})
+    monkeypatch.setattr(lora, "evaluate", kept_evaluate)
+    line = run_main(lora, "--test", "--normalizer", "english").out.splitlines()[-1]
+    assert re.fullmatch(TEST_LINE + re.escape(" (english normalizer)"), line)
+    texts, (result,) = [clip.text for clip in clips], results
+    assert f"WER {word_error_rate(texts, result.hypotheses, EnglishTextNormalizer()):.2f} %" in line
+    assert f"WER {word_error_rate([clip.text for clip in noted], result.hypotheses):.2f} %" not in line
+
+
+def test_a_normalizer_without_a_test_is_an_error(run_main):
+    outcome = run_main(lora, "--train", "--normalizer", "basic")
+    assert (outcome.code, outcome.err) == (1, "mlx_whisper_lora.lora: error: --normalizer is for --test\n")
 
 
 def test_training_and_testing_at_once_tests_the_adapter_that_was_kept(train, run_main, clips_folder):

@@ -4,14 +4,15 @@
     reference/bin/python tools/make_reference_whisper.py [demo timing ...]
 
 Needs no network once installed and a few minutes. Writes tests/whisper/reference/: arrays.npz, and one JSON file each
-for decoding, transcription, the loop of long recordings, word timing, the demo model, tokenizers, writers and sizes; or
-only those named. All models but the demo model are small and seeded (tests/whisper/seeded.py), so the files hold
-answers and no weights. Options are stored with their answers, and the tests read them from there: a case is added here
-only.
+for decoding, transcription, the loop of long recordings, word timing, the demo model, tokenizers, normalizers, writers
+and sizes; or only those named. All models but the demo model are small and seeded (tests/whisper/seeded.py), so the
+files hold answers and no weights. Options are stored with their answers, and the tests read them from there: a case is
+added here only.
 """
 
 import argparse
 import copy
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -21,12 +22,14 @@ import numpy as np
 import soundfile
 import torch
 import whisper
+from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 from whisper.timing import find_alignment
 from whisper.tokenizer import get_tokenizer
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "whisper")]
 
+from parity.sentences import SENTENCES, made_up_sentences  # noqa: E402
 from parity.theirs import demo_whisper, scripted_transcription, seeded_whisper, transcribe, written  # noqa: E402
 from seeded import VARIANTS, chirps, three_windows  # noqa: E402
 
@@ -239,6 +242,16 @@ def tokenizers() -> list[dict]:
     return cases
 
 
+def normalizers() -> list[dict]:
+    """What each makes of each text; BasicTextNormalizer by its arguments remove_diacritics and split_letters."""
+    english, basic = EnglishTextNormalizer(), BasicTextNormalizer()
+    plain, split = BasicTextNormalizer(remove_diacritics=True), BasicTextNormalizer(split_letters=True)
+    return [
+        {"text": text, "english": english(text), "basic": basic(text), "plain": plain(text), "split": split(text)}
+        for text in (*SENTENCES, *itertools.islice(made_up_sentences(0), 100))
+    ]
+
+
 # Four segments with words: a long pause in the third, marks and a line break's worth of text.
 WORDED_SEGMENTS = [
     [(" It", 0.0, 0.3), (" was", 0.3, 0.3), (" a", 0.5, 0.58), (" bright,", 0.58, 1.1), (" cold", 1.1, 1.9),
@@ -310,7 +323,7 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, default=ROOT / "tests" / "whisper" / "reference")
     makers = {
         make.__name__: make
-        for make in (arrays, decoding, transcription, loop, timing, demo, tokenizers, writers, sizes)
+        for make in (arrays, decoding, transcription, loop, timing, demo, tokenizers, normalizers, writers, sizes)
     }
     parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(makers)} (default: all)")
     args = parser.parse_args()

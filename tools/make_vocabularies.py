@@ -1,9 +1,10 @@
-"""Take Whisper's two vocabularies out of the openai-whisper package on PyPI and put them into assets/.
+"""Take Whisper's two vocabularies and its list of spellings out of the openai-whisper package on PyPI, into assets/.
 
     python tools/make_vocabularies.py
 
-The files are data (byte-pair merges, one "base64-token rank" a line), published under the MIT licence; see
-assets/NOTICES.md. Their checksums are fixed here, so that a changed release is noticed rather than shipped.
+The files are data (byte-pair merges, one "base64-token rank" a line; British words with their American spelling),
+published under the MIT licence; see assets/NOTICES.md. Their checksums are fixed here, so that a changed release is
+noticed rather than shipped.
 """
 
 import hashlib
@@ -14,9 +15,20 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "openai-whisper==20250625"
-SHA256 = {
-    "gpt2.tiktoken": "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
-    "multilingual.tiktoken": "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
+# Where each of the package's files goes, and its SHA-256.
+FILES = {
+    "gpt2.tiktoken": (
+        "gpt2.tiktoken",
+        "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+    ),
+    "multilingual.tiktoken": (
+        "multilingual.tiktoken",
+        "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
+    ),
+    "english.json": (
+        "english_spellings.json",
+        "6607f948be9824d2e1b2fa2223cd94c06c45afa4e05ea0e3d5e1f2bdffde2465",
+    ),
 }
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -32,16 +44,17 @@ def main() -> None:
         with tarfile.open(archive) as tar:
             for member in tar.getmembers():
                 name = Path(member.name).name
-                if name not in SHA256:
+                if name not in FILES:
                     continue
+                asset, expected = FILES[name]
                 stream = tar.extractfile(member)
                 assert stream is not None
                 content = stream.read()
                 digest = hashlib.sha256(content).hexdigest()
-                if digest != SHA256[name]:
-                    sys.exit(f"{name} in {PACKAGE} has SHA-256 {digest}, expected {SHA256[name]}; nothing was written")
-                (ASSETS / name).write_bytes(content)
-                print(f"{ASSETS / name}: {len(content):,} bytes, {digest}")
+                if digest != expected:
+                    sys.exit(f"{name} in {PACKAGE} has SHA-256 {digest}, expected {expected}; it was not written")
+                (ASSETS / asset).write_bytes(content)
+                print(f"{ASSETS / asset}: {len(content):,} bytes, {digest}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from mlx_whisper_lora.training.loss import label_loss_of_features
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.decoding import DecodingOptions, decode_features, encode
 from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.normalizers import Normalizer, normalize_unicode
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ def evaluate(
     task: str = "transcribe",
     audio_context: float = 30.0,
     description: str = "Evaluating",
+    normalizer: Normalizer = normalize_unicode,
 ) -> Evaluation:
     """Loss and greedy transcripts of `dataset`, each clip in a window of `audio_context` seconds (0: as long as the
-    longest clip beside it), its language given."""
+    longest clip beside it), its language given. `normalizer` makes texts alike before WER and CER are counted."""
     frames = context_frames(audio_context)
     # Clips of one language and of like length share a batch.
     order = sorted(range(len(dataset)), key=lambda i: (dataset[i].language or "", len(dataset[i].mel)))
@@ -53,5 +55,5 @@ def evaluate(
                     hypotheses[indices[row]] = result.text
             bar.update(len(indices))
     references = [example.text for example in dataset]
-    wer, cer = word_error_rate(references, hypotheses), character_error_rate(references, hypotheses)
+    wer, cer = (rate(references, hypotheses, normalizer) for rate in (word_error_rate, character_error_rate))
     return Evaluation(loss / max(count, 1), wer, cer, hypotheses)

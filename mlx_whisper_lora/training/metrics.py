@@ -1,33 +1,30 @@
 """Word and character error rates."""
 
-import unicodedata
 from collections.abc import Sequence
 
 import jiwer
 
-
-def normalize(text: str) -> str:
-    """Lower case, compatibility forms composed, punctuation and symbols turned to spaces, single spaces.
-
-    Marks stay: in Telugu, Hindi or Arabic they are vowels. (openai-whisper's basic normaliser removes them.)
-    """
-    folded = unicodedata.normalize("NFKC", text).lower()
-    kept = (" " if unicodedata.category(character)[0] in "PS" else character for character in folded)
-    return " ".join("".join(kept).split())
+from mlx_whisper_lora.whisper.normalizers import Normalizer, normalize_unicode
 
 
-def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+def word_error_rate(
+    references: Sequence[str], hypotheses: Sequence[str], normalizer: Normalizer = normalize_unicode
+) -> float:
     """Word errors (substitutions, deletions, insertions) over all normalised pairs, per cent of reference words."""
-    return _error_rate(jiwer.process_words, references, hypotheses)
+    return _error_rate(jiwer.process_words, references, hypotheses, normalizer)
 
 
-def character_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+def character_error_rate(
+    references: Sequence[str], hypotheses: Sequence[str], normalizer: Normalizer = normalize_unicode
+) -> float:
     """The same of characters, spaces counted."""
-    return _error_rate(jiwer.process_characters, references, hypotheses)
+    return _error_rate(jiwer.process_characters, references, hypotheses, normalizer)
 
 
-def _error_rate(process, references: Sequence[str], hypotheses: Sequence[str]) -> float:
-    pairs = list(zip(map(normalize, references), map(normalize, hypotheses), strict=True))
+def _error_rate(process, references: Sequence[str], hypotheses: Sequence[str], normalizer: Normalizer) -> float:
+    # openai-whisper's normalizers leave spaces at the ends, where they are no characters.
+    pairs = [(normalizer(reference).strip(), normalizer(hypothesis).strip())
+             for reference, hypothesis in zip(references, hypotheses, strict=True)]  # fmt: skip
     # jiwer takes no empty reference; there, every word given is an insertion.
     spoken = [(reference, hypothesis) for reference, hypothesis in pairs if reference]
     silent = [hypothesis for reference, hypothesis in pairs if not reference]

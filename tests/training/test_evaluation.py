@@ -63,6 +63,12 @@ def test_what_the_model_says_is_no_error(model, dataset):
     assert (result.wer, result.cer) == (0.0, 0.0)
 
 
+def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
+    result = evaluate(model, dataset, audio_context=4.0, normalizer=lambda text: "the same")
+    assert (result.wer, result.cer) == (0.0, 0.0)
+    assert result.hypotheses == evaluate(model, dataset, audio_context=4.0).hypotheses
+
+
 def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
     from mlx_whisper_lora.data.clips import load_clips
     from mlx_whisper_lora.data.dataset import load_dataset

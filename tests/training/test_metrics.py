@@ -3,28 +3,13 @@
 import jiwer
 import pytest
 
-from mlx_whisper_lora.training.metrics import character_error_rate, normalize, word_error_rate
-
-
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
-        ("  Hello,\tWORLD! ", "hello world"),
-        ("it's 3.14 — 100%", "it s 3 14 100"),
-        ("ＡＢＣ ﬁne e\u0301", "abc fine é"),
-        ("నమస్కారం, మీరు ఎలా ఉన్నారు?", "నమస్కారం మీరు ఎలా ఉన్నారు"),
-        ("हिन्दी में।", "हिन्दी में"),
-        ("العَرَبِيَّة؟", "العَرَبِيَّة"),
-        ("你好，世界。", "你好 世界"),
-        ("…", ""),
-    ],
-)
-def test_normal_form_keeps_letters_and_marks(text, normal):
-    assert normalize(text) == normal
+from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer, normalize_unicode
 
 
 def test_a_vowel_sign_makes_a_different_word():
     assert word_error_rate(["కి"], ["కు"]) == 100.0
+    assert word_error_rate(["కి"], ["కు"], BasicTextNormalizer()) == 0.0
 
 
 REFERENCES = ["The quick brown fox.", "jumps over", "the lazy dog", "నమస్కారం అందరికీ"]
@@ -32,9 +17,26 @@ HYPOTHESES = ["the quick fox", "jumps over it all", "THE LAZY DOG!", "నమస�
 
 
 def test_rates_are_jiwers_of_normalised_text():
-    references, hypotheses = [normalize(text) for text in REFERENCES], [normalize(text) for text in HYPOTHESES]
+    references, hypotheses = (list(map(normalize_unicode, texts)) for texts in (REFERENCES, HYPOTHESES))
     assert word_error_rate(REFERENCES, HYPOTHESES) == pytest.approx(100 * jiwer.wer(references, hypotheses))
     assert character_error_rate(REFERENCES, HYPOTHESES) == pytest.approx(100 * jiwer.cer(references, hypotheses))
+
+
+def test_rates_of_text_that_another_normalizer_made_alike():
+    english = EnglishTextNormalizer()
+    spoken = ["Mr. Hill won't pay $20 (laughs).", "The colour is grey, isn't it?", "twenty-one clips"]
+    heard = ["mister hill will not pay twenty dollars", "the color is gray", "21 clip"]
+    references, hypotheses = (list(map(english, texts)) for texts in (spoken, heard))
+    assert word_error_rate(spoken, heard, english) == pytest.approx(100 * jiwer.wer(references, hypotheses))
+    assert character_error_rate(spoken, heard, english) == pytest.approx(100 * jiwer.cer(references, hypotheses))
+    assert 0 < word_error_rate(spoken, heard, english) < word_error_rate(spoken, heard)
+
+
+def test_spaces_that_a_normalizer_leaves_are_no_characters():
+    basic = BasicTextNormalizer()
+    assert (basic("Yes."), basic("?")) == ("yes ", " ")
+    assert character_error_rate(["Yes.", "?"], ["yes", "!"], basic) == 0.0
+    assert word_error_rate(["?"], ["..."], basic) == 0.0
 
 
 def test_rates_by_hand():
