@@ -124,6 +124,8 @@ def main(args: argparse.Namespace) -> int:
     # Told before a model is loaded, and perhaps downloaded.
     transcription.check_modes(args.word_timestamps, args.hallucination_silence_threshold, args.batch_size, args.vad)
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
+    if recordings and not any(name == STANDARD_INPUT or Path(name).exists() for name in recordings):
+        raise AudioError(f"{recordings[0]}: no such file")
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
     adapter = read_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)

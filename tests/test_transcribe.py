@@ -66,6 +66,11 @@ def test_a_bad_recording_does_not_stop_the_others(model_folder, folder, capsys):
     assert Path("other.txt").exists()
 
 
+def test_a_mistyped_name_is_told_before_a_model_is_downloaded(folder):
+    with pytest.raises(AudioError, match=r"taIk\.wav: no such file"):
+        run("somebody/whisper-of-three-gigabytes", "--audio", "taIk.wav")
+
+
 def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder, capsys):
     assert run(model_folder, "--audio", "a/talk.wav", "b/Talk.flac") == 0
     assert Path("talk.txt").exists() and Path("Talk-2.txt").exists()

@@ -31,22 +31,27 @@ def save(path: Path, audio: np.ndarray) -> None:
     soundfile.write(path, audio, SAMPLE_RATE, format="OGG", subtype="OPUS")
 
 
+def write_clips(folder: Path, split: str, count: int, chance: random.Random, said: set[str]) -> None:
+    """A split of `count` clips, none of which says what has been `said`."""
+    (folder / split).mkdir(parents=True)
+    rows = []
+    while len(rows) < count:
+        text = sentence(chance, "en", chance.randint(2, 7))
+        if text in said:
+            continue
+        said.add(text)
+        name = f"{split}/{len(rows):03d}.opus"
+        save(folder / name, speak(text, SPEAKER))
+        rows.append(json.dumps({"audio": name, "text": text, "language": "en"}) + "\n")
+    (folder / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
+
+
 def make_clips() -> None:
     shutil.rmtree(CLIPS, ignore_errors=True)
     chance = random.Random(2026)
     said: set[str] = set()
     for split, count in SPLITS.items():
-        (CLIPS / split).mkdir(parents=True)
-        rows = []
-        while len(rows) < count:
-            text = sentence(chance, "en", chance.randint(2, 7))
-            if text in said:
-                continue
-            said.add(text)
-            name = f"{split}/{len(rows):03d}.opus"
-            save(CLIPS / name, speak(text, SPEAKER))
-            rows.append(json.dumps({"audio": name, "text": text, "language": "en"}) + "\n")
-        (CLIPS / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
+        write_clips(CLIPS, split, count, chance, said)
 
 
 def make_recording() -> None:
