@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import mlx.core as mx
 import numpy as np
 import soundfile
 
@@ -35,21 +36,24 @@ def write_recording(path: Path, minutes: int) -> None:
             missing -= len(sound)
 
 
-def transcribe(path: str) -> dict:
+def measured(path: str) -> dict:
     """Transcribe in this process. Peak memory in MB, processor seconds and how many segments there were."""
     from mlx_whisper_lora.loading import load_model
-    from mlx_whisper_lora.whisper import transcription
+    from mlx_whisper_lora.whisper.transcription import transcribe
+    from mlx_whisper_lora.whisper.windows import WindowReader
 
-    model, decode, decoded = load_model("demo"), transcription.decode_with_fallback, []
+    model, decode, decoded = load_model("demo"), WindowReader.decode, []
 
-    def decode_the_first(*args):
+    def decode_the_first(reader, windows, prompt):
+        for window in windows:
+            mx.eval(reader.mel.window(window.seek, window.n_frames))
         if not decoded:
-            decoded.append(decode(*args))
+            decoded.append(decode(reader, windows, prompt))
         return decoded[0]
 
-    transcription.decode_with_fallback = decode_the_first
+    WindowReader.decode = decode_the_first
     start = time.process_time()
-    result = transcription.transcribe(model, path, language="en")
+    result = transcribe(model, path, language="en")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"MB": peak / 1e6, "seconds": time.process_time() - start, "segments": len(result["segments"])}
 
@@ -62,7 +66,7 @@ def measure(path: Path) -> dict:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        print(json.dumps(transcribe(sys.argv[1])))
+        print(json.dumps(measured(sys.argv[1])))
         return
     peaks = []
     for minutes in MINUTES:
