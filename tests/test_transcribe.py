@@ -71,6 +71,13 @@ def test_a_mistyped_name_is_told_before_a_model_is_downloaded(folder):
         run("somebody/whisper-of-three-gigabytes", "--audio", "taIk.wav")
 
 
+def test_options_that_exclude_each_other_are_told_before_a_model_is_downloaded(folder):
+    with pytest.raises(ValueError, match="vad needs batch_size"):
+        run("somebody/whisper-of-three-gigabytes", "--audio", "other.wav", "--vad", "True")
+    with pytest.raises(ValueError, match="vad needs batch_size"):
+        mlx_whisper_lora.transcribe("other.wav", path_or_hf_repo="somebody/whisper-of-three-gigabytes", vad=True)
+
+
 def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder, capsys):
     assert run(model_folder, "--audio", "a/talk.wav", "b/Talk.flac") == 0
     assert Path("talk.txt").exists() and Path("Talk-2.txt").exists()

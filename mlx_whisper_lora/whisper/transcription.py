@@ -32,6 +32,7 @@ from mlx_whisper_lora.whisper.writers import format_timestamp
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SAMPLING_OPTIONS = ("best_of",)  # without meaning at temperature 0
 SEARCH_OPTIONS = ("beam_size", "patience")  # without meaning above it
+MODES = ("word_timestamps", "hallucination_silence_threshold", "batch_size", "vad")  # what check_modes looks at
 BAR_FORMAT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
 
 
@@ -140,7 +141,10 @@ def decoding_attempts(temperature: float | Sequence[float], options: dict) -> li
 
 
 def check_modes(
-    word_timestamps: bool, hallucination_silence_threshold: float | None, batch_size: int | None, vad: bool
+    word_timestamps: bool = False,
+    hallucination_silence_threshold: float | None = None,
+    batch_size: int | None = None,
+    vad: bool = False,
 ) -> None:
     """Raises ValueError for options that do not go together, and for `vad` where its package is not installed."""
     if vad and batch_size is None:
