@@ -76,18 +76,13 @@ def transcribe(
     the adapter's. The model stays in memory until another one is asked for, or its files change.
     Raises CheckpointError, AdapterError, and what `whisper.transcription.transcribe` raises.
     """
-    check_before_loading(options)
+    transcription.check_modes(**options)
     adapter = read_config(adapter_file) if adapter_file is not None else None
     model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file, fp16)
     for name, value in adapter_defaults(adapter).items():
         if options.get(name) is None:
             options[name] = value
     return transcription.transcribe(model, audio, **options)
-
-
-def check_before_loading(options: dict) -> None:
-    """Tell what does not go together before a model is loaded, and perhaps downloaded. Raises ValueError."""
-    transcription.check_modes(**{name: options[name] for name in transcription.MODES if name in options})
 
 
 _cache: dict[tuple, Whisper] = {}
@@ -127,7 +122,7 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
     layout = subtitle_layout(args)
-    check_before_loading(vars(args))
+    transcription.check_modes(**vars(args))
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     if recordings and not any(name == STANDARD_INPUT or Path(name).exists() for name in recordings):
         raise AudioError(f"{recordings[0]}: no such file")

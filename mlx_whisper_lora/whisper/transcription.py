@@ -32,7 +32,6 @@ from mlx_whisper_lora.whisper.writers import format_timestamp
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SAMPLING_OPTIONS = ("best_of",)  # without meaning at temperature 0
 SEARCH_OPTIONS = ("beam_size", "patience")  # without meaning above it
-MODES = ("word_timestamps", "hallucination_silence_threshold", "batch_size", "vad")  # what check_modes looks at
 BAR_FORMAT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
 
 
@@ -145,8 +144,13 @@ def check_modes(
     hallucination_silence_threshold: float | None = None,
     batch_size: int | None = None,
     vad: bool = False,
+    **others: object,
 ) -> None:
-    """Raises ValueError for options that do not go together, and for `vad` where its package is not installed."""
+    """Raises ValueError for options that do not go together, and for `vad` where its package is not installed.
+
+    It needs no model, so that it can be asked before one is loaded, and perhaps downloaded; what other options there
+    are does not matter to it.
+    """
     if vad and batch_size is None:
         raise ValueError("vad needs batch_size: one window after another, the recording is not cut at its pauses")
     if vad:
