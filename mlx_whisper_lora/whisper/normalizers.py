@@ -87,9 +87,7 @@ def normalize_unicode(text: str) -> str:
 
     Marks stay: in Telugu, Hindi or Arabic they are vowels. (BasicTextNormalizer removes them.)
     """
-    folded = unicodedata.normalize("NFKC", text).lower()
-    kept = (" " if unicodedata.category(character)[0] in "PS" else character for character in folded)
-    return " ".join("".join(kept).split())
+    return " ".join(blanked(unicodedata.normalize("NFKC", text).lower(), "PS").split())
 
 
 class BasicTextNormalizer:
@@ -106,7 +104,10 @@ class BasicTextNormalizer:
 
     def __call__(self, text: str) -> str:
         text = without_brackets(text.lower())
-        text = without_diacritics(text) if self.remove_diacritics else without_symbols(text)
+        if self.remove_diacritics:
+            text = without_diacritics(text)
+        else:
+            text = blanked(unicodedata.normalize("NFKC", text), "MSP")
         text = text.lower()  # again: compatibility forms such as 𝐀 became letters just now
         if self.split_letters:
             import regex  # the standard library knows no letters with their marks
@@ -329,14 +330,13 @@ def without_brackets(text: str) -> str:
     return re.sub(r"\(([^)]+?)\)", "", text)
 
 
-def without_symbols(text: str) -> str:
-    """Compatibility forms composed; marks, symbols and punctuation turned to spaces."""
-    folded = unicodedata.normalize("NFKC", text)
-    return "".join(" " if unicodedata.category(character)[0] in "MSP" else character for character in folded)
+def blanked(text: str, categories: str) -> str:
+    """Characters of these Unicode categories turned to spaces: M for marks, S for symbols, P for punctuation."""
+    return "".join(" " if unicodedata.category(character)[0] in categories else character for character in text)
 
 
 def without_diacritics(text: str, keep: str = "") -> str:
-    """As without_symbols, but letters without their marks; the characters in `keep` stay."""
+    """Letters without their marks; symbols and punctuation turned to spaces, but for the characters in `keep`."""
     return "".join(plain(character, keep) for character in unicodedata.normalize("NFKD", text))
 
 
