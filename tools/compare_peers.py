@@ -536,19 +536,13 @@ def write_malicious_pt(path: Path, marker: Path) -> None:
 def make_pt(files: Path) -> None:
     """The bundled model as OpenAI publishes its own."""
     import torch
-    import whisper
 
-    config = json.loads((files / "npz" / "config.json").read_text())
-    config.pop("model_type")
-    model = whisper.Whisper(whisper.ModelDimensions(**config))
-    weights = {}
-    for name, array in np.load(files / "npz" / "weights.npz").items():
-        if ".conv" in name and name.endswith("weight"):
-            array = array.swapaxes(1, 2)  # MLX's (out, kernel, in) to PyTorch's (out, in, kernel)
-        weights[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = torch.from_numpy(array.astype(np.float32))
-    _, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected
-    torch.save({"dims": config, "model_state_dict": model.state_dict()}, files / "demo.pt")
+    tests = Path(__file__).parent.parent / "tests"
+    sys.path[:0] = [str(tests), str(tests / "whisper")]
+    from parity.theirs import demo_whisper
+
+    model = demo_whisper()
+    torch.save({"dims": vars(model.dims), "model_state_dict": model.state_dict()}, files / "demo.pt")
 
 
 def try_rows(name: str, files: Path, only: str) -> None:
