@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test parity lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/python tools/demo.py
+	$(BIN)/python -m tools.demo
 
 test: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto  # one BLAS thread a worker: two each would fight
@@ -21,7 +21,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
-	$(BIN)/python tools/bench_blas.py
+	$(BIN)/python -m tools.bench.blas
 
 clean:
 	rm -rf $(VENV) build

@@ -3,10 +3,16 @@
 import argparse
 from typing import NoReturn
 
-from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
-from mlx_whisper_lora.whisper.checkpoints import load_model
-from mlx_whisper_lora.whisper.hub import DEMO, NAMES_HELP
+from mlx_whisper_lora.cli.output_options import (
+    OutputForm,
+    add_output_options,
+    check_other_folder,
+    output_form,
+    write_model,
+)
+from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, NAMES_HELP
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
 SAVE_PATH = "converted_model"
 DESCRIPTION = """\

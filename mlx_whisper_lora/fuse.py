@@ -5,11 +5,17 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.file import read_config
-from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.export import OutputForm, add_output_options, check_other_folder, output_form, write_model
-from mlx_whisper_lora.loading import load_model
-from mlx_whisper_lora.whisper.hub import NAMES_HELP
+from mlx_whisper_lora.adapters.adapter_file import read_config
+from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.cli.output_options import (
+    OutputForm,
+    add_output_options,
+    check_other_folder,
+    output_form,
+    write_model,
+)
+from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.whisper.checkpoints.hub import NAMES_HELP
 
 SAVE_PATH = "fused_model"
 EXAMPLES = """\

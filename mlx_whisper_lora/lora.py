@@ -9,22 +9,22 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.file import load_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_config
 from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
-from mlx_whisper_lora.cli import run_command
-from mlx_whisper_lora.data.clips import Clip, DataError, load_clips
+from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.dataset import LabelledExample, load_dataset
+from mlx_whisper_lora.data.sources.folder import load_clips
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import finetune
-from mlx_whisper_lora.training.trainer import TrainingArgs
+from mlx_whisper_lora.training.options import TrainingArgs
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
-from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints import load_model
-from mlx_whisper_lora.whisper.decoding import model_tokenizer
-from mlx_whisper_lora.whisper.hub import DEMO, NAMES_HELP
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.normalizers import NORMALIZERS
-from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, NAMES_HELP
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
 
 ADAPTER_FILE = "adapters.npz"
 DEFAULT_NORMALIZER = "unicode"
@@ -152,7 +152,7 @@ def main(args: argparse.Namespace) -> None:
     print(f"Loading model {base_name}" + (" (bundled; --model gives another)" if base_name == DEMO else ""))
     model = load_model(base_name)
     if language:
-        model_tokenizer(model, language, task)  # a language that the model lacks is told before clips are read
+        model.tokenizer(language, task)  # a language that the model lacks is told before clips are read
     folder = args.data or DEMO_CLIPS
     clips = load_clips(folder, args.seed)
     print(f"Clips in {folder}" + ("" if args.data else " (bundled; --data gives others)")

@@ -10,18 +10,18 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.file import AdapterConfig, read_config
-from mlx_whisper_lora.cli import print_error, run_command
-from mlx_whisper_lora.loading import load_model
-from mlx_whisper_lora.whisper import transcription
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_config
+from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.cli.run import print_error, run_command
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
-from mlx_whisper_lora.whisper.audio import AudioError
-from mlx_whisper_lora.whisper.hub import DEMO
-from mlx_whisper_lora.whisper.mel import Audio
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
-from mlx_whisper_lora.whisper.tokenizer import TASKS, language_code
-from mlx_whisper_lora.whisper.writers import OUTPUT_FORMATS, write_result
+from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.audio.log_mel import Audio
+from mlx_whisper_lora.whisper.checkpoints.hub import DEMO
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.transcription import long_form as transcription
+from mlx_whisper_lora.whisper.transcription.word_timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
+from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, write_result
 
 PROGRAM = "mlx_whisper_lora.transcribe"
 LAYOUT = ("highlight_words", "max_line_width", "max_line_count", "max_words_per_line")

@@ -7,12 +7,13 @@ from types import ModuleType
 
 import mlx.core as mx
 import pytest
-from helpers import Outcome, small_model, write_clips
 
-from mlx_whisper_lora.cli import run_command
+from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_MODEL
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
-from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from tests.support.helpers import Outcome, small_model, write_clips
 
 
 @pytest.fixture(scope="session")

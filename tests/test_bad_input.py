@@ -13,12 +13,13 @@ import mlx.core as mx
 import numpy as np
 import pytest
 import soundfile
-from helpers import Outcome, run_python, small_model, tone, write_clips, write_jsonl
 
 from mlx_whisper_lora import fuse, lora
-from mlx_whisper_lora.adapters.file import AdapterConfig, Base, save_adapter
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from tests.support.helpers import Outcome, run_python, small_model, tone, write_clips, write_jsonl
 
 TRAIN = (
     "--train",

@@ -5,10 +5,10 @@ import json
 import sys
 
 import pytest
-from helpers import run_python, start_python
 
 from mlx_whisper_lora import __main__ as front
-from mlx_whisper_lora.cli import describe, run_command
+from mlx_whisper_lora.cli.run import describe, run_command
+from tests.support.helpers import run_python, start_python
 
 
 def end_of(main, capsys, monkeypatch) -> tuple[int, str]:
@@ -61,7 +61,7 @@ def test_an_error_is_told_on_one_line():
 
 
 def test_a_reader_that_leaves_early_is_no_traceback():
-    program = "import argparse\nfrom mlx_whisper_lora.cli import run_command\n"
+    program = "import argparse\nfrom mlx_whisper_lora.cli.run import run_command\n"
     program += "def main(args):\n for _ in range(99999): print('line')\nrun_command(main, argparse.ArgumentParser())"
     process = start_python("-c", program)
     process.stdout.close()
@@ -110,7 +110,7 @@ IMPORTS = {
     "module first": "import mlx_whisper_lora.transcribe",
     "module, then function": "import mlx_whisper_lora.transcribe\nfrom mlx_whisper_lora import transcribe",
     "something in the module": "from mlx_whisper_lora.transcribe import build_parser",
-    "another module that needs it": "import mlx_whisper_lora, mlx_whisper_lora.loading",
+    "another module that needs it": "import mlx_whisper_lora, mlx_whisper_lora.adapters.loading",
 }
 
 

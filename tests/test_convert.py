@@ -7,19 +7,19 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import small_model, tone
 from mlx.utils import tree_flatten
-from pt_writer import write_pt
 
 from mlx_whisper_lora import convert, fuse, lora
 from mlx_whisper_lora.data.batches import make_batch
-from mlx_whisper_lora.data.clips import load_clips
 from mlx_whisper_lora.data.dataset import load_dataset
+from mlx_whisper_lora.data.sources.folder import load_clips
 from mlx_whisper_lora.training.loss import label_loss
 from mlx_whisper_lora.transcribe import transcribe
-from mlx_whisper_lora.whisper.checkpoints import load_model
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.quantization import quantization_of
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.model.quantization import quantization_of
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from tests.support.helpers import small_model, tone
+from tests.support.pt_writer import write_pt
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_ma
 def test_a_quantised_model_hears_nearly_what_the_plain_one_does(
     bits, nats, demo_model_folder, demo_clips_folder, run_main
 ):
-    """The loss of four clips; word error rates, as tools/check_quantized.py compares them, take more clips."""
+    """The loss of four clips; word error rates, as tools/bench/quantization.py compares them, take more clips."""
     assert run_main(convert, "--model", demo_model_folder, "--quantize", "--q-bits", bits).code == 0
     clips = load_clips(demo_clips_folder)["test"][:4]
     losses = []

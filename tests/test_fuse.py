@@ -7,15 +7,16 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import small_model, tone
 
 import mlx_whisper_lora
 from mlx_whisper_lora import fuse
-from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, save_adapter
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.quantization import Quantization, quantization_of, quantize
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of, quantize
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from tests.support.helpers import small_model, tone
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers import start_python, tone, write_clips, write_jsonl
 
 from mlx_whisper_lora import lora
-from mlx_whisper_lora.adapters.file import read_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_config
 from mlx_whisper_lora.adapters.inject import LoRAConfig
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
-from mlx_whisper_lora.whisper.normalizers import EnglishTextNormalizer
+from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
+from tests.support.helpers import start_python, tone, write_clips, write_jsonl
 
 QUICK = ("--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0)
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"

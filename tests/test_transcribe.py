@@ -13,14 +13,10 @@ import pytest
 import soundfile
 
 import mlx_whisper_lora.transcribe
-
-sys.path.insert(0, str(Path(__file__).parent / "whisper"))
-
-from port import seeded_model
-from seeded import chirps
-
-from mlx_whisper_lora.whisper.audio import AudioError
-from mlx_whisper_lora.whisper.checkpoints import save_model
+from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from tests.support.port import seeded_model
+from tools.references.seeded import chirps
 
 command = sys.modules["mlx_whisper_lora.transcribe"]  # the attribute of that name may be the function
 FAST = ["--language", "en", "--temperature-increment-on-fallback", "None", "--no-speech-threshold", "None"]

@@ -1,6 +1,6 @@
 """The main job from end to end on the bundled model and clips: test, train, test again, fuse, transcribe.
 
-    python tools/demo.py
+    python -m tools.demo
 
 Runs the commands that a user would type, shows them, and writes build/demo/report.json.
 """

@@ -1,6 +1,6 @@
 """How well an adapter learns real people: the Free Spoken Digit Dataset (8 kHz recordings of ten English digits).
 
-    python tools/digits.py path/to/fsdd --held-out-speaker jackson
+    python -m tools.digits path/to/fsdd --held-out-speaker jackson
 
 A file's name ends in its recording's index; the set's own split tests on indices 0 to 4. With --held-out-speaker the
 training clips are all of the other speakers', and the test clips all of that one's. --speeds 0.85 1.18 adds copies of
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import soundfile
 
-from synthesise import SAMPLE_RATE, warp
+from tools.demo_model.synthesise import SAMPLE_RATE, warp
 
 TEST_INDICES = range(5)
 

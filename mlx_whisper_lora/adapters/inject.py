@@ -8,8 +8,8 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.adapters.lora import LoRALinear
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.quantization import parameter_count
+from mlx_whisper_lora.whisper.model.quantization import parameter_count
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 DEFAULT_TARGETS = ("attn.query", "attn.value")
 ATTENTION = ("query", "key", "value", "out")

@@ -10,7 +10,7 @@ import math
 import mlx.core as mx
 import mlx.nn as nn
 
-from mlx_whisper_lora.whisper.quantization import plain_layer, weight_shape
+from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shape
 
 
 class LoRALinear(nn.Module):

@@ -6,7 +6,8 @@ from typing import NamedTuple, TypeVar
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.data.examples import Example, pad_frames
+from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.features import pad_frames
 
 T = TypeVar("T")
 

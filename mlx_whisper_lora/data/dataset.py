@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.clips import Clip, DataError
-from mlx_whisper_lora.data.examples import Example, clip_frames, transcript_tokens
-from mlx_whisper_lora.whisper.audio import CHUNK_LENGTH, SAMPLE_RATE, audio_blocks
-from mlx_whisper_lora.whisper.decoding import model_tokenizer
-from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.data.clip import Clip, DataError
+from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.features import clip_frames
+from mlx_whisper_lora.data.labels import transcript_tokens
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.load import audio_blocks
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def load_dataset(
         if code is None and model.is_multilingual:
             raise DataError(f"{clip.audio}: its language is not known; give --language or a 'language' column")
         try:
-            tokenizer = model_tokenizer(model, code, task)
+            tokenizer = model.tokenizer(code, task)
         except ValueError as error:
             raise DataError(f"{clip.audio}: {error}") from None
         tokens, prompt_length = transcript_tokens(tokenizer, clip.text)

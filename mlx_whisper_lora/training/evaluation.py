@@ -8,12 +8,13 @@ from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import in_order, make_batch
 from mlx_whisper_lora.data.dataset import LabelledExample
-from mlx_whisper_lora.data.examples import context_frames
+from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.loss import label_loss_of_features
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.whisper.decoding import DecodingOptions, decode_features, encode
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.normalizers import Normalizer, normalize_unicode
+from mlx_whisper_lora.whisper.decoding.decode import decode_features
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def evaluate(
     with tqdm(total=len(dataset), desc=description, unit="clip", disable=None, leave=False) as bar:
         for indices in in_order(order, batch_size):
             batch = make_batch([dataset[i] for i in indices], frames)
-            features = encode(model, batch.mel)
+            features = model.encode(batch.mel)
             loss += label_loss_of_features(model, features, batch).item()
             count += len(batch.labels)
             for language in {dataset[i].language for i in indices}:

@@ -9,12 +9,13 @@ from pathlib import Path
 import mlx.core as mx
 from tqdm import tqdm
 
-from mlx_whisper_lora.adapters.file import AdapterConfig, Base, load_adapter, save_adapter
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, train_only_lora, trainable_parameters_line
 from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
-from mlx_whisper_lora.training.trainer import TrainingArgs, train
-from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.training.loop import train
+from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
 def last_adapter_file(adapter_file: str | PathLike) -> Path:

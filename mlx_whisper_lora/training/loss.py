@@ -3,14 +3,13 @@
 import mlx.core as mx
 
 from mlx_whisper_lora.data.batches import Batch
-from mlx_whisper_lora.whisper.cpu import cross_entropies
-from mlx_whisper_lora.whisper.decoding import encode
-from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.whisper.model.ops import cross_entropies
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
 def label_loss(model: Whisper, batch: Batch) -> mx.array:
     """Sum of the cross-entropies, in nats, of the batch's label tokens; prompt and padding count for nothing."""
-    return label_loss_of_features(model, encode(model, batch.mel), batch)
+    return label_loss_of_features(model, model.encode(batch.mel), batch)
 
 
 def label_loss_of_features(model: Whisper, features: mx.array, batch: Batch) -> mx.array:

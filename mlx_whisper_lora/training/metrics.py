@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jiwer
 
-from mlx_whisper_lora.whisper.normalizers import Normalizer, normalize_unicode
+from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
 
 
 def word_error_rate(

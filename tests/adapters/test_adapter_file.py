@@ -7,9 +7,8 @@ from dataclasses import replace
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import small_model
 
-from mlx_whisper_lora.adapters.file import (
+from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
     Base,
     fingerprint,
@@ -20,10 +19,12 @@ from mlx_whisper_lora.adapters.file import (
 )
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora, lora_modules
 from mlx_whisper_lora.version import __version__
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
-from mlx_whisper_lora.whisper.hf_export import save_hf_model
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.quantization import Quantization, quantize
+from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from tests.support.helpers import small_model
 
 LORA = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("attn.query", "mlp2"))
 

@@ -3,7 +3,6 @@
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import small_model
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.inject import (
@@ -16,8 +15,9 @@ from mlx_whisper_lora.adapters.inject import (
     train_only_lora,
     trainable_parameters_line,
 )
-from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
-from mlx_whisper_lora.whisper.quantization import Quantization, quantize
+from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
+from tests.support.helpers import small_model
 
 
 def adapted(config: LoRAConfig, **changes: int) -> Whisper:

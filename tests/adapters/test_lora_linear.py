@@ -1,4 +1,4 @@
-"""The LoRA layer, against PEFT's numbers (tools/make_reference_lora.py)."""
+"""The LoRA layer, against PEFT's numbers (tools/references/make_lora.py)."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.data.batches import in_order, make_batch, shuffled
-from mlx_whisper_lora.data.examples import Example
+from mlx_whisper_lora.data.example import Example
 
 
 def example(number: int, frames: int = 100, tokens: tuple[int, ...] = (1, 2, 3, 4, 9), prompt: int = 2) -> Example:

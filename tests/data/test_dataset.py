@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import soundfile
-from helpers import fake_ffmpeg, small_model, tone
 
-from mlx_whisper_lora.data.clips import Clip, DataError
+from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.dataset import load_dataset
-from mlx_whisper_lora.whisper.audio import AudioError
-from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
+from tests.support.helpers import fake_ffmpeg, small_model, tone
 
 
 @pytest.fixture

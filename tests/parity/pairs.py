@@ -9,14 +9,15 @@ import mlx.core as mx
 import numpy as np
 import torch
 import whisper
-from seeded import VARIANTS, chirps, seeded_parameters
 
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_RECORDING
-from mlx_whisper_lora.whisper.audio import N_SAMPLES, load_audio, pad_or_trim
-from mlx_whisper_lora.whisper.checkpoints import load_model
-from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
-from mlx_whisper_lora.whisper.model import DIMENSIONS, Whisper
-from parity.theirs import demo_whisper, seeded_whisper, whisper_with
+from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES
+from mlx_whisper_lora.whisper.audio.load import load_audio, pad_or_trim
+from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
+from tools.references.seeded import VARIANTS, chirps, seeded_parameters
+from tools.references.theirs import demo_whisper, seeded_whisper, whisper_with
 
 DEMO = "demo"
 MODELS = (*VARIANTS, DEMO)  # small and seeded, and the bundled one, which has learned something

@@ -5,20 +5,15 @@ import numpy as np
 import pytest
 import torch
 import whisper
-from seeded import chirps
 from whisper.decoding import DecodingTask, MaximumLikelihoodRanker
 
-from mlx_whisper_lora.whisper.decoding import (
-    DecodingOptions,
-    Sampling,
-    Written,
-    decode,
-    detect_language,
-    likeliest,
-    logit_rules,
-    model_tokenizer,
-)
-from parity.pairs import DEMO, MODELS, SHALLOW, Pair, encoded, features, pair, shallow_pair
+from mlx_whisper_lora.whisper.decoding.decode import decode
+from mlx_whisper_lora.whisper.decoding.language import detect_language
+from mlx_whisper_lora.whisper.decoding.logit_filters import logit_rules
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.decoding.search import Sampling, Written, likeliest
+from tests.parity.pairs import DEMO, MODELS, SHALLOW, Pair, encoded, features, pair, shallow_pair
+from tools.references.seeded import chirps
 
 SEARCHES = {
     "greedy": {},
@@ -76,7 +71,7 @@ def test_detected_languages_agree(name):
 def test_the_same_tokens_are_forbidden_at_every_step(options):
     """Along random transcripts that keep the rules, with logits that draw now to text and now to timestamps."""
     models = pair("multilingual")
-    tokenizer = model_tokenizer(models.ours, "en")
+    tokenizer = models.ours.tokenizer("en")
     task = DecodingTask(models.theirs, whisper.DecodingOptions(language="en", fp16=False, **options))
     rules = logit_rules(tokenizer, DecodingOptions(**options), models.ours.dims.n_vocab)
     random = np.random.default_rng(0)

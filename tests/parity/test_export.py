@@ -16,19 +16,20 @@ import whisper
 from mlx.utils import tree_flatten
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from mlx_whisper_lora.adapters.file import AdapterConfig, Base, save_adapter
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
-from mlx_whisper_lora.export import OutputForm
+from mlx_whisper_lora.cli.output_options import OutputForm
 from mlx_whisper_lora.fuse import fuse
-from mlx_whisper_lora.whisper.checkpoints import load_model, save_model
-from mlx_whisper_lora.whisper.decoding import decode, model_tokenizer
-from mlx_whisper_lora.whisper.hf_export import save_hf_model
-from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
-from mlx_whisper_lora.whisper.model import Whisper
-from mlx_whisper_lora.whisper.tokenizer import Tokenizer
-from mlx_whisper_lora.whisper.transcription import transcribe
-from parity.pairs import DEMO, MODELS, pair, windows
-from parity.scripts import SENTENCES
+from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.decoding.decode import decode
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+from tests.parity.pairs import DEMO, MODELS, pair, windows
+from tests.parity.scripts import SENTENCES
 
 LENGTH = 40  # tokens
 
@@ -43,7 +44,7 @@ class Fused:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        return model_tokenizer(self.model, "en")
+        return self.model.tokenizer("en")
 
     def mel(self, window: np.ndarray) -> mx.array:
         return log_mel_spectrogram(window, self.model.dims.n_mels)

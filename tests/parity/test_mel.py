@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 import whisper
-from seeded import chirps
 
-from mlx_whisper_lora.whisper.audio import load_audio
-from mlx_whisper_lora.whisper.mel import MelWindows, log_mel_spectrogram
-from parity.pairs import recording
+from mlx_whisper_lora.whisper.audio.load import load_audio
+from mlx_whisper_lora.whisper.audio.log_mel import MelWindows, log_mel_spectrogram
+from tests.parity.pairs import recording
+from tools.references.seeded import chirps
 
 NOISE = np.random.default_rng(0).standard_normal(40_001).astype(np.float32)
 SOUNDS = {

@@ -4,9 +4,9 @@ import mlx.core as mx
 import numpy as np
 import pytest
 import torch
-from seeded import chirps
 
-from parity.pairs import MODELS, SHALLOW, encoded, features, pair, recording, shallow_pair
+from tests.parity.pairs import MODELS, SHALLOW, encoded, features, pair, recording, shallow_pair
+from tools.references.seeded import chirps
 
 
 def assert_same_numbers(ours: mx.array, theirs: torch.Tensor) -> None:

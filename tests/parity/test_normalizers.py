@@ -6,9 +6,9 @@ import pytest
 from whisper import normalizers as theirs
 from whisper.normalizers.english import EnglishNumberNormalizer, EnglishSpellingNormalizer
 
-from mlx_whisper_lora.whisper import normalizers as ours
-from parity.scripts import thousand_lines
-from parity.sentences import SENTENCES, made_up_sentences
+from mlx_whisper_lora.whisper.text import normalizers as ours
+from tests.parity.scripts import thousand_lines
+from tools.references.sentences import SENTENCES, made_up_sentences
 
 TEXTS = [*SENTENCES, *thousand_lines(), *itertools.islice(made_up_sentences(1), 5000)]
 BASICS = list(itertools.product((False, True), repeat=2))

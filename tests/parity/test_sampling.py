@@ -8,8 +8,9 @@ import torch
 import whisper
 from whisper.decoding import DecodingTask
 
-from mlx_whisper_lora.whisper.decoding import DecodingOptions, generate, model_tokenizer
-from parity.pairs import DEMO, features, pair
+from mlx_whisper_lora.whisper.decoding.decode import generate
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from tests.parity.pairs import DEMO, features, pair
 
 RUNS, AT_ONCE, LENGTH = 10, 200, 6
 SMALLEST_P = 1e-4  # of a test; the seeds are fixed, so that what passes once passes always
@@ -30,7 +31,7 @@ class Samples:
         self.their_tokens, self.their_scores = (np.concatenate(parts) for parts in zip(*theirs, strict=True))
 
     def draw_ours(self) -> tuple[np.ndarray, np.ndarray]:
-        tokenizer = model_tokenizer(self.models.ours, "en")
+        tokenizer = self.models.ours.tokenizer("en")
         options = DecodingOptions(**self.options)
         (tokens,), (scores,), _ = generate(self.models.ours, self.features[:1], [tokenizer], options)
         return np.array([row + [tokenizer.eot] * (LENGTH - len(row)) for row in tokens]), np.array(scores)

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 import whisper
-from seeded import chirps
 from whisper import timing as theirs
 
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
-from mlx_whisper_lora.whisper.audio import N_FRAMES, load_audio, pad_or_trim
-from mlx_whisper_lora.whisper.decoding import model_tokenizer
-from mlx_whisper_lora.whisper.mel import log_mel_spectrogram
-from mlx_whisper_lora.whisper.timing import (
+from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
+from mlx_whisper_lora.whisper.audio.load import load_audio, pad_or_trim
+from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.transcription.word_timing import (
     MEDIAN_FILTER_WIDTH,
     WordTiming,
     dynamic_time_warping,
@@ -21,7 +20,8 @@ from mlx_whisper_lora.whisper.timing import (
     merge_punctuations,
     sharpened,
 )
-from parity.pairs import DEMO, pair
+from tests.parity.pairs import DEMO, pair
+from tools.references.seeded import chirps
 
 CLIPS = [json.loads(line) for line in (DEMO_CLIPS / "test.jsonl").read_text(encoding="utf-8").splitlines()[:12]]
 TEXTS = {
@@ -33,7 +33,7 @@ TEXTS = {
 
 def check_words(name: str, samples: np.ndarray, text: str, language: str) -> None:
     models = pair(name)
-    tokenizer = model_tokenizer(models.ours, language)
+    tokenizer = models.ours.tokenizer(language)
     mel = log_mel_spectrogram(samples, models.ours.dims.n_mels)
     (features,) = models.ours.encoder(pad_or_trim(mel, N_FRAMES, axis=0)[None])
     words = find_alignment(models.ours, tokenizer, tokenizer.encode(text), features, len(mel))

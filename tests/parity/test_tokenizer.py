@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from whisper import tokenizer as theirs
 
-from mlx_whisper_lora.whisper.languages import ALIASES, LANGUAGES
-from mlx_whisper_lora.whisper.tokenizer import N_TIMESTAMPS, get_tokenizer
-from parity.scripts import SCRIPTS, thousand_lines
+from mlx_whisper_lora.whisper.text.languages import ALIASES, LANGUAGES
+from mlx_whisper_lora.whisper.text.tokenizer import N_TIMESTAMPS, get_tokenizer
+from tests.parity.scripts import SCRIPTS, thousand_lines
 
 LINES = thousand_lines()
 # English-only, multilingual, and large-v3's with its hundredth language.

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from port import assert_same_transcript, scripted_transcription
-from seeded import chirps
 
-from mlx_whisper_lora.whisper.decoding import model_tokenizer
-from mlx_whisper_lora.whisper.transcription import TEMPERATURES, transcribe
-from parity import theirs
-from parity.pairs import DEMO, pair, recording
+from mlx_whisper_lora.whisper.transcription.long_form import TEMPERATURES, transcribe
+from tests.parity.pairs import DEMO, pair, recording
+from tests.support.port import assert_same_transcript, scripted_transcription
+from tools.references import theirs
+from tools.references.seeded import chirps
 
 SECONDS = 65  # three windows
 NAMES = "Glossary: sister, mouse, bread."
@@ -62,7 +61,7 @@ def test_segments_of_the_whole_recording_agree_with_words():
     assert_same_transcript(result, expected)
 
     # What holds of any good transcript.
-    tokenizer = model_tokenizer(pair(DEMO).ours, result["language"])
+    tokenizer = pair(DEMO).ours.tokenizer(result["language"])
     tokens = [token for segment in result["segments"] for token in segment["tokens"]]
     assert result["text"] == "".join(segment["text"] for segment in result["segments"]) == tokenizer.decode(tokens)
     assert tokenizer.decode_with_timestamps(tokens).startswith("<|0.00|>")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from port import scripted_transcription
 
-from mlx_whisper_lora.whisper.transcription import transcribe
-from mlx_whisper_lora.whisper.writers import write_result
-from parity import theirs
-from parity.pairs import DEMO, pair, recording
+from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+from mlx_whisper_lora.whisper.transcription.writers import write_result
+from tests.parity.pairs import DEMO, pair, recording
+from tests.support.port import scripted_transcription
+from tools.references import theirs
 
 
 def written(folder, result: dict, output_format: str, **layout) -> dict[str, str]:

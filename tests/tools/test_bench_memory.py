@@ -1,9 +1,9 @@
 """The tool reaches into the loop over windows, and should notice when that changes."""
 
-import bench_memory
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
+from tools.bench import memory
 
 
 def test_a_clip_is_measured():
-    found = bench_memory.measure(DEMO_CLIPS / "test" / "000.opus")
+    found = memory.measure(DEMO_CLIPS / "test" / "000.opus")
     assert found["MB"] > 10 and found["segments"] > 0

@@ -3,18 +3,14 @@
 import random
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-import synthesise as synth
-from demo_language import LANGUAGES, VOCABULARY, sentence
+from tools.demo_model import synthesise as synth
+from tools.demo_model.language import LANGUAGES, VOCABULARY, sentence
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")

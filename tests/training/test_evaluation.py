@@ -5,16 +5,17 @@ from dataclasses import replace
 import mlx.core as mx
 import numpy as np
 import pytest
-from helpers import tone
 
 from mlx_whisper_lora.data.batches import make_batch
 from mlx_whisper_lora.data.dataset import LabelledExample
-from mlx_whisper_lora.data.examples import clip_frames, pad_frames, transcript_tokens
+from mlx_whisper_lora.data.features import clip_frames, pad_frames
+from mlx_whisper_lora.data.labels import transcript_tokens
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.loss import label_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.whisper.decoding import decode
-from mlx_whisper_lora.whisper.tokenizer import get_tokenizer
+from mlx_whisper_lora.whisper.decoding.decode import decode
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
+from tests.support.helpers import tone
 
 TEXTS = {"en": "one two", "te": "మూడు", "hi": "चार"}
 
@@ -70,9 +71,9 @@ def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
 
 
 def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
-    from mlx_whisper_lora.data.clips import load_clips
     from mlx_whisper_lora.data.dataset import load_dataset
-    from mlx_whisper_lora.whisper.checkpoints import load_model
+    from mlx_whisper_lora.data.sources.folder import load_clips
+    from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
     demo = load_model(demo_model_folder)
     clips = load_clips(demo_clips_folder)["test"][:4]

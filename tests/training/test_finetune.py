@@ -6,17 +6,17 @@ import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 import pytest
-from helpers import small_model
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.file import Base, load_adapter, read_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_config
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, fuse_lora
 from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import finetune, last_adapter_file
-from mlx_whisper_lora.training.trainer import TrainingArgs
-from mlx_whisper_lora.whisper.model import Whisper
+from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from tests.support.helpers import small_model
 
 LORA = LoRAConfig(rank=2, layers=1)
 

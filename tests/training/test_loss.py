@@ -1,4 +1,4 @@
-"""The loss, against transformers' numbers (tools/make_reference_loss.py) and by hand."""
+"""The loss, against transformers' numbers (tools/references/make_loss.py) and by hand."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,20 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from helpers import small_model
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.data.batches import Batch, make_batch
-from mlx_whisper_lora.data.examples import Example
+from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.training import loss
 from mlx_whisper_lora.training.loss import label_loss
+from tests.support.helpers import small_model
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "loss.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def reference_model():
-    from port import seeded_model
+    from tests.support.port import seeded_model
 
     return seeded_model("multilingual")
 

@@ -4,7 +4,7 @@ import jiwer
 import pytest
 
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer, normalize_unicode
+from mlx_whisper_lora.whisper.text.normalizers import BasicTextNormalizer, EnglishTextNormalizer, normalize_unicode
 
 
 def test_a_vowel_sign_makes_a_different_word():

@@ -1,0 +1,11 @@
+"""The numbers of Whisper's front end (Radford et al., 2022, section 2.2)."""
+
+SAMPLE_RATE = 16000
+N_FFT = 400  # 25 ms
+HOP_LENGTH = 160  # 10 ms: one frame
+CHUNK_LENGTH = 30  # seconds in a window
+N_SAMPLES = CHUNK_LENGTH * SAMPLE_RATE
+N_FRAMES = N_SAMPLES // HOP_LENGTH
+FRAMES_PER_SECOND = SAMPLE_RATE // HOP_LENGTH
+FRAMES_PER_POSITION = 2  # the encoder's second convolution halves the rate
+SECONDS_PER_POSITION = FRAMES_PER_POSITION / FRAMES_PER_SECOND

@@ -1,0 +1,94 @@
+"""Logit filters: the tokens that may not come next."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer
+
+
+class LogitRule(Protocol):
+    def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
+        """`logits` (N, V) with -inf for what may not follow the sampled `tokens` (N, T)."""
+        ...
+
+
+def logit_rules(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) -> list[LogitRule]:
+    """The rules that `options` ask for, in the order in which they apply."""
+    rules: list[LogitRule] = []
+    if options.suppress_blank:
+        rules.append(SuppressBlank(tokenizer, n_vocab))
+    if options.suppress_tokens:
+        rules.append(SuppressTokens(tokenizer.suppressed_tokens(options.suppress_tokens, n_vocab), n_vocab))
+    if not options.without_timestamps:
+        rules.append(TimestampRules(tokenizer, n_vocab, options.max_initial_timestamp))
+    return rules
+
+
+def mask_of(tokens: Sequence[int] | set[int], n_vocab: int) -> mx.array:
+    """Zeros (V,) with -inf at `tokens`."""
+    mask = np.zeros(n_vocab, np.float32)
+    mask[list(tokens)] = -np.inf
+    return mx.array(mask)
+
+
+class SuppressBlank:
+    """No transcript starts with a space token or ends before it began."""
+
+    def __init__(self, tokenizer: Tokenizer, n_vocab: int):
+        self.mask = mask_of([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
+
+    def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
+        return logits + self.mask if tokens.shape[1] == 0 else logits
+
+
+class SuppressTokens:
+    """Some tokens are never written."""
+
+    def __init__(self, tokens: set[int], n_vocab: int):
+        self.mask = mask_of(tokens, n_vocab)
+
+    def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
+        return logits + self.mask
+
+
+class TimestampRules:
+    """Timestamps frame the text: <|0.00|> text <|1.20|><|1.20|> text <|3.04|>.
+
+    The first token is a timestamp, no later than the limit. One that follows text closes a segment, and then the next
+    segment's opens, or the transcript ends; after the opening one comes text. Times never go back, and no segment is
+    empty. Where all timestamps together are likelier than any single other token, the next token is a timestamp.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, n_vocab: int, max_initial_timestamp: float | None):
+        self.eot = tokenizer.eot
+        self.begin = tokenizer.timestamp_begin
+        self.text_end = tokenizer.no_timestamps  # the token before `begin`, forbidden where timestamps are written
+        self.ids = mx.arange(n_vocab)
+        self.first_limit = n_vocab
+        if max_initial_timestamp:
+            self.first_limit = self.begin + round(max_initial_timestamp / SECONDS_PER_TIMESTAMP)
+
+    def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
+        if tokens.shape[1] == 0:
+            return mx.where((self.ids >= self.begin) & (self.ids <= self.first_limit), logits, -mx.inf)
+
+        times = tokens >= self.begin
+        newest = mx.where(times, tokens, 0).max(axis=1, keepdims=True)  # times only grow, so the last is the largest
+        last = times[:, -1:]
+        before = times[:, -2:-1] if tokens.shape[1] > 1 else mx.ones_like(last)
+        opened, closed = last & before, last & ~before
+
+        # Allowed: ids from `text_floor` up to the timestamps, and timestamps from `time_floor` on.
+        text_floor = mx.where(closed, self.eot, 0)
+        time_floor = mx.where(opened, self.ids.size, mx.where(closed, newest, newest + 1))
+        time_floor = mx.maximum(time_floor, self.begin)
+        text = (self.ids >= text_floor) & (self.ids < self.text_end)
+        logits = mx.where(text | (self.ids >= time_floor), logits, -mx.inf)
+
+        any_time = mx.logsumexp(logits[:, self.begin :], axis=-1, keepdims=True)
+        best_text = logits[:, : self.begin].max(axis=-1, keepdims=True)
+        return mx.where((any_time > best_text) & (self.ids < self.begin), -mx.inf, logits)

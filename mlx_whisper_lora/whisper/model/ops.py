@@ -1,0 +1,101 @@
+"""The operations of the model: MLX's own, or on a CPU the faster NumPy kernels of `backends/cpu`.
+
+This file alone imports `backends/cpu`. Without that folder, everything runs on MLX's own operations.
+MLX_WHISPER_LORA_OPS=mlx chooses MLX's operations on a CPU too; they can be compiled with `mx.compile`, NumPy cannot.
+MLX_WHISPER_LORA_BLAS=off leaves MLX's matrix products where they are.
+"""
+
+import functools
+import importlib
+import math
+import os
+from types import ModuleType
+
+import mlx.core as mx
+import mlx.nn as nn
+
+_SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losing the small ones
+
+
+@functools.cache
+def _cpu_backend(module: str, variable: str, off: str) -> ModuleType | None:
+    """Import a module of `backends/cpu`. Return None if it is missing, or if the environment `variable` is `off`.
+
+    Raises:
+        ValueError: the environment variable has an unknown value.
+    """
+    value = os.environ.get(variable, "")
+    if value not in ("", off):
+        raise ValueError(f"the environment variable {variable} must be {off!r} or unset, got {value!r}")
+    name = f"mlx_whisper_lora.whisper.backends.cpu.{module}"
+    if value == off:
+        return None
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not name.startswith(error.name or name + "?"):  # a package that the backend needs is missing
+            raise
+        return None
+
+
+def _blas() -> ModuleType | None:
+    return _cpu_backend("blas", "MLX_WHISPER_LORA_BLAS", "off")
+
+
+def _kernels(x: mx.array) -> ModuleType | None:
+    """Return the NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
+    if mx.default_device() == mx.gpu or x.dtype != mx.float32:
+        return None
+    return _cpu_backend("kernels", "MLX_WHISPER_LORA_OPS", "mlx")
+
+
+def use_fast_blas() -> str | None:
+    """Point MLX's matrix products on a Linux CPU at OpenBLAS. Return the path of that library, or None."""
+    blas = _blas()
+    return blas.use_fast_blas() if blas else None
+
+
+def limit_blas_threads(processes: int) -> None:
+    """Leave each of several processes on this machine its share of the cores for matrix products."""
+    if blas := _blas():
+        blas.limit_blas_threads(processes)
+
+
+def gelu(x: mx.array) -> mx.array:
+    """Return the exact Gaussian error linear unit x * Phi(x) (Hendrycks and Gimpel, 2016)."""
+    if kernels := _kernels(x):
+        return kernels.gelu(x)
+    if mx.default_device() == mx.gpu:
+        return nn.gelu(x)  # compiled into one kernel; on a CPU, compiling would call g++ at run time
+    return x * (0.5 * (1 + mx.erf(x * math.sqrt(0.5))))
+
+
+def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mask: mx.array | str | None) -> mx.array:
+    """Return softmax(scale * query @ key^T + mask) @ value for heads of shape (B, heads, T, D).
+
+    MLX's fused kernel computes it, or on a CPU the NumPy kernel if there are several unmasked queries.
+    """
+    kernels = _kernels(query)
+    if kernels and mask is None and query.shape[2] > 1:
+        return kernels.attention(query * scale, key, value)
+    return mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
+
+
+def log_sum_exp(x: mx.array) -> mx.array:
+    """Return the log of the sum of exponentials over the last axis, which stays with length 1.
+
+    On a CPU, MLX adds a long row in a few running sums, and loses numbers that are small beside a large sum: one in a
+    thousand of the probabilities of a vocabulary. There, sums of short blocks are added instead.
+    """
+    if mx.default_device() == mx.gpu:
+        return mx.logsumexp(x, axis=-1, keepdims=True)
+    padding = [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % _SUM_BLOCK)]
+    blocks = mx.pad(x, padding, constant_values=-mx.inf).reshape(*x.shape[:-1], -1, _SUM_BLOCK)
+    return mx.logsumexp(mx.logsumexp(blocks, axis=-1), axis=-1, keepdims=True)
+
+
+def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:
+    """Return the cross-entropy of each of `labels` (N,), in nats, from float32 `logits` (N, V)."""
+    if kernels := _kernels(logits):
+        return kernels.cross_entropies(logits, labels)
+    return (log_sum_exp(logits) - mx.take_along_axis(logits, labels[:, None], axis=-1))[:, 0]

@@ -1,0 +1,284 @@
+"""Whisper's encoder-decoder Transformer on MLX.
+
+Radford et al. (2022), section 2.2; parameter names are those of openai-whisper, so that checkpoints and adapters carry
+over. Shapes: B clips, T text tokens, F mel frames, P = F / 2 encoder positions, D model width.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.model.ops import attention, gelu, use_fast_blas
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer, language_code
+
+
+@dataclass(frozen=True)
+class ModelDimensions:
+    """The numbers that fix a Whisper model's shape; field names as in openai-whisper's checkpoints."""
+
+    n_mels: int
+    n_audio_ctx: int
+    n_audio_state: int
+    n_audio_head: int
+    n_audio_layer: int
+    n_vocab: int
+    n_text_ctx: int
+    n_text_state: int
+    n_text_head: int
+    n_text_layer: int
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def _dimensions(width: int, heads: int, encoder_layers: int, decoder_layers: int, n_vocab=51865, n_mels=80):
+    return ModelDimensions(
+        n_mels=n_mels, n_audio_ctx=1500, n_audio_state=width, n_audio_head=heads, n_audio_layer=encoder_layers,
+        n_vocab=n_vocab, n_text_ctx=448, n_text_state=width, n_text_head=heads, n_text_layer=decoder_layers,
+    )  # fmt: skip
+
+
+# The published sizes; the English-only ones have a vocabulary of 51864.
+DIMENSIONS = {
+    "tiny": _dimensions(384, 6, 4, 4),
+    "base": _dimensions(512, 8, 6, 6),
+    "small": _dimensions(768, 12, 12, 12),
+    "medium": _dimensions(1024, 16, 24, 24),
+    "large-v2": _dimensions(1280, 20, 32, 32),
+    "large-v3": _dimensions(1280, 20, 32, 32, n_vocab=51866, n_mels=128),
+    "large-v3-turbo": _dimensions(1280, 20, 32, 4, n_vocab=51866, n_mels=128),
+}
+
+# Cross-attention heads that follow the words, as pairs of decoder layer and head.
+AlignmentHeads = tuple[tuple[int, int], ...]
+# One layer's keys and values, each (B, T, D).
+KeyValue = tuple[mx.array, mx.array]
+
+
+@dataclass
+class LayerCache:
+    """What a decoder block keeps between steps: the text's keys and values so far, and the audio's."""
+
+    text: KeyValue | None = None
+    audio: KeyValue | None = None
+
+
+def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.array:
+    """Sinusoidal position embedding, shape (length, channels): sines in the first half, cosines in the second."""
+    step = math.log(max_timescale) / (channels // 2 - 1)
+    timescales = np.exp(-step * np.arange(channels // 2))
+    phases = np.arange(length)[:, None] * timescales[None, :]
+    return mx.array(np.concatenate([np.sin(phases), np.cos(phases)], axis=1).astype(np.float32))
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, n_state: int, n_head: int):
+        super().__init__()
+        self.n_head = n_head
+        self.query = nn.Linear(n_state, n_state)
+        self.key = nn.Linear(n_state, n_state, bias=False)
+        self.value = nn.Linear(n_state, n_state)
+        self.out = nn.Linear(n_state, n_state)
+
+    def __call__(
+        self, x: mx.array, source: KeyValue, mask: mx.array | str | None = None, need_weights: bool = False
+    ) -> tuple[mx.array, mx.array | None]:
+        """Attend from `x` (B, T, D) to keys and values (B, S, D), or (B / n, S, D) if each serves n rows of `x`.
+
+        Returns the output (B, T, D) and, when asked for, the scores before softmax (B, heads, T, S).
+        """
+        # Sequences that share a window's sound sit side by side, as so many more queries to the same keys.
+        query = self.query(x).reshape(len(source[0]), -1, x.shape[-1])
+        query, key, value = self._split(query), self._split(source[0]), self._split(source[1])
+        scale = query.shape[-1] ** -0.5
+        scores = (query * scale) @ key.swapaxes(-1, -2) if need_weights else None
+        heads = attention(query, key, value, scale, mask)
+        return self.out(heads.swapaxes(1, 2).reshape(x.shape)), scores
+
+    def key_value(self, x: mx.array) -> KeyValue:
+        return self.key(x), self.value(x)
+
+    def _split(self, x: mx.array) -> mx.array:
+        return x.reshape(*x.shape[:2], self.n_head, -1).swapaxes(1, 2)
+
+
+class ResidualAttentionBlock(nn.Module):
+    def __init__(self, n_state: int, n_head: int, cross_attention: bool = False):
+        super().__init__()
+        self.attn = MultiHeadAttention(n_state, n_head)
+        self.attn_ln = nn.LayerNorm(n_state)
+        if cross_attention:
+            self.cross_attn = MultiHeadAttention(n_state, n_head)
+            self.cross_attn_ln = nn.LayerNorm(n_state)
+        self.mlp1 = nn.Linear(n_state, n_state * 4)
+        self.mlp2 = nn.Linear(n_state * 4, n_state)
+        self.mlp_ln = nn.LayerNorm(n_state)
+
+    def __call__(
+        self,
+        x: mx.array,
+        audio_features: mx.array | None = None,
+        mask: mx.array | str | None = None,
+        cache: LayerCache | None = None,
+        need_weights: bool = False,
+    ) -> tuple[mx.array, mx.array | None]:
+        """One block over `x` (B, T, D). Updates `cache`; returns the output and, if wanted, cross-attention scores."""
+        normed = self.attn_ln(x)
+        text = self.attn.key_value(normed)
+        if cache is not None:
+            if cache.text is not None:
+                text = tuple(mx.concatenate([old, new], axis=1) for old, new in zip(cache.text, text, strict=True))
+            cache.text = text
+        x = x + self.attn(normed, text, mask)[0]
+
+        scores = None
+        if audio_features is not None:
+            audio = cache.audio if cache is not None and cache.audio is not None else None
+            if audio is None:
+                audio = self.cross_attn.key_value(audio_features)
+                if cache is not None:
+                    cache.audio = audio
+            attended, scores = self.cross_attn(self.cross_attn_ln(x), audio, need_weights=need_weights)
+            x = x + attended
+
+        return x + self.mlp2(gelu(self.mlp1(self.mlp_ln(x)))), scores
+
+
+class AudioEncoder(nn.Module):
+    def __init__(self, n_mels: int, n_ctx: int, n_state: int, n_head: int, n_layer: int):
+        super().__init__()
+        self.conv1 = nn.Conv1d(n_mels, n_state, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(n_state, n_state, kernel_size=3, stride=2, padding=1)
+        self._positional_embedding = sinusoids(n_ctx, n_state)
+        self.blocks = [ResidualAttentionBlock(n_state, n_head) for _ in range(n_layer)]
+        self.ln_post = nn.LayerNorm(n_state)
+
+    def __call__(self, mel: mx.array) -> mx.array:
+        """Encode log-mels (B, F, n_mels), F even and at most 2 * n_audio_ctx, to features (B, F / 2, D)."""
+        x = gelu(self.conv1(mel))
+        x = gelu(self.conv2(x))
+        x = x + self._positional_embedding[: x.shape[1]].astype(x.dtype)
+        for block in self.blocks:
+            x, _ = block(x)
+        return self.ln_post(x)
+
+
+class TextDecoder(nn.Module):
+    def __init__(self, n_vocab: int, n_ctx: int, n_state: int, n_head: int, n_layer: int):
+        super().__init__()
+        self.token_embedding = nn.Embedding(n_vocab, n_state)
+        self.positional_embedding = mx.random.normal((n_ctx, n_state)) * 0.01
+        self.blocks = [ResidualAttentionBlock(n_state, n_head, cross_attention=True) for _ in range(n_layer)]
+        self.ln = nn.LayerNorm(n_state)
+
+    def hidden(
+        self,
+        tokens: mx.array,
+        audio_features: mx.array,
+        cache: list[LayerCache] | None = None,
+        need_weights: bool = False,
+    ) -> tuple[mx.array, list[mx.array | None]]:
+        """Hidden states (B, T, D) for `tokens` (B, T), which follow those already in `cache`, and each layer's
+        cross-attention scores (B, heads, T, P), or None where `need_weights` is false."""
+        past = cache[0].text[0].shape[1] if cache and cache[0].text else 0
+        length = tokens.shape[1]
+        x = self.token_embedding(tokens) + self.positional_embedding[past : past + length]
+        mask = "causal" if length > 1 else None
+        scores = []
+        for i, block in enumerate(self.blocks):
+            x, block_scores = block(x, audio_features, mask, cache[i] if cache else None, need_weights)
+            scores.append(block_scores)
+        return self.ln(x), scores
+
+    def logits(self, hidden: mx.array) -> mx.array:
+        """Next-token logits (..., n_vocab) from hidden states (..., D); the output layer is the tied embedding."""
+        return self.token_embedding.as_linear(hidden)
+
+    def __call__(self, tokens: mx.array, audio_features: mx.array, cache: list[LayerCache] | None = None) -> mx.array:
+        """Next-token logits, shape (B, T, n_vocab)."""
+        return self.logits(self.hidden(tokens, audio_features, cache)[0])
+
+
+class Whisper(nn.Module):
+    """Whisper: an audio encoder and a text decoder.
+
+    dims: the model's dimensions.
+    dtype: the type that it computes in, which is that of its plain weights.
+    alignment_heads: the cross-attention heads that follow the words; None if they are not known.
+    """
+
+    def __init__(self, dims: ModelDimensions):
+        super().__init__()
+        use_fast_blas()
+        self.dims = dims
+        self.dtype = mx.float32
+        self.alignment_heads: AlignmentHeads | None = None
+        self.encoder = AudioEncoder(
+            dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
+        )
+        self.decoder = TextDecoder(
+            dims.n_vocab, dims.n_text_ctx, dims.n_text_state, dims.n_text_head, dims.n_text_layer
+        )
+
+    def __call__(self, mel: mx.array, tokens: mx.array) -> mx.array:
+        """Logits (B, T, n_vocab) for log-mels (B, F, n_mels) and teacher-forced `tokens` (B, T)."""
+        return self.decoder(tokens, self.encoder(mel))
+
+    def encode(self, mel: mx.array) -> mx.array:
+        """Encode log-mels into features.
+
+        Args:
+            mel: log-mel spectrograms, shape (B, F, n_mels), of up to 30 s.
+
+        Returns:
+            The encoder's output, shape (B, F / 2, D).
+
+        Raises:
+            ValueError: the log-mels have another shape.
+        """
+        longest = self.dims.n_audio_ctx * FRAMES_PER_POSITION
+        if mel.ndim != 3 or mel.shape[2] != self.dims.n_mels or mel.shape[1] > longest:
+            raise ValueError(
+                f"this model takes windows of up to {longest} frames by {self.dims.n_mels} mel bands, or their "
+                f"features ({self.dims.n_audio_ctx} by {self.dims.n_audio_state}); "
+                f"got {' by '.join(map(str, mel.shape[1:]))}"
+            )
+        return self.encoder(mel.astype(self.dtype))
+
+    def tokenizer(self, language: str | None = None, task: str = "transcribe") -> Tokenizer:
+        """Return the tokenizer of this model's vocabulary.
+
+        Args:
+            language: a code or an English name; None stands for English.
+            task: "transcribe" or "translate".
+
+        Raises:
+            ValueError: Whisper or this model lacks the language or the task.
+        """
+        tokenizer = get_tokenizer(self.is_multilingual, num_languages=self.num_languages, language=language, task=task)
+        code = language_code(language) if language is not None else "en"
+        if not self.is_multilingual and (code != "en" or task != "transcribe"):
+            raise ValueError(f"this model is English-only: it cannot {task} language {code!r}")
+        if self.is_multilingual and code not in tokenizer.all_language_codes:
+            raise ValueError(f"this model does not know language {code!r}; it knows {tokenizer.num_languages} others")
+        return tokenizer
+
+    def set_dtype(self, dtype: mx.Dtype, *predicate) -> None:
+        """Cast the weights, and with them the computation, to `dtype`."""
+        super().set_dtype(dtype, *predicate)
+        self.dtype = dtype
+
+    def new_cache(self) -> list[LayerCache]:
+        return [LayerCache() for _ in range(self.dims.n_text_layer)]
+
+    @property
+    def is_multilingual(self) -> bool:
+        return self.dims.n_vocab >= 51865
+
+    @property
+    def num_languages(self) -> int:
+        return self.dims.n_vocab - 51765 - int(self.is_multilingual)

@@ -1,0 +1,174 @@
+"""The training loop."""
+
+import re
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, train_only_lora
+from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.training.loop import train
+from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.schedules import learning_rate_schedule
+from tests.support.helpers import small_model
+
+REPORT = re.compile(
+    r"Iter (\d+): Train loss (\d+\.\d{3}), Learning rate (\d\.\d{3}e[+-]\d\d), It/sec \d+\.\d{3}, Tokens/sec \d+\.\d"
+)
+
+
+def problem(count: int = 4) -> list[Example]:
+    """Clips of different noise, each with a word of its own."""
+    random = np.random.default_rng(0)
+    prompt = (50258, 50259, 50359, 50363)
+    return [
+        Example(random.standard_normal((100, 80)).astype(np.float16), (*prompt, 1000 + i, 50257), len(prompt))
+        for i in range(count)
+    ]
+
+
+def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[str]:
+    """Train adapters of a fresh model; returns the report's lines."""
+    settings = {"iters": 5, "batch_size": 2, "warmup": 0, "steps_per_report": 1, "audio_context": 0.0} | settings
+    args = TrainingArgs(**settings)
+    model = small_model()
+    mx.random.seed(args.seed)
+    add_lora(model, LoRAConfig(layers=-1, dropout=dropout))
+    train_only_lora(model)
+    lines: list[str] = []
+    train(model, problem() if dataset is None else dataset, args, on_evaluate, lines.append)
+    return lines
+
+
+def losses(lines: list[str]) -> list[float]:
+    return [float(REPORT.fullmatch(line)[2]) for line in lines]
+
+
+def test_a_small_problem_is_learned():
+    model = small_model()
+    lines: list[str] = []
+    args = TrainingArgs(
+        iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
+    )
+    train(model, problem(), args, lambda iteration: None, lines.append)
+    found = losses(lines)
+    assert found[0] > 8 and found[-1] < 1.0
+
+
+def test_reports_come_on_their_steps_and_after_the_last():
+    lines = run(iters=5, steps_per_report=2)
+    assert [REPORT.fullmatch(line)[1] for line in lines] == ["2", "4", "5"]
+
+
+def test_a_report_is_the_mean_of_its_steps():
+    each, pairs = losses(run(iters=4)), losses(run(iters=4, steps_per_report=2))
+    assert pairs == pytest.approx([(each[0] + each[1]) / 2, (each[2] + each[3]) / 2], abs=1e-3)
+
+
+def trained_parameters(**settings) -> dict[str, np.ndarray]:
+    args = TrainingArgs(**{"iters": 3, "batch_size": 2, "warmup": 0, "audio_context": 0.0} | settings)
+    model = small_model()
+    mx.random.seed(args.seed)
+    add_lora(model, LoRAConfig(layers=1, dropout=0.1))
+    train_only_lora(model)
+    train(model, problem(), args, lambda iteration: None, lambda line: None)
+    return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
+
+
+def test_one_seed_gives_one_result_exactly():
+    one, same, other = trained_parameters(seed=3), trained_parameters(seed=3), trained_parameters(seed=4)
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    changed = {name for name in one if not np.array_equal(one[name], other[name])}
+    assert changed and all(name.endswith(("lora_a", "lora_b")) for name in changed)
+
+
+def test_the_base_stays_as_it_is():
+    base = dict(tree_flatten(small_model().parameters()))
+    for name, array in trained_parameters(learning_rate=0.1, weight_decay=0.5).items():
+        if "lora_" not in name:
+            np.testing.assert_array_equal(array, base[name.replace(".linear.", ".")])
+
+
+def test_evaluations_come_on_their_steps_and_after_the_last():
+    found: list[int] = []
+    run(iters=5, steps_per_eval=2, on_evaluate=found.append)
+    assert found == [2, 4, 5]
+
+
+def test_dropout_is_off_while_evaluating():
+    model = small_model()
+    add_lora(model, LoRAConfig(layers=1, dropout=0.5))
+    train_only_lora(model)
+    seen: list[bool] = []
+    args = TrainingArgs(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
+    train(model, problem(), args, lambda iteration: seen.append(model.training), lambda line: None)
+    assert seen == [False, False] and not model.training
+
+
+def rates(args: TrainingArgs) -> list[float]:
+    schedule = learning_rate_schedule(args)
+    return [float(schedule(mx.array(step))) for step in range(args.iters)]
+
+
+def test_the_learning_rate_warms_up_and_falls_by_a_cosine_to_a_hundredth():
+    found = rates(TrainingArgs(iters=101, warmup=20, learning_rate=1e-3))
+    np.testing.assert_allclose(found[:21], np.linspace(0, 1e-3, 21), rtol=1e-5)
+    falling = 1e-5 + (1e-3 - 1e-5) * (1 + np.cos(np.pi * np.linspace(0, 1, 81))) / 2
+    np.testing.assert_allclose(found[20:], falling, rtol=1e-4)
+
+
+def test_the_learning_rate_without_warm_up():
+    found = rates(TrainingArgs(iters=11, warmup=0, learning_rate=1e-3))
+    assert found[0] == pytest.approx(1e-3) and found[-1] == pytest.approx(1e-5) and sorted(found, reverse=True) == found
+
+
+def test_reported_rates_are_the_schedules():
+    lines = run(iters=4, warmup=2, learning_rate=1e-3)
+    found = [float(REPORT.fullmatch(line)[3]) for line in lines]
+    assert found == pytest.approx(rates(TrainingArgs(iters=4, warmup=2, learning_rate=1e-3)), rel=1e-3)
+
+
+def test_a_loss_that_is_no_number_ends_training():
+    broken = [Example(np.full((100, 80), np.nan, np.float16), (1, 2, 3), 1)] * 2
+    with pytest.raises(FloatingPointError, match="not finite at iteration 1: lower the learning rate"):
+        run(broken)
+
+
+def test_nothing_to_train_on_is_told():
+    with pytest.raises(ValueError, match="there are no clips to train on"):
+        run([])
+
+
+def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
+    """The gradient given to the optimiser does not grow with the number of label tokens."""
+    norms = []
+    clip = optim.clip_grad_norm
+    monkeypatch.setattr(optim, "clip_grad_norm", lambda g, m: (norms.append(clip(g, m)[1].item()), clip(g, m))[1])
+    run([problem()[0]] * 2, iters=1)
+    run([problem()[0]] * 8, iters=1, batch_size=8)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"iters": 0}, "iters must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"steps_per_report": 0}, "steps_per_report must be at least 1"),
+        ({"steps_per_eval": -1}, "steps_per_eval must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0"),
+        ({"warmup": -1}, "warmup must be at least 0"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"audio_context": 31.0}, "audio_context must be from 0 to 30 seconds, got 31"),
+        ({"audio_context": -1.0}, "audio_context must be from 0 to 30 seconds"),
+    ],
+)
+def test_options_out_of_range_are_told(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingArgs(**settings)

@@ -1,0 +1,240 @@
+"""From recordings to samples."""
+
+import io
+import os
+import shutil
+import struct
+import subprocess
+import threading
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+
+from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
+from mlx_whisper_lora.whisper.audio.load import BLOCK, AudioError, audio_blocks, load_audio, pad_or_trim, resample
+from tests.support.helpers import fake_ffmpeg
+from tools.references.seeded import chirps
+
+FORMATS = {  # container, encoding, and how far a sample may be off
+    "WAV": [("PCM_16", 1e-4), ("PCM_24", 1e-6), ("FLOAT", 0), ("DOUBLE", 1e-7), ("ULAW", 0.02), ("ALAW", 0.02)],
+    "RF64": [("PCM_16", 1e-4)],
+    "AIFF": [("PCM_16", 1e-4), ("FLOAT", 0)],
+    "AU": [("PCM_16", 1e-4)],
+    "CAF": [("PCM_24", 1e-6)],
+    "FLAC": [("PCM_16", 1e-4)],
+    "OGG": [("VORBIS", 0.15), ("OPUS", 0.15)],
+    "MP3": [("MPEG_LAYER_III", 0.15)],
+}
+
+
+@pytest.mark.parametrize(
+    ("container", "encoding", "tolerance"),
+    [(container, encoding, off) for container, kinds in FORMATS.items() for encoding, off in kinds],
+)
+def test_formats_are_told_by_their_content(tmp_path, container, encoding, tolerance):
+    sound = scipy.signal.lfilter([0.25] * 4, 1, chirps(1))  # without noise that lossy codecs drop
+    soundfile.write(tmp_path / "talk.raw", sound, 16000, format=container, subtype=encoding)  # a wrong suffix
+    samples = load_audio(tmp_path / "talk.raw")
+    assert samples.dtype == np.float32 and 16000 <= len(samples) < 18000  # MP3 fills its last frame
+    np.testing.assert_allclose(samples[:16000], sound, atol=tolerance + 1e-7)
+
+
+@pytest.mark.parametrize("n_channels", [2, 6])
+def test_channels_are_averaged(tmp_path, n_channels):
+    channels = np.stack([chirps(0.5, seed) for seed in range(n_channels)], axis=1)
+    soundfile.write(tmp_path / "x.wav", channels, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(load_audio(tmp_path / "x.wav"), channels.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_any_rate_keeps_pitch_and_duration(tmp_path, rate):
+    tone = np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "x.flac", tone, rate)
+    samples = load_audio(tmp_path / "x.flac")
+    assert samples.dtype == np.float32 and len(samples) == 16000
+    expected = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
+    np.testing.assert_allclose(samples[1000:-1000], expected[1000:-1000], atol=0.01)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 32000, 44099, 44100, 48000])
+@pytest.mark.parametrize("cuts", [[], [1, 2, 700, 30000], range(1000, 60000, 1000)])
+def test_resampling_in_blocks_is_scipys_of_the_whole(rate, cuts):
+    sound = chirps(4)[:60001]
+    divisor = np.gcd(rate, 16000)
+    expected = scipy.signal.resample_poly(sound, 16000 // divisor, rate // divisor)
+    blocks = list(resample(np.split(sound, cuts), rate, 16000))
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
+
+
+def test_resampling_down_leaves_no_alias():
+    tone = np.sin(2 * np.pi * 15000 * np.arange(48000) / 48000).astype(np.float32)  # above 8 kHz, the new limit
+    samples = np.concatenate(list(resample([tone], 48000, 16000)))
+    assert np.abs(samples[1000:-1000]).max() < 0.01
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".opus"])
+def test_decoding_in_blocks_is_decoding_the_whole(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    soundfile.write(path, chirps(9), 48000, **({"format": "OGG", "subtype": "OPUS"} if suffix == ".opus" else {}))
+    whole, _ = soundfile.read(path, dtype="float32")
+    blocks = list(audio_blocks(path, sample_rate=48000))
+    assert len(blocks) == 3 and max(map(len, blocks)) == BLOCK
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+
+
+class Pipe:
+    """A stream that can be read only once and in order."""
+
+    def __init__(self, data: bytes):
+        self.read = io.BytesIO(data).read
+
+
+def test_bytes_and_streams_are_read_as_the_file_is(tmp_path):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, chirps(1), 22050)
+    data, expected = path.read_bytes(), load_audio(path)
+    with path.open("rb") as file:
+        for source in (data, io.BytesIO(data), file, Pipe(data)):
+            np.testing.assert_array_equal(load_audio(source), expected)
+
+
+def test_a_named_pipe_is_read(tmp_path):
+    soundfile.write(tmp_path / "x.wav", chirps(1), 16000)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((tmp_path / "x.wav").read_bytes()))
+    writer.start()
+    np.testing.assert_array_equal(load_audio(tmp_path / "pipe"), load_audio(tmp_path / "x.wav"))
+    writer.join()
+
+
+def write_text(path):
+    path.write_text("these are words, not sound")
+
+
+def write_floats(*samples):
+    return lambda path: soundfile.write(path, np.array(samples, np.float32), 16000, subtype="FLOAT")
+
+
+def write_wav_claiming(rate, n_bytes):
+    """A WAV of 1,000 samples whose header says something else."""
+    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16,
+                         b"data", n_bytes)  # fmt: skip
+    return lambda path: path.write_bytes(header + bytes(2000))
+
+
+BAD_FILES = {
+    "missing": (lambda path: None, "no such file"),
+    "folder": (lambda path: path.mkdir(), "a folder"),
+    "empty": (lambda path: path.touch(), "empty"),
+    "text": (write_text, "not a readable sound file"),
+    "no samples": (lambda path: soundfile.write(path, np.zeros(0, np.float32), 16000), "no samples"),
+    "nan": (write_floats(0.1, np.nan, 0.2), "NaN"),
+    "infinite": (write_floats(0.1, -np.inf), "infinite"),
+    "enormous": (write_floats(0.1, 1e30), "enormous"),
+    "rate": (write_wav_claiming(2**31 - 1, 2000), "2147483647 samples a second cannot be"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, case):
+    make, message = BAD_FILES[case]
+    path = tmp_path / "talk.wav"
+    make(path)
+    with pytest.raises(AudioError, match=message) as error:
+        load_audio(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("n_bytes", [2**31 - 1, 2**32 - 1, 10**6])
+def test_a_header_that_claims_too_much_is_not_believed(tmp_path, n_bytes):
+    write_wav_claiming(16000, n_bytes)(tmp_path / "x.wav")  # what a program leaves that writes to a pipe
+    assert len(load_audio(tmp_path / "x.wav")) == 1000
+
+
+def test_bad_streams_are_named_with_what_is_wrong(tmp_path):
+    write_text(tmp_path / "words")
+    with (tmp_path / "words").open() as file, pytest.raises(AudioError, match=r"words: opened as text; .* 'rb'"):
+        load_audio(file)
+    with pytest.raises(AudioError, match=r"<BytesIO>: the recording is empty"):
+        load_audio(io.BytesIO())
+    with pytest.raises(AudioError, match=r"^<bytes>: not a readable sound file"):
+        load_audio(b"these are words, not sound")
+
+
+@pytest.fixture
+def m4a(tmp_path):
+    path = tmp_path / "talk.m4a"
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    return path
+
+
+def test_without_ffmpeg_the_line_says_how_to_get_it(m4a, monkeypatch):
+    monkeypatch.setenv("PATH", str(m4a.parent))
+    with pytest.raises(AudioError, match=r"talk\.m4a: .* need ffmpeg: .*brew install.*apt install.*convert the file"):
+        load_audio(m4a)
+
+
+def test_ffmpeg_is_asked_for_what_openai_whisper_asks(m4a, monkeypatch):
+    script = f'echo "$@" > {m4a.parent}/arguments; printf "\\000\\100\\000\\300\\000"'  # 16384, -16384, half a sample
+    monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
+    assert load_audio(m4a).tolist() == [0.5, -0.5]
+    arguments = (m4a.parent / "arguments").read_text()
+    assert f"-i file:{m4a} " in arguments and "-f s16le -ac 1 -ar 16000" in arguments
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo some detail >&2; echo file:$0: moov atom not found >&2; exit 1", "moov atom not found"),
+        ("echo Output file does not contain any stream >&2; exit 1", "no audio track in this file"),
+        ("head -c 99999 /dev/zero; exit 3", "ffmpeg: failed"),
+        ("exit 0", "holds no samples"),
+    ],
+)
+def test_what_ffmpeg_cannot_decode_is_told_in_its_words(m4a, monkeypatch, script, message):
+    monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
+    with pytest.raises(AudioError, match=rf"talk\.m4a: .*{message}"):
+        load_audio(m4a)
+
+
+def test_an_ffmpeg_that_is_no_longer_needed_is_ended(m4a, monkeypatch):
+    script = f"echo $$ > {m4a.parent}/id; head -c 999999 /dev/zero; exec sleep 1000"
+    monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
+    blocks = audio_blocks(m4a)
+    next(blocks)
+    blocks.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((m4a.parent / "id").read_text()), 0)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+@pytest.mark.parametrize("name", ["talk.m4a", "talk.mp4", "talk.webm", "talk.aac", "-talk.mkv"])
+def test_what_ffmpeg_writes_is_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    speech = load_audio(DEMO_RECORDING / "recording.opus")[: 5 * 16000]
+    soundfile.write("x.wav", speech, 16000)
+    picture = ["-f", "lavfi", "-i", "color=size=32x32"] if name.endswith(("mp4", "mkv")) else []
+    ffmpeg = ["ffmpeg", "-nostdin", "-v", "error"]
+    subprocess.run([*ffmpeg, *picture, "-i", "x.wav", "-shortest", "-t", "5", f"file:{name}"], check=True)
+    for source in (name, (tmp_path / name).read_bytes()):
+        samples = load_audio(source)
+        lag = scipy.signal.correlate(samples, speech).argmax() - len(speech) + 1  # codecs begin with a little silence
+        overlap = min(len(samples) - lag, len(speech))
+        assert 0 <= lag < 3000
+        assert np.corrcoef(samples[lag : lag + overlap], speech[:overlap])[0, 1] > 0.9
+    if picture:
+        subprocess.run([*ffmpeg, *picture, "-t", "1", "file:silent.mp4"], check=True)
+        with pytest.raises(AudioError, match=r"^silent\.mp4: there is no audio track"):
+            load_audio("silent.mp4")
+
+
+@pytest.mark.parametrize("kind", [np.array, mx.array])
+def test_pad_or_trim(kind):
+    array = kind(np.arange(6, dtype=np.float32).reshape(2, 3))
+    assert pad_or_trim(array, 2).tolist() == [[0, 1], [3, 4]]
+    assert pad_or_trim(array, 4).tolist() == [[0, 1, 2, 0], [3, 4, 5, 0]]
+    assert pad_or_trim(array, 1, axis=0).tolist() == [[0, 1, 2]]
+    assert pad_or_trim(array, 3, axis=0).tolist() == [[0, 1, 2], [3, 4, 5], [0, 0, 0]]

@@ -1,0 +1,223 @@
+"""Models from the Hugging Face Hub, against a small hub on loopback."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support.helpers import Outcome, run_python
+from tests.support.port import REFERENCE
+
+CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REVISIONS = ("main", "v1", COMMIT)
+REPOSITORY = "someone/whisper-small-mlx"
+LOAD = "import sys; from mlx_whisper_lora import load_model; print('width', load_model(sys.argv[1]).dims.n_audio_state)"
+DESCRIBE = (
+    "import sys\nfrom mlx_whisper_lora import load_model\n"
+    "for name in sys.argv[1:]:\n"
+    " try:\n  print('width', load_model(name).dims.n_audio_state)\n"
+    " except ValueError as error:\n  print(type(error).__name__, error)"
+)
+
+
+class Hub(ThreadingHTTPServer):
+    """The parts of the hub's protocol that a download uses, over the files in `folder`, as one repository."""
+
+    def __init__(self, folder: Path):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.repository = REPOSITORY
+        self.files: dict[str, bytes] = {}
+        self.serve_folder(folder)
+        self.downloads: list[str] = []
+        self.loses_connections = False
+        self.breaks_off: dict[str, int] = {}  # how many bytes of a file get through
+
+    def serve_folder(self, folder: Path) -> None:
+        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        if self.server.loses_connections:
+            return
+        repository, path = self.server.repository, self.path.split("?")[0]
+        parts = path.removeprefix("/api/models").removeprefix(f"/{repository}").strip("/").split("/")
+        revision = parts[1] if len(parts) > 1 else "main"  # resolve/main/name, tree/main, revision/main
+        if repository not in path:
+            self.fail("RepoNotFound", body)
+        elif revision not in REVISIONS:
+            self.fail("RevisionNotFound", body)
+        elif parts[0] == "resolve" and parts[-1] in self.server.files:
+            self.send_file(parts[-1], body)
+        elif parts[0] == "resolve":
+            self.fail("EntryNotFound", body)
+        elif parts[0] == "tree":
+            tree = [{"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                    for name, data in self.server.files.items()]  # fmt: skip
+            self.reply(200, json.dumps(tree).encode(), body)
+        else:
+            siblings = [{"rfilename": name} for name in self.server.files]
+            info = {"id": repository, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+            self.reply(200, json.dumps(info).encode(), body)
+
+    def send_file(self, name: str, body: bool) -> None:
+        data = self.server.files[name]
+        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        if body:
+            self.server.downloads.append(name)
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        end = self.server.breaks_off.get(name, len(data))
+        self.reply(
+            206 if start else 200, data[start:end], body, **{"Content-Length": str(len(data) - start), **headers}
+        )
+
+    def fail(self, code: str, body: bool) -> None:
+        self.reply(404, b'{"error": "Not found"}', body, **{"X-Error-Code": code})
+
+    def reply(self, status: int, data: bytes, body: bool, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(data)), "Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(model_folder) -> Iterator[Hub]:
+    server = Hub(model_folder)
+    server.files |= {"README.md": b"A model.", "pytorch_model.bin": b"not for us"}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def run(program: str, *names: str, hub: Hub, home: Path, **environment: str) -> Outcome:
+    return run_python("-c", program, *names, HF_ENDPOINT=hub.address, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY="1",
+                      **environment)  # fmt: skip
+
+
+def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
+    outcome = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
+    assert outcome.out == "width 64\n", outcome.err
+    assert sorted(hub.downloads) == ["config.json", "weights.safetensors"]  # no other file
+    offline = run(LOAD, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
+    assert offline.out == "width 64\n", offline.err
+    hub.shutdown()  # and without the network, not asked to be offline
+    hub.server_close()
+    gone = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
+    assert gone.out == "width 64\n", gone.err
+    assert len(hub.downloads) == 2
+
+
+def test_a_repository_that_does_not_exist_is_one_clear_line(hub, tmp_path):
+    home = tmp_path / "home"
+    outcome = run_python("-m", "mlx_whisper_lora.lora", "--test", "--model", "someone/typo", "--data", tmp_path,
+                         HF_ENDPOINT=hub.address, HF_HOME=str(home))  # fmt: skip
+    assert outcome.code == 1
+    assert outcome.err == (
+        "mlx_whisper_lora.lora: error: someone/typo: neither a folder here nor a repository on the Hugging Face Hub\n"
+    )
+
+
+def test_offline_without_the_files_is_one_clear_line(hub, tmp_path):
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
+    assert outcome.out.startswith(
+        f"CheckpointError {REPOSITORY}: not in the cache of downloads, or not wholly, and the Hu"
+    )
+    assert outcome.err == "" and hub.downloads == []
+
+
+@pytest.mark.parametrize("fault", ["nobody listens", "connections are lost"])
+def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
+    hub.loses_connections = True
+    if fault == "nobody listens":
+        hub.shutdown()
+        hub.server_close()
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
+    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: not ") and outcome.out.count("\n") == 1
+    assert "Hub cannot be asked" in outcome.out or "it cannot be had from the Hub (" in outcome.out
+    assert outcome.err == ""
+
+
+def test_weights_that_are_not_whispers_are_not_downloaded(hub, tmp_path):
+    hub.files["config.json"] = b'{"model_type": "wav2vec2", "hidden_size": 768}'
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
+    assert "this is a wav2vec2 model, not Whisper" in outcome.out
+    assert hub.downloads == ["config.json"]
+
+
+def test_revisions(hub, tmp_path):
+    names = (f"{REPOSITORY}@v1", f"{REPOSITORY}@{COMMIT}", f"{REPOSITORY}@v2")
+    outcome = run(DESCRIBE, *names, hub=hub, home=tmp_path)
+    assert outcome.out.splitlines() == [
+        "width 64",
+        "width 64",
+        f"CheckpointError {REPOSITORY}@v2: {REPOSITORY} on the Hugging Face Hub has no revision 'v2'",
+    ]
+    assert len(hub.downloads) == 2
+
+
+def test_a_download_that_breaks_off_is_told_and_taken_up_again(hub, tmp_path):
+    hub.breaks_off["weights.safetensors"] = 1_000_000
+    program = "import time; time.sleep = lambda seconds: None\n" + DESCRIBE  # the Hub's client waits between tries
+    outcome = run(program, REPOSITORY, hub=hub, home=tmp_path)
+    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: not a folder here, and it cannot be had from the Hub")
+    assert outcome.out.count("\n") == 1
+    offline = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")  # half a file is no file
+    assert offline.out.startswith("CheckpointError ") and offline.out.count("\n") == 1
+    hub.breaks_off.clear()
+    assert run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out == "width 64\n"
+
+
+def test_a_repository_of_transformers_in_several_files(hub, tmp_path):
+    hub.serve_folder(CHECKPOINTS / "transformers_sharded")
+    hub.files |= {"model.fp32-00001-of-00002.safetensors": b"not for us", "tf_model.h5": b"not for us"}
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path / "one").out == "width 8\n"
+    assert sorted(hub.downloads) == [
+        "config.json", "generation_config.json", *(f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)),
+        "model.safetensors.index.json",
+    ]  # fmt: skip
+    del hub.files["model-00002-of-00003.safetensors"]
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path / "two")
+    assert "model-00002-of-00003.safetensors: the file is missing" in outcome.out
+
+
+def test_a_repository_without_weights(hub, tmp_path):
+    del hub.files["weights.safetensors"]
+    assert "no weights; expected one of" in run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out
+
+
+def test_a_repository_with_a_pt_file(hub, tmp_path):
+    hub.files = {"tiny.pt": (CHECKPOINTS / "float16.pt").read_bytes(), "README.md": b"A model."}
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path).out == "width 8\n"
+    assert hub.downloads == ["tiny.pt"]
+
+
+def test_a_size_is_mlx_communitys_repository(hub, tmp_path):
+    hub.repository = "mlx-community/whisper-base.en-mlx"
+    assert run(LOAD, "base.en", hub=hub, home=tmp_path).out == "width 64\n"

@@ -1,0 +1,369 @@
+"""Models in all their formats: what is read, what is written, what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.whisper.assets import DEMO_MODEL
+from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
+from mlx_whisper_lora.whisper.checkpoints.hub import find_model
+from mlx_whisper_lora.whisper.checkpoints.load import default_dtype, load_model
+from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.model.alignment_heads import published
+from mlx_whisper_lora.whisper.model.quantization import Quantization, dequantize, quantization_of, quantize
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS
+from tests.support.helpers import small_model
+from tests.support.port import REFERENCE
+
+CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
+FORMATS = ("float32.pt", "views.pt", "transformers", "transformers_sharded")
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path) -> Path:
+    """A model folder of one's own to damage."""
+    return shutil.copytree(model_folder, tmp_path / "own")
+
+
+def arrays(model) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
+
+
+def edit_config(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+def edit_weights(folder: Path, **changes) -> None:
+    weights = {**mx.load(str(folder / "weights.safetensors")), **changes}
+    mx.eval(weights)
+    weights = {name: array for name, array in weights.items() if array is not None}
+    mx.save_safetensors(str(folder / "weights.safetensors"), weights)
+
+
+def test_a_saved_model_loads_as_it_was(tmp_path):
+    model = small_model(seed=5)
+    save_model(model, tmp_path / "a" / "b")
+    loaded = load_model(tmp_path / "a" / "b", mx.float32)
+    assert loaded.dims == model.dims and not loaded.training
+    saved, found = arrays(model), arrays(loaded)
+    assert saved.keys() == found.keys() and all(np.array_equal(saved[name], found[name]) for name in saved)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
+def test_weights_are_cast(dtype, model_folder):
+    model = load_model(model_folder, dtype)
+    assert {array.dtype for _, array in tree_flatten(model.parameters())} == {dtype} and model.dtype == dtype
+
+
+def test_the_default_type_suits_the_device(model_folder):
+    assert load_model(model_folder).dtype == default_dtype()
+    assert default_dtype() == (mx.float16 if mx.default_device() == mx.gpu else mx.float32)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.safetensors", "weights.npz"])
+def test_every_weight_file_of_mlx_community_is_read(name, folder):
+    weights = mx.load(str(folder / "weights.safetensors"))
+    expected = arrays(load_model(folder, mx.float32))
+    # Some converters store what is computed.
+    weights |= {"encoder.positional_embedding": mx.zeros((1500, 64)), "alignment_heads": mx.zeros((2, 2))}
+    mx.eval(weights)
+    (folder / "weights.safetensors").unlink()
+    save = mx.savez if name.endswith("npz") else mx.save_safetensors
+    save(str(folder / name), **weights) if name.endswith("npz") else save(str(folder / name), weights)
+    found = arrays(load_model(folder, mx.float32))
+    assert all(np.array_equal(found[key], array) for key, array in expected.items())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_openai_whisper_and_transformers_files_give_openai_whispers_logits(name):
+    reference = json.loads((CHECKPOINTS / "reference.json").read_text())
+    model = load_model(CHECKPOINTS / name, mx.float32)
+    assert model.dims.to_dict() == reference["dims"]
+    logits = model(mx.ones((1, 20, 4)), mx.array([reference["tokens"]]))
+    np.testing.assert_allclose(np.array(logits[0]), reference["logits"], atol=1e-4)
+
+
+def test_all_formats_hold_the_same_numbers():
+    first, *others = (arrays(load_model(CHECKPOINTS / name, mx.float32)) for name in FORMATS)
+    for other in others:
+        assert all(np.array_equal(other[name], array) for name, array in first.items())
+
+
+def test_a_pt_file_in_a_folder_of_its_own_is_found(tmp_path):
+    shutil.copy(CHECKPOINTS / "float16.pt", tmp_path / "small.pt")
+    assert load_model(tmp_path).dims.n_vocab == 40
+    shutil.copy(CHECKPOINTS / "float32.pt", tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"several \.pt files, and no config\.json: give the path of one"):
+        load_model(tmp_path)
+
+
+HEADS = ((0, 1), (1, 0))
+
+
+def test_alignment_heads_are_kept(tmp_path, folder):
+    assert load_model(CHECKPOINTS / "transformers").alignment_heads == HEADS
+    assert load_model(CHECKPOINTS / "float32.pt").alignment_heads is None
+    model = load_model(folder)
+    assert model.alignment_heads is None
+    model.alignment_heads = HEADS
+    save_model(model, tmp_path / "saved")
+    assert load_model(tmp_path / "saved").alignment_heads == HEADS
+    edit_config(folder, alignment_heads=[[1, 1]])
+    assert load_model(folder).alignment_heads == ((1, 1),)
+    edit_config(folder, alignment_heads=[[7, 1]])  # of a model with more layers
+    assert load_model(folder).alignment_heads is None
+
+
+def test_a_published_models_heads_are_found_by_its_dimensions_and_name(tmp_path, folder, monkeypatch):
+    monkeypatch.setitem(DIMENSIONS, "large-v2", load_model(folder).dims)
+    for size in ("large-v1", "large-v2"):
+        own = shutil.copytree(folder, tmp_path / f"whisper-{size}")
+        assert load_model(own).alignment_heads == published()[size]
+    assert load_model(folder).alignment_heads is None  # could be either
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_model_loads_as_it_was(bits, tmp_path, folder):
+    plain = load_model(folder, mx.float32)
+    model = load_model(folder, mx.float32)
+    quantize(model, Quantization(32, bits))
+    save_model(model, tmp_path / "q")
+    assert json.loads((tmp_path / "q" / "config.json").read_text())["quantization"] == {"group_size": 32, "bits": bits}
+    weights = mx.load(str(tmp_path / "q" / "weights.safetensors"))
+    mx.savez(str(tmp_path / "q" / "weights.npz"), **weights)  # as mlx-examples' converter does
+    (tmp_path / "q" / "weights.safetensors").unlink()
+    loaded = load_model(tmp_path / "q", mx.float32)
+    assert all(np.array_equal(array, arrays(loaded)[name]) for name, array in arrays(model).items())
+    mel, tokens = mx.ones((1, 40, 80)), mx.array([[50258, 50259, 7]])
+    expected, found = np.array(plain(mel, tokens)), np.array(loaded(mel, tokens))
+    assert np.abs(found - expected).mean() < np.abs(expected).mean() * (0.3 if bits == 4 else 0.03)
+    half = load_model(tmp_path / "q", mx.float16)
+    assert half.dtype == half.decoder.token_embedding.scales.dtype == mx.float16
+    assert half(mel.astype(mx.float16), tokens).dtype == mx.float16
+
+
+def test_dequantised_layers_compute_what_the_quantised_ones_did(folder):
+    model = load_model(folder, mx.float32)
+    plain_names = arrays(model).keys()
+    quantize(model, Quantization(64, 8))
+    mel, tokens = mx.ones((1, 40, 80)), mx.array([[50258, 50259, 7]])
+    expected = np.array(model(mel, tokens))
+    dequantize(model)
+    assert quantization_of(model) is None and arrays(model).keys() == plain_names
+    np.testing.assert_allclose(np.array(model(mel, tokens)), expected, atol=1e-3)
+
+
+def test_a_width_that_groups_do_not_divide_is_told():
+    with pytest.raises(CheckpointError, match="this model is 64 wide: give another group size out of 32, 64, 128"):
+        quantize(small_model(), Quantization(128, 4))
+
+
+def test_other_keys_of_the_configuration_are_left_aside(folder):
+    edit_config(folder, activation_dropout=0.0, architectures=["x"])
+    assert load_model(folder).dims == small_model().dims
+
+
+def truncate(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+WEIGHTS = "weights.safetensors"
+DAMAGES = {
+    "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json, so this is not a model folder"),
+    "no weights": (
+        lambda folder: (folder / WEIGHTS).unlink(),
+        "no weights; expected one of weights.safetensors, model.",
+    ),
+    "config is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "not a Whisper configuration"),
+    "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a Whisper configuration"),
+    "config lacks a number": (
+        lambda folder: edit_config(folder, n_mels=None),
+        "n_mels is missing; the layouts of",
+    ),
+    "another model": (lambda folder: edit_config(folder, model_type="wav2vec2"), "this is a wav2vec2 model, not Whisp"),
+    "huge": (lambda folder: edit_config(folder, n_audio_ctx=10**9), "these dimensions are not those of a Whisper"),
+    "deep": (lambda folder: edit_config(folder, n_text_layer=10**6), "these dimensions are not those of a Whisper"),
+    "unknown quantization": (
+        lambda folder: edit_config(folder, quantization={"bits": 7}),
+        "quantization should be a g",
+    ),
+    "groups too large": (
+        lambda folder: edit_config(folder, quantization={"group_size": 128, "bits": 4}),
+        "quantised in groups of 128, which do not divide its width of 64",
+    ),
+    "quantization is text": (lambda folder: edit_config(folder, quantization="4"), "quantization should be a group_s"),
+    "bits and pieces": (
+        lambda folder: edit_config(folder, quantization={"group_size": 32, "bits": 4.0}),
+        "quantization should be a group_s",
+    ),
+    "mxfp4": (lambda folder: edit_config(folder, quantization={"mode": "mxfp4"}), "quantization should be a group_s"),
+    "packed, not said": (
+        lambda folder: edit_weights(folder, **{"decoder.ln.bias": mx.zeros(64, mx.uint32)}),
+        "decoder.ln.bias has type mlx.core.uint32, which does not fit",
+    ),
+    "heads are no pairs": (
+        lambda folder: edit_config(folder, alignment_heads=[3]),
+        "should be pairs of layer and head",
+    ),
+    "config holds text": (lambda folder: edit_config(folder, n_mels="many"), "not a Whisper configuration"),
+    "negative": (lambda folder: edit_config(folder, n_text_layer=-1), "these dimensions are not those of a Whisper"),
+    "heads": (lambda folder: edit_config(folder, n_audio_head=3), "these dimensions are not those of a Whisper"),
+    "other width": (
+        lambda folder: edit_config(folder, n_mels=128),
+        "conv1.weight has shape .64, 3, 80., and its dimensions ask for .64, 3, 128.",
+    ),
+    "other depth": (lambda folder: edit_config(folder, n_text_layer=3), "the weights lack decoder.blocks.2"),
+    "an array too many": (lambda folder: edit_weights(folder, extra=mx.zeros(2)), "hold extra, which is no part of"),
+    "an array missing": (
+        lambda folder: edit_weights(folder, **{"decoder.ln.bias": None}),
+        "the weights lack decoder.ln.b",
+    ),
+    "empty weights": (lambda folder: truncate(folder / WEIGHTS, 0), "damaged or cut short"),
+    "half a length": (lambda folder: truncate(folder / WEIGHTS, 4), "damaged or cut short"),
+    "half a header": (lambda folder: truncate(folder / WEIGHTS, 100), "damaged or cut short"),
+    "half the weights": (lambda folder: truncate(folder / WEIGHTS, 5_000_000), "damaged or cut short"),
+    "a byte short": (lambda folder: truncate(folder / WEIGHTS, -1), "damaged or cut short"),
+    "no safetensors": (
+        lambda folder: (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\n"),
+        "dam",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_folder_is_told_by_name(case, folder):
+    damage, message = DAMAGES[case]
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_model(folder)
+    assert str(error.value).startswith(str(folder))
+
+
+def sharded_index(folder: Path, **weight_map) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map} if weight_map else {}))
+
+
+def remove_weights(folder: Path) -> None:
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+
+
+HF_DAMAGES = {
+    "no weights": (remove_weights, "no weights; expected one of model.safetensors, model.safetensors.index.json"),
+    "config lacks a number": (
+        lambda folder: edit_config(folder, d_model=8, encoder_layers=None),
+        "encoder_layers is mi",
+    ),
+    "another model": (
+        lambda folder: edit_config(folder, model_type="speech_to_text"),
+        "this is a speech_to_text model",
+    ),
+    "activation": (lambda folder: edit_config(folder, activation_function="relu"), "another activation or scaled emb"),
+    "generation config": (lambda folder: (folder / "generation_config.json").write_text("{"), "generation_config.json"),
+    "heads are no pairs": (
+        lambda folder: (folder / "generation_config.json").write_text('{"alignment_heads": 3}'),
+        "generation_config.json: alignment_heads should be pairs",
+    ),
+    "another front end": (
+        lambda folder: (folder / "preprocessor_config.json").write_text('{"feature_size": 128}'),
+        "preprocessor_config.json: feature_size is 128, and this model takes 4; mend or remove this file",
+    ),
+    "a shard missing": (lambda folder: next(folder.glob("model-*")).unlink(), "the file is missing, and model.safe"),
+    "half a shard": (lambda folder: truncate(next(folder.glob("model-*")), 3000), "damaged or cut short"),
+    "no map": (sharded_index, "no weight_map, which should say"),
+    "a file elsewhere": (lambda folder: sharded_index(folder, a="../a.safetensors"), "the file is missing"),
+    "another size": (
+        lambda folder: edit_config(folder, d_model=16),
+        "has shape .40, 8., and its dimensions ask|has sha",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HF_DAMAGES)
+def test_a_damaged_folder_of_transformers_is_told_by_name(case, tmp_path):
+    damage, message = HF_DAMAGES[case]
+    folder = shutil.copytree(CHECKPOINTS / "transformers_sharded", tmp_path / "hf")
+    damage(folder)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_model(folder)
+    assert str(error.value).startswith(str(folder))
+
+
+def test_mel_filters_of_a_folder_are_left_aside(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    for settings in (
+        {},
+        {"feature_size": 4, "sampling_rate": 16000, "n_fft": 400, "hop_length": 160, "mel_filters": []},
+    ):
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+        assert load_model(folder).dims.n_mels == 4
+
+
+def test_an_output_layer_of_its_own_is_told(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    weights = dict(mx.load(str(folder / "model.safetensors")))
+    weights["proj_out.weight"] = weights["model.decoder.embed_tokens.weight"] * 1
+    mx.eval(weights)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    load_model(folder)  # tied, and stored all the same
+    mx.save_safetensors(str(folder / "model.safetensors"), {**weights, "proj_out.weight": mx.ones((40, 8))})
+    with pytest.raises(CheckpointError, match="the output layer proj_out differs from the token embedding"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.npz"])
+def test_flipped_bits_in_the_structure_are_told(name, tmp_path):
+    """Flips in a small file, where nearly all is structure; the loader must never crash or leak another exception."""
+    weights = {f"layer{i}": mx.full((3,), i) for i in range(4)}
+    path = tmp_path / name
+    mx.savez(str(path), **weights) if name.endswith("npz") else mx.save_safetensors(str(path), weights)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for position in random.integers(0, len(whole), 100):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        try:
+            checkpoints.read_weights(tmp_path)
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path}: damaged or cut short")
+            refused += 1
+    assert refused > 30
+
+
+def test_a_full_disk_leaves_the_old_model(folder, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full_disk(file, *args, **kwargs):
+        file.write(b"half a mod")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mx, "save_safetensors", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(small_model(seed=9), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_names_of_models(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_model("own") == Path("own")
+    assert find_model("demo") == DEMO_MODEL
+    for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", "no.pt", "a/no.pt", str(folder / "none")):
+        with pytest.raises(CheckpointError, match="no such model folder"):
+            find_model(name)
+    with pytest.raises(CheckpointError, match=r"a folder with config\.json and weights or a \.pt file, not this"):
+        find_model(folder / "config.json")
+
+
+def test_a_folder_of_one_s_own_called_demo_goes_first(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder.rename("demo")
+    assert find_model("demo") == Path("demo")

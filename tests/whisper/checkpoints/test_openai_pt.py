@@ -1,0 +1,159 @@
+"""OpenAI's .pt files: what is read of them, and that nothing in them is run."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.openai_pt import read_pt
+from mlx_whisper_lora.whisper.errors import CheckpointError
+from tests.support.port import REFERENCE
+from tests.support.pt_writer import pickled_tensor, write_archive, write_pt
+
+CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
+DIMS = json.loads((CHECKPOINTS / "reference.json").read_text())["dims"]
+
+
+def test_the_dimensions_and_weights_are_those_that_torch_saved():
+    dims, weights = read_pt(CHECKPOINTS / "float32.pt")
+    assert dims == DIMS
+    assert weights["decoder.token_embedding.weight"].shape == (40, 8)
+    assert weights["encoder.conv1.weight"].shape == (8, 3, 4)  # torch's (8, 4, 3)
+    assert {array.dtype for array in weights.values()} == {mx.float32}
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_half_precision_is_read_as_it_is(name):
+    dtype = getattr(mx, name)
+    _, exact = read_pt(CHECKPOINTS / "float32.pt")
+    _, half = read_pt(CHECKPOINTS / f"{name}.pt")
+    assert half.keys() == exact.keys()
+    assert all(half[key].dtype == dtype and mx.array_equal(half[key], exact[key].astype(dtype)) for key in exact)
+
+
+def test_views_and_transposed_tensors_are_read_as_they_are():
+    _, expected = read_pt(CHECKPOINTS / "float32.pt")
+    _, found = read_pt(CHECKPOINTS / "views.pt")
+    assert all(mx.array_equal(found[name], array) for name, array in expected.items())
+
+
+class Call:
+    """Unpickles to the outcome of a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("function", [open, os.system, os.mkdir, eval, getattr])
+def test_a_pickle_that_would_run_something_is_refused(function, protocol, tmp_path):
+    target = tmp_path / "made"
+    arguments = {
+        open: (str(target), "w"), os.system: (f"touch {target}",), os.mkdir: (str(target),),
+        eval: (f"open({str(target)!r}, 'w')",), getattr: ("text", "upper"),
+    }  # fmt: skip
+    write_archive(tmp_path / "x.pt", pickle.dumps({"dims": DIMS, "x": Call(function, *arguments[function])}, protocol))
+    with pytest.raises(CheckpointError) as error:
+        load_model(tmp_path / "x.pt")
+    # open is io.open, os.system may be posix.system, getattr builtins.getattr or, in protocol 0, __builtin__.getattr
+    assert str(error.value).startswith(f"{tmp_path / 'x.pt'}: it asks for ")
+    assert function.__name__ in str(error.value) and "nothing of it was run" in str(error.value)
+    assert os.listdir(tmp_path) == ["x.pt"]
+
+
+def test_a_way_round_by_an_allowed_name_is_refused(tmp_path):
+    for name in (b"ccollections\nOrderedDict.__init__\n.", b"ctorch._utils\n_rebuild_tensor_v2.__globals__\n."):
+        write_archive(tmp_path / "x.pt", b"\x80\x04" + name)
+        with pytest.raises(CheckpointError, match="it asks for"):
+            read_pt(tmp_path / "x.pt")
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes((CHECKPOINTS / "float32.pt").read_bytes()[:size])
+
+
+def tensor(shape: tuple, stride: tuple) -> bytes:
+    """A checkpoint with one tensor of ten numbers."""
+    array = np.arange(10, dtype=np.float32)
+    return b"\x80\x02}(X\x01\x00\x00\x00x" + pickled_tensor(array, 0, shape, stride) + b"u."
+
+
+def compressed(path: Path) -> None:
+    write_archive(path, tensor((10,), (1,)), [bytes(40)], compression=zipfile.ZIP_DEFLATED)
+
+
+BAD = {
+    "empty": (lambda path: path.write_bytes(b""), "not a PyTorch checkpoint, damaged or cut short"),
+    "text": (lambda path: path.write_text("weights"), "not a PyTorch checkpoint, damaged or cut short"),
+    "cut short": (lambda path: cut(path, 9000), "not a PyTorch checkpoint, damaged or cut short"),
+    "a byte short": (lambda path: cut(path, -1), "not a PyTorch checkpoint, damaged or cut short"),
+    "another zip": (lambda path: zipfile.ZipFile(path, "w").close(), "not a PyTorch checkpoint"),
+    "no pickle": (lambda path: write_archive(path, b"hello"), "not a PyTorch checkpoint"),
+    "half a pickle": (lambda path: write_archive(path, b"\x80\x02}("), "not a PyTorch checkpoint"),
+    "old format": (lambda path: path.write_bytes((CHECKPOINTS / "old_format.pt").read_bytes()), "PyTorch before 1.6"),
+    "a list": (lambda path: write_archive(path, b"\x80\x02]."), "should hold dims and model_state_dict"),
+    "weights alone": (lambda path: write_pt(path, {"model_state_dict": {}}), "should hold dims and model_state_dict"),
+    "dims lack one": (lambda path: write_pt(path, {"dims": {}, "model_state_dict": {}}), "n_mels is missing"),
+    "no weights": (lambda path: write_pt(path, {"dims": DIMS, "model_state_dict": {}}), "the weights lack encoder"),
+    "compressed": (compressed, "it is compressed, which torch.save does not do"),
+    "no storage": (lambda path: write_archive(path, tensor((10,), (1,))), "not a PyTorch checkpoint"),
+    "short storage": (
+        lambda path: write_archive(path, tensor((10,), (1,)), [bytes(39)]),
+        "40 bytes of numbers exp",
+    ),
+    "too long": (lambda path: write_archive(path, tensor((11,), (1,)), [bytes(40)]), "a tensor of shape"),
+    "too wide": (lambda path: write_archive(path, tensor((2, 5), (9, 1)), [bytes(40)]), "strides"),
+    "backwards": (lambda path: write_archive(path, tensor((10,), (-1,)), [bytes(40)]), "strides"),
+    "much of nothing": (lambda path: write_archive(path, tensor((10**5,) * 3, (0,) * 3), [bytes(40)]), "a tensor of"),
+    "large memo": (
+        lambda path: write_archive(path, b"\x80\x02K\x01r" + struct.pack("<I", 2**31) + b"."),
+        "should hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_told_in_one_line(case, tmp_path):
+    spoil, message = BAD[case]
+    spoil(tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_model(tmp_path / "x.pt")
+    assert str(error.value).startswith(f"{tmp_path / 'x.pt'}: ")
+
+
+def test_flipped_bits_never_leak_another_exception(tmp_path):
+    whole = (CHECKPOINTS / "float16.pt").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        start = archive.getinfo("float16/data.pkl").header_offset
+        length = archive.getinfo("float16/data.pkl").file_size
+    random = np.random.default_rng(0)
+    refused = 0
+    for position in random.integers(start, start + length, 200):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << random.integers(8)
+        (tmp_path / "x.pt").write_bytes(damaged)
+        try:
+            read_pt(tmp_path / "x.pt")
+        except CheckpointError:
+            refused += 1
+    assert refused > 100  # the archive has a checksum of its pickle
+
+
+def test_the_writer_of_these_tests_writes_what_torch_does(tmp_path):
+    _, expected = read_pt(CHECKPOINTS / "float32.pt")
+    state = {name: np.array(array.swapaxes(1, 2) if ".conv" in name and array.ndim == 3 else array)
+             for name, array in expected.items()}  # fmt: skip
+    write_pt(tmp_path / "x.pt", {"dims": DIMS, "model_state_dict": state})
+    dims, found = read_pt(tmp_path / "x.pt")
+    assert dims == DIMS and all(mx.array_equal(found[name], array) for name, array in expected.items())

@@ -1,0 +1,75 @@
+"""The operations, whichever backend computes them, and the choice of one."""
+
+import shutil
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_whisper_lora.whisper.model.ops import cross_entropies, log_sum_exp
+from tests.support.helpers import run_python
+
+# Loss and gradients of a whole model, compiled and not; the largest difference between them.
+COMPILED = """
+import mlx.core as mx, mlx.nn as nn
+from mlx.utils import tree_flatten
+from mlx_whisper_lora.whisper.model.ops import cross_entropies
+from tests.support.helpers import small_model
+
+model = small_model()
+mel, tokens = mx.random.normal((2, 100, 80)), mx.array([[50258, 50259, 1], [50258, 50259, 2]])
+
+def loss(model, mel, tokens):
+    return cross_entropies(model(mel, tokens[:, :-1]).reshape(-1, model.dims.n_vocab), tokens[:, 1:].flatten()).sum()
+
+step = nn.value_and_grad(model, loss)
+plain = step(model, mel, tokens)
+compiled = mx.compile(lambda mel, tokens: step(model, mel, tokens), inputs=model.state)(mel, tokens)
+pairs = zip(tree_flatten(plain), tree_flatten(compiled))
+print(max(mx.abs(one - other).max().item() for (_, one), (_, other) in pairs))
+"""
+
+
+def test_small_numbers_count_beside_a_large_one():
+    logits = np.full((2, 3, 51_865), -17.5, np.float32)  # a vocabulary; added to 1, exp(-17.5) is lost
+    logits[..., 7] = 0
+    logits[1, :, 1000:] = -np.inf
+    expected = np.log1p(np.array([[51_864], [999]]) * np.exp(-17.5))[..., None].repeat(3, axis=1)
+    np.testing.assert_allclose(log_sum_exp(mx.array(logits)), expected, rtol=0, atol=1e-5)
+    assert log_sum_exp(mx.full((1, 9), -mx.inf)).item() == -np.inf
+
+
+def test_cross_entropies_and_their_gradients_are_right():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 5, (6, 70_000)).astype(np.float32)  # more numbers than are taken at once
+    logits[0, 3] = 300  # exp(300) is too large for float32
+    labels, weights = np.array([3, 0, 69_999, 5, 5, 7]), np.arange(6, dtype=np.float32)
+    exact = logits.astype(np.float64)
+    exact -= exact.max(axis=1, keepdims=True)
+    probabilities = np.exp(exact) / np.exp(exact).sum(axis=1, keepdims=True)
+    expected = -np.log(probabilities[np.arange(6), labels])
+    np.testing.assert_allclose(cross_entropies(mx.array(logits), mx.array(labels)), expected, rtol=1e-5, atol=1e-5)
+    gradient = mx.grad(lambda x: (cross_entropies(x, mx.array(labels)) * mx.array(weights)).sum())(mx.array(logits))
+    probabilities[np.arange(6), labels] -= 1
+    np.testing.assert_allclose(gradient, probabilities * weights[:, None], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(mx.default_device() == mx.cpu and not shutil.which("g++"), reason="MLX compiles for a CPU with g++")
+def test_forward_and_backward_pass_compile_on_mlxs_operations():
+    outcome = run_python("-c", COMPILED, MLX_WHISPER_LORA_OPS="mlx")
+    assert outcome.code == 0, outcome.err
+    assert float(outcome.out) < 1e-3
+
+
+def test_an_unknown_backend_is_one_clear_line():
+    outcome = run_python("-m", "mlx_whisper_lora.lora", "--test", MLX_WHISPER_LORA_OPS="cuda")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].endswith(
+        "the environment variable MLX_WHISPER_LORA_OPS must be 'mlx' or unset, got 'cuda'"
+    )
+
+
+def test_the_list_of_languages_loads_neither_mlx_nor_numpy():
+    code = "import sys, mlx_whisper_lora.whisper.text.languages; print({'mlx', 'numpy'} & {*sys.modules})"
+    assert run_python("-c", code).out.strip() == "set()"

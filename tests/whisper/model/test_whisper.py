@@ -1,0 +1,80 @@
+"""The encoder and the decoder."""
+
+import math
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
+from tests.support.port import reference, reference_arrays, seeded_model, window_features, window_mels
+from tools.references.seeded import VARIANTS, parameter_shapes, small_dims
+
+variants = pytest.mark.parametrize("variant", VARIANTS)
+
+
+@variants
+def test_features_and_logits_are_openai_whispers(variant):
+    model, arrays = seeded_model(variant), reference_arrays()
+    features = window_features(variant)[1:2]
+    tokens = mx.array([[model.dims.n_vocab - 1608, 1, 22, 333, 4444, 44444, 50000, 7]])
+    logits = model.decoder(tokens, features)
+    np.testing.assert_allclose(np.array(features)[0, ::50], arrays[f"features_{variant}_rows_50"], atol=1e-3)
+    np.testing.assert_allclose(np.array(logits)[0, :, ::97], arrays[f"logits_{variant}_columns_97"], atol=1e-3)
+
+
+@variants
+def test_parameter_names_are_openai_whispers(variant):
+    model = seeded_model(variant)
+    shapes = parameter_shapes(small_dims(model.dims.n_vocab, model.dims.n_mels))
+    names = {name.replace("mlp.0", "mlp1").replace("mlp.2", "mlp2") for name in shapes}
+    assert {name for name, _ in tree_flatten(model.parameters())} == names
+
+
+@pytest.mark.parametrize("size", DIMENSIONS)
+def test_published_sizes_have_openai_whispers_parameter_counts(size):
+    model = Whisper(DIMENSIONS[size])  # arrays are lazy: nothing is allocated
+    count = sum(math.prod(array.shape) for _, array in tree_flatten(model.trainable_parameters()))
+    assert count == reference("sizes")[size]
+
+
+@pytest.mark.parametrize("chunks", [[1] * 9, [3, 1, 1, 4], [9]])
+def test_cached_steps_equal_one_pass(chunks):
+    model = seeded_model("multilingual")
+    tokens = mx.array(np.random.default_rng(0).integers(0, model.dims.n_vocab, (2, 9)))
+    features = model.encoder(window_mels(80)[:2, :400])
+    cache, steps, start = model.new_cache(), [], 0
+    for length in chunks:
+        steps.append(model.decoder(tokens[:, start : start + length], features, cache))
+        start += length
+    expected = np.array(model.decoder(tokens, features))
+    np.testing.assert_allclose(np.array(mx.concatenate(steps, axis=1)), expected, atol=1e-4)
+
+
+def test_decoder_sees_no_later_token():
+    model = seeded_model("english")
+    features = model.encoder(window_mels(80)[:1, :200])
+    one, other = (model.decoder(mx.array([[1, 2, 3, last]]), features) for last in (4, 5))
+    np.testing.assert_allclose(np.array(one[:, :3]), np.array(other[:, :3]), atol=1e-5)
+
+
+def test_asking_for_attention_scores_changes_no_output():
+    model = seeded_model("english")
+    features, tokens = model.encoder(window_mels(80)[:1, :200]), mx.array([[1, 2, 3]])
+    plain, no_scores = model.decoder.hidden(tokens, features)
+    hidden, scores = model.decoder.hidden(tokens, features, need_weights=True)
+    np.testing.assert_allclose(np.array(hidden), np.array(plain), atol=1e-5)
+    assert no_scores == [None, None] and [layer.shape for layer in scores] == [(1, 2, 3, 100)] * 2
+
+
+def test_short_windows_are_encoded_by_their_own_length():
+    features = seeded_model("english").encoder(window_mels(80)[:, :502])
+    assert features.shape == (3, 251, 64)
+
+
+def test_languages_follow_the_vocabulary():
+    facts = {
+        variant: (seeded_model(variant).is_multilingual, seeded_model(variant).num_languages) for variant in VARIANTS
+    }
+    assert facts == {"english": (False, 99), "multilingual": (True, 99), "v3": (True, 100)}

