@@ -4,14 +4,14 @@ import argparse
 from typing import NoReturn
 
 from mlx_whisper_lora.cli.output_options import (
-    OutputForm,
+    ExportOptions,
     add_output_options,
-    check_other_folder,
+    check_not_source,
     output_form,
     write_model,
 )
 from mlx_whisper_lora.cli.run import run_command
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, NAMES_HELP
+from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, MODEL_HELP
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
 SAVE_PATH = "converted_model"
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         default=DEMO,
-        help=f"What to convert: {NAMES_HELP}. Default: %(default)s, the bundled model.",
+        help=f"What to convert: {MODEL_HELP}. Default: %(default)s, the bundled model.",
     )
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the result. Default: %(default)s.")
     add_output_options(parser, "float16", "as most models are published")
@@ -56,13 +56,13 @@ def main(args: argparse.Namespace) -> None:
     print(f"Converted {args.model}: {args.save_path}")
 
 
-def convert(path_or_hf_repo: str, save_path: str, form: OutputForm) -> None:
+def convert(path_or_hf_repo: str, save_path: str, form: ExportOptions) -> None:
     """Write a model, given by any name that `load_model` knows, as the folder `save_path`.
 
     Raises CheckpointError, ValueError when the result would replace its source, or OSError when the folder cannot be
     written.
     """
-    check_other_folder(save_path, path_or_hf_repo)
+    check_not_source(save_path, path_or_hf_repo)
     write_model(load_model(path_or_hf_repo, form.dtype), save_path, form)
 
 

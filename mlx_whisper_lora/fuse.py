@@ -5,17 +5,17 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import read_config
+from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.cli.output_options import (
-    OutputForm,
+    ExportOptions,
     add_output_options,
-    check_other_folder,
+    check_not_source,
     output_form,
     write_model,
 )
 from mlx_whisper_lora.cli.run import run_command
-from mlx_whisper_lora.whisper.checkpoints.hub import NAMES_HELP
+from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
 
 SAVE_PATH = "fused_model"
 EXAMPLES = """\
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--adapter-file", default="adapters.npz", help="The adapter. Default: %(default)s.")
-    parser.add_argument("--model", help=f"The base: {NAMES_HELP}. Default: the one that the adapter names.")
+    parser.add_argument("--model", help=f"The base: {MODEL_HELP}. Default: the one that the adapter names.")
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the fused model. Default: %(default)s.")
     add_output_options(parser, "float32", "because float16 can be too coarse for an adapter's share of a weight")
     return parser
@@ -52,16 +52,16 @@ def main(args: argparse.Namespace) -> None:
     print(f"Fused {args.adapter_file} into its base: {args.save_path}")
 
 
-def fuse(adapter_file: str, save_path: str, base_name: str | None = None, form: OutputForm | None = None) -> None:
+def fuse(adapter_file: str, save_path: str, base_name: str | None = None, form: ExportOptions | None = None) -> None:
     """Write the model folder `save_path`, by default a plain one in float32, from a base (default: the adapter's own)
     and an adapter file.
 
     Raises CheckpointError, AdapterError, ValueError when the result would replace the base, or OSError when the folder
     cannot be written.
     """
-    base_name = base_name or read_config(adapter_file).base.name
-    check_other_folder(save_path, base_name)
-    write_model(load_model(base_name, adapter_file, mx.float32), save_path, form or OutputForm(mx.float32))
+    base_name = base_name or read_adapter_config(adapter_file).base.name
+    check_not_source(save_path, base_name)
+    write_model(load_model(base_name, adapter_file, mx.float32), save_path, form or ExportOptions(mx.float32))
 
 
 def cli() -> NoReturn:

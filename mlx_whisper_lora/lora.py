@@ -9,18 +9,18 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.dataset import LabelledExample, load_dataset
+from mlx_whisper_lora.data.dataset import LabelledExample, build_examples
 from mlx_whisper_lora.data.sources.folder import load_clips
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import finetune
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, NAMES_HELP
+from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, MODEL_HELP
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        help=f"The base: {NAMES_HELP}. Default: the one that a given adapter file names, else {DEMO!r}, the bundled "
+        help=f"The base: {MODEL_HELP}. Default: the one that a given adapter file names, else {DEMO!r}, the bundled "
         "model.",
     )
     parser.add_argument("--data", help="Folder of clips. Default: the bundled demo clips.")
@@ -119,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     group = parser.add_argument_group("training")
-    for option in fields(TrainingArgs):
+    for option in fields(TrainingOptions):
         flag = "--" + option.name.replace("_", "-")
         if option.name == "audio_context":
             group.add_argument(flag, type=float, help=f"{option.metadata['help']} Default: 30, as Whisper was trained, "
@@ -138,16 +138,16 @@ def main(args: argparse.Namespace) -> None:
     normalizer = args.normalizer or DEFAULT_NORMALIZER
     adapter_file = args.adapter_file or (ADAPTER_FILE if args.train else "")
     given_adapter = args.resume_adapter_file if args.train else adapter_file
-    adapter = read_config(given_adapter) if given_adapter else None
+    adapter = read_adapter_config(given_adapter) if given_adapter else None
     base_name = args.model or (adapter.base.name if adapter else DEMO)
     task = args.task or (adapter.task if adapter else "transcribe")
     lora = LoRAConfig(args.lora_rank, args.lora_scale, args.lora_dropout, args.lora_layers, args.lora_targets)
     language = language_code(args.language) if args.language else None
 
-    options = {option.name: getattr(args, option.name) for option in fields(TrainingArgs)}
+    options = {option.name: getattr(args, option.name) for option in fields(TrainingOptions)}
     if args.audio_context is None:
         options["audio_context"] = 0.0 if base_name == DEMO else float(CHUNK_LENGTH)
-    training = TrainingArgs(**options)
+    training = TrainingOptions(**options)
 
     print(f"Loading model {base_name}" + (" (bundled; --model gives another)" if base_name == DEMO else ""))
     model = load_model(base_name)
@@ -193,7 +193,7 @@ def examples(
 
     Raises DataError if none is left.
     """
-    fitting, long = load_dataset(clips, model, language, task, longest)
+    fitting, long = build_examples(clips, model, language, task, longest)
     if long:
         print(f"Left out {len(long)} {split} clips of over {longest:g} s, such as {long[0].audio}")
     if not fitting:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_config
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.cli.run import print_error, run_command
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
@@ -76,8 +76,8 @@ def transcribe(
     the adapter's. The model stays in memory until another one is asked for, or its files change.
     Raises CheckpointError, AdapterError, and what `whisper.transcription.transcribe` raises.
     """
-    transcription.check_modes(**options)
-    adapter = read_config(adapter_file) if adapter_file is not None else None
+    transcription.validate_options(**options)
+    adapter = read_adapter_config(adapter_file) if adapter_file is not None else None
     model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file, fp16)
     for name, value in adapter_defaults(adapter).items():
         if options.get(name) is None:
@@ -122,12 +122,12 @@ def adapter_defaults(adapter: AdapterConfig | None) -> dict[str, str | None]:
 def main(args: argparse.Namespace) -> int:
     """Transcribe each recording of the command line and write the results; 1 if one of them failed, else 0."""
     layout = subtitle_layout(args)
-    transcription.check_modes(**vars(args))
+    transcription.validate_options(**vars(args))
     recordings = [name for given in [*args.recordings, *args.audio] for name in matching(given)]
     if recordings and not any(name == STANDARD_INPUT or Path(name).exists() for name in recordings):
         raise AudioError(f"{recordings[0]}: no such file")
     Path(args.output_dir).mkdir(parents=True, exist_ok=True)
-    adapter = read_config(args.adapter_file) if args.adapter_file else None
+    adapter = read_adapter_config(args.adapter_file) if args.adapter_file else None
     name = args.model or base_name(adapter)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
     model = load_model(name, args.adapter_file, compute_type(args.fp16))

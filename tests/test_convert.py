@@ -11,10 +11,11 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora import convert, fuse, lora
 from mlx_whisper_lora.data.batches import make_batch
-from mlx_whisper_lora.data.dataset import load_dataset
+from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources.folder import load_clips
-from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.transcribe import transcribe
+from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.quantization import quantization_of
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -35,8 +36,7 @@ def write_openai_checkpoint(path: Path, model: Whisper) -> None:
     """A model as OpenAI publishes it."""
     state = {"encoder.positional_embedding": np.array(model.encoder._positional_embedding)}
     for name, array in arrays(model).items():
-        array = np.ascontiguousarray(array.swapaxes(1, 2)) if array.ndim == 3 else array
-        state[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = array
+        state[to_openai(name)] = np.ascontiguousarray(swap_kernel(name, array))
     write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
@@ -94,8 +94,8 @@ def test_a_quantised_model_hears_nearly_what_the_plain_one_does(
     losses = []
     for name in (demo_model_folder, "converted_model"):
         model = load_model(name, mx.float32)
-        batch = make_batch(load_dataset(clips, model, None, "transcribe")[0])
-        losses.append(label_loss(model, batch).item() / len(batch.labels))
+        batch = make_batch(build_examples(clips, model, None, "transcribe")[0])
+        losses.append(cross_entropy_loss(model, batch).item() / len(batch.labels))
     assert losses[1] == pytest.approx(losses[0], abs=nats)
 
 

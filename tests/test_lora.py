@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from mlx_whisper_lora import lora
-from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.inject import LoRAConfig
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
@@ -63,7 +63,7 @@ def test_training_tells_what_it_does_and_leaves_an_adapter(train, model_folder, 
 def test_options_reach_the_adapter(train):
     train("--iters", 1, "--lora-rank", 3, "--lora-scale", 1.5, "--lora-dropout", 0.1, "--task", "translate",
           "--lora-targets", "attn.key, cross_attn.out", "--language", "Telugu", "--adapter-file", "te.npz")  # fmt: skip
-    config = read_config("te.npz")
+    config = read_adapter_config("te.npz")
     assert config.lora == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
     assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
     assert sorted(path.name for path in Path().glob("*.npz")) == ["te.npz", "te_last.npz"]
@@ -85,7 +85,7 @@ def test_clips_in_several_languages_give_an_adapter_without_one(train, clips_fol
     rows = [{"audio": f"{i}.wav", "text": "x", "language": code} for i, code in enumerate(("en", "te", "en"))]
     write_jsonl(clips_folder / "train.jsonl", rows)
     train("--iters", 1)
-    assert read_config("adapters.npz").language is None
+    assert read_adapter_config("adapters.npz").language is None
 
 
 def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, clips_folder):
@@ -94,7 +94,7 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
                        "--iters", 1, "--adapter-file", "more.npz")  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "Resuming from adapters_last.npz: rank 3, layers 1, targets attn.query, attn.value" in outcome.out
-    assert read_config("more.npz").lora.rank == 3
+    assert read_adapter_config("more.npz").lora.rank == 3
 
 
 def test_clips_longer_than_the_window_are_left_out_with_a_line(train, clips_folder):
@@ -162,7 +162,7 @@ def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder
     assert implied.code == 0 and implied.out == said.out != other.out
     more = ("--train", "--resume-adapter-file", "adapters.npz", "--adapter-file", "more.npz", "--data", clips_folder)
     assert run_main(lora, *more, *QUICK, "--iters", 1).code == 0
-    config = read_config("more.npz")
+    config = read_adapter_config("more.npz")
     assert (config.language, config.task) == ("te", "translate")
 
 
@@ -182,7 +182,7 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out
     assert "(bundled; --data gives others)" in outcome.out
-    assert read_config("adapters.npz").base.name == "demo"
+    assert read_adapter_config("adapters.npz").base.name == "demo"
 
 
 def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path):
@@ -199,7 +199,7 @@ def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path
     assert process.returncode == 130
     assert out.splitlines()[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert "Traceback" not in err and err.strip() == "mlx_whisper_lora.lora: interrupted"
-    assert read_config(tmp_path / "a_last.npz").lora.layers == 1
+    assert read_adapter_config(tmp_path / "a_last.npz").lora.layers == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_last.npz", "clips"]
 
 

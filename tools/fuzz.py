@@ -29,7 +29,7 @@ from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_ada
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.whisper.audio.load import AudioError
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.checkpoints.load import CheckpointError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
@@ -95,7 +95,7 @@ def load(base: Path, path: Path) -> None:
     """Load a file as the commands do."""
     match path.parent.name:
         case "sound":
-            MelWindows(path, 80)
+            SpooledLogMel(path, 80)
         case "adapter":
             load_model(base, path)
         case "pt":

@@ -137,7 +137,7 @@ def read_adapter(path: str | PathLike) -> tuple[AdapterConfig, dict[str, np.ndar
     return config, arrays
 
 
-def read_config(path: str | PathLike) -> AdapterConfig:
+def read_adapter_config(path: str | PathLike) -> AdapterConfig:
     """The configuration of an adapter file. Raises AdapterError naming the file."""
     return read_adapter(path)[0]
 

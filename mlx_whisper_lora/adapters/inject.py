@@ -75,11 +75,11 @@ def add_lora(model: Whisper, config: LoRAConfig) -> None:
     paths = list(target_paths(model, config.layers, config.targets))
     replace_modules(
         model,
-        {path: LoRALinear.from_linear(modules[path], config.rank, config.scale, config.dropout) for path in paths},
+        {path: LoRALinear.from_base(modules[path], config.rank, config.scale, config.dropout) for path in paths},
     )
 
 
-def train_only_lora(model: Whisper) -> None:
+def freeze_base(model: Whisper) -> None:
     """Freeze the base; the low-rank matrices alone stay trainable."""
     model.freeze()
     for module in lora_modules(model).values():
@@ -110,7 +110,7 @@ def replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
     model.train(model.training)
 
 
-def trainable_parameters_line(model: Whisper) -> str:
+def describe_trainable_parameters(model: Whisper) -> str:
     """How many parameters train on each side, and in all: the line that `lora` prints before training."""
 
     def millions(parameters: dict) -> float:

@@ -13,7 +13,7 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 def load_model(
     path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
 ) -> Whisper:
-    """Load a Whisper model by any name that `whisper.hub.find_model` knows, and fuse an adapter, if one is given, into
+    """Load a Whisper model by any name that `resolve_model` knows, and fuse an adapter, if one is given, into
     it in memory.
 
     Raises CheckpointError for the model, AdapterError for the adapter.

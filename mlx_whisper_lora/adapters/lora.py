@@ -20,7 +20,7 @@ class LoRALinear(nn.Module):
     """
 
     @staticmethod
-    def from_linear(
+    def from_base(
         linear: nn.Linear | nn.QuantizedLinear, rank: int = 8, scale: float = 2.0, dropout: float = 0.0
     ) -> "LoRALinear":
         """Wrap `linear`, which is kept as it is, in a new low-rank addition that starts at zero."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
-from mlx_whisper_lora.whisper.checkpoints.hub import find_model
+from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import GROUP_SIZES, Quantization, dequantize, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -18,7 +18,7 @@ LAYOUTS = ("mlx", "hf")
 
 
 @dataclass(frozen=True)
-class OutputForm:
+class ExportOptions:
     """layout: "mlx", mlx-community's, or "hf", transformers'; quantization: None for plain weights. ValueError for
     quantised weights in transformers' layout, which has none of MLX's kind."""
 
@@ -65,13 +65,13 @@ def add_output_options(parser: argparse.ArgumentParser, default_dtype: str, why:
                             "Default: %(default)s.")  # fmt: skip
 
 
-def output_form(args: argparse.Namespace) -> OutputForm:
+def output_form(args: argparse.Namespace) -> ExportOptions:
     """The form that the command line asks for. Raises ValueError for options that exclude each other."""
     quantization = Quantization(args.q_group_size, args.q_bits) if args.quantize else None
-    return OutputForm(getattr(mx, args.dtype), quantization, args.export)
+    return ExportOptions(getattr(mx, args.dtype), quantization, args.export)
 
 
-def write_model(model: Whisper, folder: str | PathLike, form: OutputForm) -> None:
+def write_model(model: Whisper, folder: str | PathLike, form: ExportOptions) -> None:
     """Bring `model` into a form, in place, and write it. Raises CheckpointError where the form does not fit it, or
     OSError when the folder cannot be written."""
     dequantize(model)
@@ -84,7 +84,7 @@ def write_model(model: Whisper, folder: str | PathLike, form: OutputForm) -> Non
         save_model(model, folder)
 
 
-def check_other_folder(folder: str | PathLike, path_or_hf_repo: str) -> None:
+def check_not_source(folder: str | PathLike, path_or_hf_repo: str) -> None:
     """Raise ValueError when a model would be written over the one that it is made from."""
-    if Path(folder).resolve() == find_model(path_or_hf_repo).resolve():
+    if Path(folder).resolve() == resolve_model(path_or_hf_repo).resolve():
         raise ValueError(f"{folder} is the model itself that this starts from: give another folder")

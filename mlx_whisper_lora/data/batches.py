@@ -46,7 +46,7 @@ def longest_frames(examples: Sequence[Example]) -> int:
     return -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
 
 
-def shuffled(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
+def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
     """Endless batches of `batch_size` examples: every example once an epoch, in an order fixed by `seed`.
 
     A batch holds clips of like length, so that little of it is padding; batches come in random order.
@@ -65,7 +65,7 @@ def shuffled(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator
                 yield [dataset[j] for j in batches[i]]
 
 
-def in_order(items: Sequence[T], batch_size: int) -> Iterator[list[T]]:
+def batched(items: Sequence[T], batch_size: int) -> Iterator[list[T]]:
     """The items once, in their order, `batch_size` at a time."""
     for first in range(0, len(items), batch_size):
         yield [items[i] for i in range(first, min(first + batch_size, len(items)))]

@@ -24,7 +24,7 @@ class LabelledExample(Example):
     language: str | None
 
 
-def load_dataset(
+def build_examples(
     clips: Sequence[Clip], model: Whisper, language: str | None, task: str, longest: float = CHUNK_LENGTH
 ) -> tuple[list[LabelledExample], list[Clip]]:
     """Examples of `clips` for `model`, all in memory (60 MB an hour of speech), and the clips that are left out: those
@@ -36,7 +36,7 @@ def load_dataset(
     examples: list[LabelledExample] = []
     long: list[Clip] = []
     for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
-        samples = short_samples(clip.audio, longest)
+        samples = load_audio_up_to(clip.audio, longest)
         if samples is None:
             long.append(clip)
             continue
@@ -58,7 +58,7 @@ def load_dataset(
     return examples, long
 
 
-def short_samples(path: Path, longest: float) -> np.ndarray | None:
+def load_audio_up_to(path: Path, longest: float) -> np.ndarray | None:
     """A recording's 16 kHz samples, shape (n_samples,); None, and no more of it is read, once they are over `longest`
     seconds."""
     blocks: list[np.ndarray] = []

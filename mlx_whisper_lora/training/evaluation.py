@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import in_order, make_batch
+from mlx_whisper_lora.data.batches import batched, make_batch
 from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.data.features import context_frames
-from mlx_whisper_lora.training.loss import label_loss_of_features
+from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.decoding.decode import decode_features
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
@@ -44,10 +44,10 @@ def evaluate(
     hypotheses = [""] * len(dataset)
     loss, count = 0.0, 0
     with tqdm(total=len(dataset), desc=description, unit="clip", disable=None, leave=False) as bar:
-        for indices in in_order(order, batch_size):
+        for indices in batched(order, batch_size):
             batch = make_batch([dataset[i] for i in indices], frames)
             features = model.encode(batch.mel)
-            loss += label_loss_of_features(model, features, batch).item()
+            loss += loss_from_features(model, features, batch).item()
             count += len(batch.labels)
             for language in {dataset[i].language for i in indices}:
                 rows = [row for row, i in enumerate(indices) if dataset[i].language == language]

@@ -10,11 +10,11 @@ import mlx.core as mx
 from tqdm import tqdm
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
-from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, train_only_lora, trainable_parameters_line
+from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, describe_trainable_parameters, freeze_base
 from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
@@ -40,7 +40,7 @@ def finetune(
     base_name: str,
     train_set: Sequence[LabelledExample],
     valid_set: Sequence[LabelledExample],
-    args: TrainingArgs,
+    args: TrainingOptions,
     lora: LoRAConfig,
     adapter_file: str | PathLike,
     language: str | None = None,
@@ -65,8 +65,8 @@ def finetune(
         lora = load_adapter(model, resume_adapter_file, base_name).lora
         print_line(f"Resuming from {resume_adapter_file}: rank {lora.rank}, layers {lora.layers}, "
                    f"targets {', '.join(lora.targets)}")  # fmt: skip
-    train_only_lora(model)
-    print_line(trainable_parameters_line(model))
+    freeze_base(model)
+    print_line(describe_trainable_parameters(model))
     config = AdapterConfig(lora, language, task, args.audio_context, base)
     best = (float("inf"), float("inf"))
 

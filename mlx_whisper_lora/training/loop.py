@@ -10,11 +10,11 @@ import mlx.optimizers as optim
 from mlx.utils import tree_map
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import Batch, longest_frames, make_batch, shuffled
+from mlx_whisper_lora.data.batches import Batch, iterate_batches, longest_frames, make_batch
 from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.data.features import context_frames
-from mlx_whisper_lora.training.loss import label_loss
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.loss import cross_entropy_loss
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.model.ops import limit_blas_threads
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -23,11 +23,11 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 def train(
     model: Whisper,
     dataset: Sequence[Example],
-    args: TrainingArgs,
+    args: TrainingOptions,
     on_evaluate: Callable[[int], None],
     print_line: Callable[[str], None] = tqdm.write,
     collate: Callable[[list, int | None], Batch] = make_batch,
-    loss_function: Callable[[Whisper, Batch], mx.array] = label_loss,
+    loss_function: Callable[[Whisper, Batch], mx.array] = cross_entropy_loss,
 ) -> None:
     """Train the model's unfrozen parameters on `dataset` for `args.iters` steps.
 
@@ -46,7 +46,7 @@ def train(
     optimizer = optim.AdamW(learning_rate_schedule(args), weight_decay=args.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
-    batches = shuffled(dataset, args.batch_size, args.seed)
+    batches = iterate_batches(dataset, args.batch_size, args.seed)
     losses, tokens, started = 0.0, 0, time.perf_counter()
     model.train()
     with tqdm(total=args.iters, desc="Training", unit="it", disable=None if world.rank() == 0 else True) as bar:

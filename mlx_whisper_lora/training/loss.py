@@ -7,13 +7,13 @@ from mlx_whisper_lora.whisper.model.ops import cross_entropies
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
-def label_loss(model: Whisper, batch: Batch) -> mx.array:
+def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:
     """Sum of the cross-entropies, in nats, of the batch's label tokens; prompt and padding count for nothing."""
-    return label_loss_of_features(model, model.encode(batch.mel), batch)
+    return loss_from_features(model, model.encode(batch.mel), batch)
 
 
-def label_loss_of_features(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
-    """`label_loss` of encoded windows (B, P, D).
+def loss_from_features(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
+    """`cross_entropy_loss` of encoded windows (B, P, D).
 
     Only label positions are projected on the vocabulary, which is the costliest product of a small model.
     """

@@ -7,7 +7,7 @@ from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 
 
 @dataclass
-class TrainingArgs:
+class TrainingOptions:
     """Options of `train`; `help` is what the command line says of each. Raises ValueError for a value out of range."""
 
     iters: int = field(default=600, metadata={"help": "Training steps."})

@@ -53,7 +53,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 
 @contextlib.contextmanager
-def naming_the_temporary_folder() -> Iterator[None]:
+def name_temp_folder_when_full() -> Iterator[None]:
     """Around writing to a temporary file, whose name means nothing to the user: a full disk is told by its folder."""
     try:
         yield

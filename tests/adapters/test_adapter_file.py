@@ -14,7 +14,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
     fingerprint,
     load_adapter,
     read_adapter,
-    read_config,
+    read_adapter_config,
     save_adapter,
 )
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora, lora_modules
@@ -78,7 +78,7 @@ def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
 def test_a_loaded_adapter_is_the_saved_one(adapter_file):
     saved, config = trained_model()
     model = small_model()
-    assert load_adapter(model, adapter_file, "models/small") == config == read_config(adapter_file)
+    assert load_adapter(model, adapter_file, "models/small") == config == read_adapter_config(adapter_file)
     np.testing.assert_array_equal(logits(model), logits(saved))
     modules = lora_modules(model)
     assert {module.scale for module in modules.values()} == {1.5}

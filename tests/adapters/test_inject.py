@@ -10,10 +10,10 @@ from mlx_whisper_lora.adapters.inject import (
     AdapterError,
     LoRAConfig,
     add_lora,
+    describe_trainable_parameters,
+    freeze_base,
     fuse_lora,
     lora_modules,
-    train_only_lora,
-    trainable_parameters_line,
 )
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
@@ -23,7 +23,7 @@ from tests.support.helpers import small_model
 def adapted(config: LoRAConfig, **changes: int) -> Whisper:
     model = small_model(**changes)
     add_lora(model, config)
-    train_only_lora(model)
+    freeze_base(model)
     return model
 
 
@@ -70,8 +70,8 @@ def test_adapters_join_the_model_in_its_mode():
 def test_medium_gains_0131_million_on_each_side():
     model = Whisper(DIMENSIONS["medium"])  # arrays are lazy: nothing is allocated
     add_lora(model, LoRAConfig(rank=8, layers=4, targets=("attn.query", "attn.value")))
-    train_only_lora(model)
-    line = trainable_parameters_line(model)
+    freeze_base(model)
+    line = describe_trainable_parameters(model)
     assert line == "Trainable parameters: encoder 0.131M, decoder 0.131M (0.034 % of 762.584M)"
 
 
@@ -80,8 +80,8 @@ def test_quantised_weights_count_as_what_they_stand_for(bits):
     quantised = small_model()
     quantize(quantised, Quantization(32, bits))
     add_lora(quantised, LoRAConfig(layers=1))
-    train_only_lora(quantised)
-    assert trainable_parameters_line(quantised) == trainable_parameters_line(adapted(LoRAConfig(layers=1)))
+    freeze_base(quantised)
+    assert describe_trainable_parameters(quantised) == describe_trainable_parameters(adapted(LoRAConfig(layers=1)))
 
 
 def test_fusing_gives_the_same_logits_and_a_plain_model():

@@ -55,7 +55,7 @@ def test_gradients_are_pefts(case):
 
 def test_a_fresh_layer_gives_what_the_base_gives():
     linear, x = nn.Linear(16, 24), mx.random.normal((2, 16))
-    layer = LoRALinear.from_linear(linear, rank=4)
+    layer = LoRALinear.from_base(linear, rank=4)
     assert (layer.lora_a.shape, layer.lora_b.shape) == ((16, 4), (4, 24))
     assert mx.abs(layer.lora_a).max() > 0 and not mx.any(layer.lora_b)
     assert mx.array_equal(layer(x), linear(x)) and mx.array_equal(layer.fuse().weight, linear.weight)
@@ -65,7 +65,7 @@ def test_a_quantised_base_stays_as_it_is_until_fused():
     mx.random.seed(0)
     linear, x = nn.Linear(64, 24), mx.random.normal((2, 64))
     quantised = nn.QuantizedLinear.from_linear(linear, group_size=32, bits=4)
-    layer = LoRALinear.from_linear(quantised, rank=4)
+    layer = LoRALinear.from_base(quantised, rank=4)
     assert (layer.lora_a.shape, layer.lora_b.shape) == ((64, 4), (4, 24))
     assert mx.array_equal(layer(x), quantised(x))
     layer.lora_b = mx.random.normal((4, 24))
@@ -90,6 +90,6 @@ def test_dropout_works_in_training_only():
 def test_a_float16_base_stays_float16():
     linear = nn.Linear(16, 24)
     linear.set_dtype(mx.float16)
-    layer = LoRALinear.from_linear(linear)
+    layer = LoRALinear.from_base(linear)
     assert layer.lora_a.dtype == mx.float32
     assert layer(mx.zeros((1, 16), mx.float16)).dtype == mx.float16 and layer.fuse().weight.dtype == mx.float16

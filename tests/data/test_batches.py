@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.data.batches import in_order, make_batch, shuffled
+from mlx_whisper_lora.data.batches import batched, iterate_batches, make_batch
 from mlx_whisper_lora.data.example import Example
 
 
@@ -37,7 +37,7 @@ def test_every_example_comes_once_an_epoch(count):
     epochs = 4
     seen = [
         number
-        for batch in islice(shuffled(dataset, 4, seed=0), count * epochs // min(4, count))
+        for batch in islice(iterate_batches(dataset, 4, seed=0), count * epochs // min(4, count))
         for number in numbers(batch)
     ]
     times = [seen.count(i) for i in range(count)]
@@ -48,7 +48,7 @@ def test_every_example_comes_once_an_epoch(count):
 
 def test_whole_epochs_hold_every_example_exactly_once():
     dataset = [example(i) for i in range(64)]
-    batches = shuffled(dataset, 4, seed=0)
+    batches = iterate_batches(dataset, 4, seed=0)
     epochs = [[number for batch in islice(batches, 16) for number in numbers(batch)] for _ in range(3)]
     assert all(sorted(epoch) == list(range(64)) for epoch in epochs)
     assert epochs[0] != epochs[1]
@@ -58,7 +58,7 @@ def test_the_order_is_fixed_by_the_seed():
     dataset = [example(i) for i in range(30)]
 
     def order(seed: int) -> list[list[int]]:
-        return [numbers(batch) for batch in islice(shuffled(dataset, 4, seed), 20)]
+        return [numbers(batch) for batch in islice(iterate_batches(dataset, 4, seed), 20)]
 
     assert order(1) == order(1) != order(2)
 
@@ -67,14 +67,15 @@ def test_a_batch_holds_clips_of_like_length():
     random = np.random.default_rng(0)
     dataset = [example(i, frames=int(random.integers(100, 2000))) for i in range(64)]
     spreads = [
-        max(len(e.mel) for e in batch) - min(len(e.mel) for e in batch) for batch in islice(shuffled(dataset, 4, 0), 16)
+        max(len(e.mel) for e in batch) - min(len(e.mel) for e in batch)
+        for batch in islice(iterate_batches(dataset, 4, 0), 16)
     ]
     assert np.mean(spreads) < 300
 
 
 def test_a_batch_larger_than_the_dataset_is_the_dataset():
-    assert sorted(numbers(next(shuffled([example(0), example(1)], 16, seed=0)))) == [0, 1]
+    assert sorted(numbers(next(iterate_batches([example(0), example(1)], 16, seed=0)))) == [0, 1]
 
 
 def test_in_order():
-    assert [numbers(batch) for batch in in_order([example(i) for i in range(5)], 2)] == [[0, 1], [2, 3], [4]]
+    assert [numbers(batch) for batch in batched([example(i) for i in range(5)], 2)] == [[0, 1], [2, 3], [4]]

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.dataset import load_dataset
+from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.helpers import fake_ffmpeg, small_model, tone
@@ -18,7 +18,7 @@ def sound(tmp_path):
 
 
 def test_recordings_become_frames_and_texts_tokens(sound):
-    (example,), _ = load_dataset([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
+    (example,), _ = build_examples([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
     tokenizer = get_tokenizer(True, language="te")
     assert example.mel.shape == (104, 80)
     assert example.tokens == (
@@ -30,19 +30,19 @@ def test_recordings_become_frames_and_texts_tokens(sound):
 
 
 def test_the_language_given_goes_before_the_clips_own(sound):
-    (example,), _ = load_dataset([Clip(sound, "hello", "te")], small_model(), "hi", "translate")
+    (example,), _ = build_examples([Clip(sound, "hello", "te")], small_model(), "hi", "translate")
     tokenizer = get_tokenizer(True, language="hi", task="translate")
     assert example.language == "hi" and example.tokens[:3] == tokenizer.sot_sequence
 
 
 def test_mel_bands_are_the_models(sound):
-    (example,), _ = load_dataset([Clip(sound, "hello")], small_model(n_mels=128, n_vocab=51866), "yue", "transcribe")
+    (example,), _ = build_examples([Clip(sound, "hello")], small_model(n_mels=128, n_vocab=51866), "yue", "transcribe")
     assert example.mel.shape == (104, 128) and example.tokens[1] == 50358
 
 
 def test_an_english_only_model_needs_no_language(sound):
     model = small_model(n_vocab=51864)
-    (example,), _ = load_dataset([Clip(sound, "hello")], model, None, "transcribe")
+    (example,), _ = build_examples([Clip(sound, "hello")], model, None, "transcribe")
     assert example.tokens[:2] == (50257, 50362) and example.language is None
 
 
@@ -57,24 +57,24 @@ def test_an_english_only_model_needs_no_language(sound):
 )
 def test_a_language_that_the_model_lacks_is_told_by_clip(n_vocab, clip_language, language, task, message, sound):
     with pytest.raises(DataError, match=message) as error:
-        load_dataset([Clip(sound, "hello", clip_language)], small_model(n_vocab=n_vocab), language, task)
+        build_examples([Clip(sound, "hello", clip_language)], small_model(n_vocab=n_vocab), language, task)
     assert str(error.value).startswith(str(sound))
 
 
 def test_more_text_than_the_decoder_takes_is_told(sound):
     with pytest.raises(DataError, match="its text takes 105 tokens, and the decoder has room for 64; cut the clip"):
-        load_dataset([Clip(sound, "a " * 100, "en")], small_model(), None, "transcribe")
+        build_examples([Clip(sound, "a " * 100, "en")], small_model(), None, "transcribe")
 
 
 def test_an_unreadable_recording_is_told(tmp_path):
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(AudioError, match=r"text\.wav: not a readable sound file"):
-        load_dataset([Clip(tmp_path / "text.wav", "hello", "en")], small_model(), None, "transcribe")
+        build_examples([Clip(tmp_path / "text.wav", "hello", "en")], small_model(), None, "transcribe")
 
 
 def left_out(clips: list[Clip], longest: float) -> list[Clip]:
     """The clips that are, the others being read."""
-    examples, long = load_dataset(clips, small_model(), "en", "transcribe", longest)
+    examples, long = build_examples(clips, small_model(), "en", "transcribe", longest)
     assert len(examples) + len(long) == len(clips)
     return long
 

@@ -9,9 +9,9 @@ from whisper.decoding import DecodingTask, MaximumLikelihoodRanker
 
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.decoding.language import detect_language
-from mlx_whisper_lora.whisper.decoding.logit_filters import logit_rules
+from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
-from mlx_whisper_lora.whisper.decoding.search import Sampling, Written, likeliest
+from mlx_whisper_lora.whisper.decoding.search import Hypotheses, SamplingDecoder, best_sequence
 from tests.parity.pairs import DEMO, MODELS, SHALLOW, Pair, encoded, features, pair, shallow_pair
 from tools.references.seeded import chirps
 
@@ -73,9 +73,9 @@ def test_the_same_tokens_are_forbidden_at_every_step(options):
     models = pair("multilingual")
     tokenizer = models.ours.tokenizer("en")
     task = DecodingTask(models.theirs, whisper.DecodingOptions(language="en", fp16=False, **options))
-    rules = logit_rules(tokenizer, DecodingOptions(**options), models.ours.dims.n_vocab)
+    rules = logit_filters(tokenizer, DecodingOptions(**options), models.ours.dims.n_vocab)
     random = np.random.default_rng(0)
-    strategy, written = Sampling(1, 1.0, tokenizer.eot), Written.nothing(8)
+    strategy, written = SamplingDecoder(1, 1.0, tokenizer.eot), Hypotheses.nothing(8)
     mx.random.seed(0)
     for _ in range(30):
         logits = 3 * random.standard_normal((8, models.ours.dims.n_vocab)).astype(np.float32)
@@ -99,4 +99,4 @@ def test_the_same_candidate_is_kept(length_penalty):
             -length * chance for length, chance in zip(map(len, candidates), random.uniform(0.2, 2, 5), strict=True)
         ]
         (expected,) = MaximumLikelihoodRanker(length_penalty).rank([candidates], [scores])
-        assert likeliest(candidates, scores, length_penalty) == expected
+        assert best_sequence(candidates, scores, length_penalty) == expected

@@ -18,7 +18,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
-from mlx_whisper_lora.cli.output_options import OutputForm
+from mlx_whisper_lora.cli.output_options import ExportOptions
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
@@ -66,7 +66,7 @@ def fused(request, tmp_path_factory) -> Fused:
     for module in lora_modules(adapted).values():
         module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
     save_adapter(adapter_file, adapted, config)
-    fuse(adapter_file, str(exported), form=OutputForm(mx.float32, layout="hf"))
+    fuse(adapter_file, str(exported), form=ExportOptions(mx.float32, layout="hf"))
     return Fused(load_model(exported, mx.float32), exported, windows(request.param)[-2:])
 
 

@@ -8,7 +8,7 @@ import soundfile
 import whisper
 
 from mlx_whisper_lora.whisper.audio.load import load_audio
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows, log_mel_spectrogram
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, log_mel_spectrogram
 from tests.parity.pairs import recording
 from tools.references.seeded import chirps
 
@@ -36,7 +36,7 @@ def test_log_mels_agree(name, n_mels):
 
 def test_windows_of_a_recording_agree():
     expected = whisper.log_mel_spectrogram(recording(), padding=480_000).T.numpy()
-    mel = MelWindows(recording(), 80)
+    mel = SpooledLogMel(recording(), 80)
     assert mel.n_frames == len(expected) - 3000
     for first in (0, 1234, mel.n_frames - 1000):
         window = np.array(mel.window(first, 3000))

@@ -18,7 +18,7 @@ from mlx_whisper_lora.whisper.transcription.word_timing import (
     dynamic_time_warping,
     find_alignment,
     merge_punctuations,
-    sharpened,
+    normalize_attention,
 )
 from tests.parity.pairs import DEMO, pair
 from tools.references.seeded import chirps
@@ -76,7 +76,7 @@ def test_attention_is_sharpened_alike(shape):
     weights = torch.from_numpy(np.random.default_rng(0).random(shape, dtype=np.float32))
     deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
     expected = theirs.median_filter((weights - mean) / deviation, MEDIAN_FILTER_WIDTH).mean(dim=0)
-    np.testing.assert_allclose(sharpened(weights.numpy()), expected, atol=1e-5)
+    np.testing.assert_allclose(normalize_attention(weights.numpy()), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(20))

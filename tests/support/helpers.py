@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 import soundfile
 
+from mlx_whisper_lora.whisper.checkpoints.layout import from_openai, swap_kernel
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
 from tools.references.seeded import seeded_parameters
 
@@ -40,8 +41,7 @@ def small_model(seed: int = 0, **changes: int) -> Whisper:
 def seeded_weights(dims: ModelDimensions, seed: int) -> dict[str, np.ndarray]:
     """The weights of tools/references/seeded.py, by our names and in MLX's layout of convolutions."""
     return {
-        name.replace("mlp.0", "mlp1").replace("mlp.2", "mlp2"): array.swapaxes(1, 2) if array.ndim == 3 else array
-        for name, array in seeded_parameters(dims.to_dict(), seed).items()
+        from_openai(name): swap_kernel(name, array) for name, array in seeded_parameters(dims.to_dict(), seed).items()
     }
 
 

@@ -18,11 +18,11 @@ from mlx_whisper_lora.whisper.transcription import windows
 from mlx_whisper_lora.whisper.transcription import word_timing as timing
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
 from mlx_whisper_lora.whisper.transcription.word_timing import WordTiming
+from tests.support.helpers import seeded_weights
 from tools.references.seeded import (
     VARIANTS,
     scripted_times,
     scripted_window,
-    seeded_parameters,
     small_dims,
     three_windows,
 )
@@ -42,14 +42,9 @@ def reference_arrays() -> dict[str, np.ndarray]:
 @functools.cache
 def seeded_model(variant: str) -> Whisper:
     settings = VARIANTS[variant]
-    dims = small_dims(settings["n_vocab"], settings["n_mels"])
-    model = Whisper(ModelDimensions(**dims))
-    weights = []
-    for name, array in seeded_parameters(dims, settings["seed"]).items():
-        if ".conv" in name and name.endswith("weight"):
-            array = array.swapaxes(1, 2)  # PyTorch's (out, in, kernel) to MLX's (out, kernel, in)
-        weights.append((name.replace("mlp.0", "mlp1").replace("mlp.2", "mlp2"), mx.array(array)))
-    model.load_weights(weights)
+    model = Whisper(ModelDimensions(**small_dims(settings["n_vocab"], settings["n_mels"])))
+    weights = seeded_weights(model.dims, settings["seed"])
+    model.load_weights([(name, mx.array(array)) for name, array in weights.items()])
     return model
 
 

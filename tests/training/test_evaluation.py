@@ -11,7 +11,7 @@ from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.data.features import clip_frames, pad_frames
 from mlx_whisper_lora.data.labels import transcript_tokens
 from mlx_whisper_lora.training.evaluation import evaluate
-from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
@@ -40,7 +40,9 @@ def test_numbers_are_those_of_each_clip_alone(model, dataset):
     assert result.hypotheses == alone and len(set(alone)) == 3
     batches = [make_batch([example], 400) for example in dataset]
     count = sum(len(batch.labels) for batch in batches)
-    assert result.loss == pytest.approx(sum(label_loss(model, batch).item() for batch in batches) / count, rel=1e-4)
+    assert result.loss == pytest.approx(
+        sum(cross_entropy_loss(model, batch).item() for batch in batches) / count, rel=1e-4
+    )
     assert result.wer == word_error_rate(TEXTS.values(), alone)
     assert result.cer == character_error_rate(TEXTS.values(), alone)
 
@@ -71,11 +73,11 @@ def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
 
 
 def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
-    from mlx_whisper_lora.data.dataset import load_dataset
+    from mlx_whisper_lora.data.dataset import build_examples
     from mlx_whisper_lora.data.sources.folder import load_clips
     from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
     demo = load_model(demo_model_folder)
     clips = load_clips(demo_clips_folder)["test"][:4]
-    result = evaluate(demo, load_dataset(clips, demo, None, "transcribe")[0])
+    result = evaluate(demo, build_examples(clips, demo, None, "transcribe")[0])
     assert np.isfinite(result.loss) and any(result.hypotheses)

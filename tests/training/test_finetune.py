@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_config
+from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, fuse_lora
 from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import finetune, last_adapter_file
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.helpers import small_model
 
@@ -33,7 +33,7 @@ def clips(count: int) -> list[LabelledExample]:
 def run(adapter_file, valid: int = 0, lora=LORA, resume=None, **settings) -> tuple[Whisper, list[str]]:
     model = small_model()
     lines: list[str] = []
-    args = TrainingArgs(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
+    args = TrainingOptions(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
     finetune(model, "base", clips(4), clips(valid), args, lora, adapter_file, "te", "translate", resume, lines.append)
     return model, lines
 
@@ -67,7 +67,7 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
 
 def test_the_file_says_what_was_trained(tmp_path):
     run(tmp_path / "a.npz")
-    config = read_config(tmp_path / "a.npz")
+    config = read_adapter_config(tmp_path / "a.npz")
     assert (config.lora, config.language, config.task, config.audio_context) == (LORA, "te", "translate", 2.0)
     assert config.base == Base.of(small_model(), "base")
 
@@ -113,7 +113,7 @@ def test_resuming_goes_on_from_the_adapter_with_its_own_settings(tmp_path):
     )
     assert lines[0] == f"Resuming from {tmp_path / 'a.npz'}: rank 2, layers 1, targets attn.query, attn.value"
     np.testing.assert_allclose(logits(model), logits(first), atol=1e-4)
-    assert read_config(tmp_path / "b.npz").lora == LORA
+    assert read_adapter_config(tmp_path / "b.npz").lora == LORA
 
 
 def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
@@ -128,7 +128,7 @@ def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
 def test_resuming_on_another_base_is_refused(tmp_path):
     run(tmp_path / "a.npz")
     with pytest.raises(AdapterError, match=r"trained on base .*and other has the same dimensions but other weights"):
-        finetune(small_model(seed=1), "other", clips(2), [], TrainingArgs(), LORA, tmp_path / "b.npz",
+        finetune(small_model(seed=1), "other", clips(2), [], TrainingOptions(), LORA, tmp_path / "b.npz",
                  resume_adapter_file=tmp_path / "a.npz")  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch)
     model = small_model()
     monkeypatch.setattr(optim, "clip_grad_norm", interrupt_third(optim.clip_grad_norm))
     with pytest.raises(KeyboardInterrupt):
-        finetune(model, "base", clips(4), [], TrainingArgs(iters=9, batch_size=2, warmup=0, audio_context=0.0), LORA,
+        finetune(model, "base", clips(4), [], TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0), LORA,
                  tmp_path / "a.npz", print_line=lines.append)  # fmt: skip
     assert lines[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert not (tmp_path / "a.npz").exists()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, train_only_lora
+from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, freeze_base
 from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.training.loop import train
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from tests.support.helpers import small_model
 
@@ -33,11 +33,11 @@ def problem(count: int = 4) -> list[Example]:
 def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[str]:
     """Train adapters of a fresh model; returns the report's lines."""
     settings = {"iters": 5, "batch_size": 2, "warmup": 0, "steps_per_report": 1, "audio_context": 0.0} | settings
-    args = TrainingArgs(**settings)
+    args = TrainingOptions(**settings)
     model = small_model()
     mx.random.seed(args.seed)
     add_lora(model, LoRAConfig(layers=-1, dropout=dropout))
-    train_only_lora(model)
+    freeze_base(model)
     lines: list[str] = []
     train(model, problem() if dataset is None else dataset, args, on_evaluate, lines.append)
     return lines
@@ -50,7 +50,7 @@ def losses(lines: list[str]) -> list[float]:
 def test_a_small_problem_is_learned():
     model = small_model()
     lines: list[str] = []
-    args = TrainingArgs(
+    args = TrainingOptions(
         iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
     )
     train(model, problem(), args, lambda iteration: None, lines.append)
@@ -69,11 +69,11 @@ def test_a_report_is_the_mean_of_its_steps():
 
 
 def trained_parameters(**settings) -> dict[str, np.ndarray]:
-    args = TrainingArgs(**{"iters": 3, "batch_size": 2, "warmup": 0, "audio_context": 0.0} | settings)
+    args = TrainingOptions(**{"iters": 3, "batch_size": 2, "warmup": 0, "audio_context": 0.0} | settings)
     model = small_model()
     mx.random.seed(args.seed)
     add_lora(model, LoRAConfig(layers=1, dropout=0.1))
-    train_only_lora(model)
+    freeze_base(model)
     train(model, problem(), args, lambda iteration: None, lambda line: None)
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
 
@@ -101,34 +101,34 @@ def test_evaluations_come_on_their_steps_and_after_the_last():
 def test_dropout_is_off_while_evaluating():
     model = small_model()
     add_lora(model, LoRAConfig(layers=1, dropout=0.5))
-    train_only_lora(model)
+    freeze_base(model)
     seen: list[bool] = []
-    args = TrainingArgs(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
+    args = TrainingOptions(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
     train(model, problem(), args, lambda iteration: seen.append(model.training), lambda line: None)
     assert seen == [False, False] and not model.training
 
 
-def rates(args: TrainingArgs) -> list[float]:
+def rates(args: TrainingOptions) -> list[float]:
     schedule = learning_rate_schedule(args)
     return [float(schedule(mx.array(step))) for step in range(args.iters)]
 
 
 def test_the_learning_rate_warms_up_and_falls_by_a_cosine_to_a_hundredth():
-    found = rates(TrainingArgs(iters=101, warmup=20, learning_rate=1e-3))
+    found = rates(TrainingOptions(iters=101, warmup=20, learning_rate=1e-3))
     np.testing.assert_allclose(found[:21], np.linspace(0, 1e-3, 21), rtol=1e-5)
     falling = 1e-5 + (1e-3 - 1e-5) * (1 + np.cos(np.pi * np.linspace(0, 1, 81))) / 2
     np.testing.assert_allclose(found[20:], falling, rtol=1e-4)
 
 
 def test_the_learning_rate_without_warm_up():
-    found = rates(TrainingArgs(iters=11, warmup=0, learning_rate=1e-3))
+    found = rates(TrainingOptions(iters=11, warmup=0, learning_rate=1e-3))
     assert found[0] == pytest.approx(1e-3) and found[-1] == pytest.approx(1e-5) and sorted(found, reverse=True) == found
 
 
 def test_reported_rates_are_the_schedules():
     lines = run(iters=4, warmup=2, learning_rate=1e-3)
     found = [float(REPORT.fullmatch(line)[3]) for line in lines]
-    assert found == pytest.approx(rates(TrainingArgs(iters=4, warmup=2, learning_rate=1e-3)), rel=1e-3)
+    assert found == pytest.approx(rates(TrainingOptions(iters=4, warmup=2, learning_rate=1e-3)), rel=1e-3)
 
 
 def test_a_loss_that_is_no_number_ends_training():
@@ -171,4 +171,4 @@ def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
 )
 def test_options_out_of_range_are_told(settings, message):
     with pytest.raises(ValueError, match=message):
-        TrainingArgs(**settings)
+        TrainingOptions(**settings)

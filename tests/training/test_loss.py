@@ -12,7 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora.data.batches import Batch, make_batch
 from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.training import loss
-from mlx_whisper_lora.training.loss import label_loss
+from mlx_whisper_lora.training.loss import cross_entropy_loss
 from tests.support.helpers import small_model
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "loss.json").read_text())
@@ -33,7 +33,7 @@ def reference_examples() -> list[Example]:
 
 
 def mean_loss(model, batch: Batch) -> mx.array:
-    return label_loss(model, batch) / len(batch.labels)
+    return cross_entropy_loss(model, batch) / len(batch.labels)
 
 
 def test_loss_is_transformers_with_minus_100_on_prompt_and_padding(reference_model, reference_examples):
@@ -65,7 +65,7 @@ def test_loss_is_the_summed_cross_entropy_of_each_label(model):
     for row, example in enumerate([random_example(0), random_example(1, tokens=5)]):
         for place in range(example.prompt_length, len(example.tokens)):
             expected -= log_probabilities[row, place - 1, example.tokens[place]]
-    assert label_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert cross_entropy_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_padding_changes_neither_the_loss_nor_its_count(model):
@@ -74,10 +74,10 @@ def test_padding_changes_neither_the_loss_nor_its_count(model):
     garbage = np.array(together.tokens)
     garbage[1, 3:] = 12345
     alone = [make_batch([each]) for each in examples]
-    expected = sum(label_loss(model, batch).item() for batch in alone)
+    expected = sum(cross_entropy_loss(model, batch).item() for batch in alone)
     assert len(together.labels) == 6 + 1 == sum(len(batch.labels) for batch in alone)
     for tokens in (together.tokens, mx.array(garbage)):
-        assert label_loss(model, together._replace(tokens=tokens)).item() == pytest.approx(expected, rel=1e-5)
+        assert cross_entropy_loss(model, together._replace(tokens=tokens)).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_no_loss_is_taken_on_the_prompt(model):
@@ -89,17 +89,17 @@ def test_no_loss_is_taken_on_the_prompt(model):
         assert batch.labels.tolist() == [7, 8]
         logits = model(batch.mel, batch.tokens)[0, -2:]
         expected = nn.losses.cross_entropy(logits, mx.array([7, 8]), reduction="sum").item()
-        assert label_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
+        assert cross_entropy_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_float16_model_computes_in_float16_and_agrees(model, monkeypatch):
     batch, half, seen = make_batch([random_example(0)]), small_model(), []
     half.set_dtype(mx.float16)
-    expected, after_encoding = label_loss(model, batch).item(), loss.label_loss_of_features
+    expected, after_encoding = cross_entropy_loss(model, batch).item(), loss.loss_from_features
     monkeypatch.setattr(
         loss,
-        "label_loss_of_features",
+        "loss_from_features",
         lambda model, features, batch: (seen.append(features.dtype), after_encoding(model, features, batch))[1],
     )
-    assert label_loss(half, batch).item() == pytest.approx(expected, rel=2e-3)
+    assert cross_entropy_loss(half, batch).item() == pytest.approx(expected, rel=2e-3)
     assert seen == [mx.float16]

@@ -9,7 +9,7 @@ import mlx.core as mx
 import pytest
 
 from mlx_whisper_lora.whisper import atomic_files as files
-from mlx_whisper_lora.whisper.atomic_files import atomic_path, atomic_write, naming_the_temporary_folder
+from mlx_whisper_lora.whisper.atomic_files import atomic_path, atomic_write, name_temp_folder_when_full
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 
@@ -98,9 +98,9 @@ def test_new_files_follow_the_umask(tmp_path):
 
 
 def test_a_full_temporary_folder_is_named():
-    with pytest.raises(OSError) as full, naming_the_temporary_folder():
+    with pytest.raises(OSError) as full, name_temp_folder_when_full():
         raise OSError(errno.ENOSPC, "No space left on device")
     assert full.value.filename == tempfile.gettempdir()
-    with pytest.raises(OSError) as other, naming_the_temporary_folder():
+    with pytest.raises(OSError) as other, name_temp_folder_when_full():
         raise OSError(errno.EIO, "Input/output error")  # of the pipe that is copied from
     assert other.value.filename is None

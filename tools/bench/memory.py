@@ -40,9 +40,9 @@ def measured(path: str) -> dict:
     """Transcribe in this process. Peak memory in MB, processor seconds and how many segments there were."""
     from mlx_whisper_lora.adapters.loading import load_model
     from mlx_whisper_lora.whisper.transcription.long_form import transcribe
-    from mlx_whisper_lora.whisper.transcription.windows import WindowReader
+    from mlx_whisper_lora.whisper.transcription.windows import WindowTranscriber
 
-    model, decode, decoded = load_model("demo"), WindowReader.decode, []
+    model, decode, decoded = load_model("demo"), WindowTranscriber.decode, []
 
     def decode_the_first(reader, windows, prompt):
         for window in windows:
@@ -51,7 +51,7 @@ def measured(path: str) -> dict:
             decoded.append(decode(reader, windows, prompt))
         return decoded[0]
 
-    WindowReader.decode = decode_the_first
+    WindowTranscriber.decode = decode_the_first
     start = time.process_time()
     result = transcribe(model, path, language="en")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

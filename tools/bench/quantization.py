@@ -15,9 +15,9 @@ from pathlib import Path
 import mlx.core as mx
 from demo import FUSED, ROOT
 
-from mlx_whisper_lora.cli.output_options import OutputForm
+from mlx_whisper_lora.cli.output_options import ExportOptions
 from mlx_whisper_lora.convert import convert
-from mlx_whisper_lora.data.dataset import load_dataset
+from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources.folder import load_clips
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
@@ -37,7 +37,7 @@ def main() -> None:
         write_clips(Path(folder) / "more", "test", MORE_CLIPS, random.Random(99), said)
         sets = bundled["test"], load_clips(Path(folder) / "more")["test"]
 
-        def measured(name: str, form: OutputForm) -> float:
+        def measured(name: str, form: ExportOptions) -> float:
             """Print a line for each set, and return the WER over all clips."""
             path = f"{folder}/{name}"
             convert(str(ROOT / FUSED), path, form)
@@ -46,16 +46,17 @@ def main() -> None:
             dequantize(model)  # the same numbers, of which a CPU makes products many times faster
             texts, heard = [], []
             for clips in sets:
-                dataset, _ = load_dataset(clips, model, None, "transcribe")
+                dataset, _ = build_examples(clips, model, None, "transcribe")
                 result = evaluate(model, dataset)
                 print(f"{name}, {size:.1f} MB, {len(clips)} clips: WER {result.wer:.2f} %", flush=True)
                 texts += [clip.text for clip in clips]
                 heard += result.hypotheses
             return word_error_rate(texts, heard)
 
-        plain = measured("float32", OutputForm(mx.float32))
+        plain = measured("float32", ExportOptions(mx.float32))
         costs = {
-            bits: measured(f"{bits} bits", OutputForm(mx.float16, Quantization(bits=bits))) - plain for bits in ALLOWED
+            bits: measured(f"{bits} bits", ExportOptions(mx.float16, Quantization(bits=bits))) - plain
+            for bits in ALLOWED
         }
     for bits, cost in costs.items():
         print(f"{bits} bits: {cost:+.2f} points from {plain:.2f} % ({ALLOWED[bits]:g} allowed)")

@@ -451,7 +451,7 @@ def make_files(files: Path) -> None:
 
     from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
     from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, LoRAConfig, add_lora, lora_modules
-    from mlx_whisper_lora.cli.output_options import OutputForm, write_model
+    from mlx_whisper_lora.cli.output_options import ExportOptions, write_model
     from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_MODEL
     from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
     from mlx_whisper_lora.whisper.audio.load import load_audio
@@ -474,7 +474,7 @@ def make_files(files: Path) -> None:
     (sounds / "noise.txt").write_text("no sound")
 
     def write(name: str, dtype: mx.Dtype = mx.float16, **form) -> None:
-        write_model(load_model(DEMO_MODEL), files / name, OutputForm(dtype, **form))
+        write_model(load_model(DEMO_MODEL), files / name, ExportOptions(dtype, **form))
 
     write("safetensors")
     write("float32", mx.float32)

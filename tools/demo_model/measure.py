@@ -15,7 +15,7 @@ import mlx.core as mx
 import numpy as np
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import in_order
+from mlx_whisper_lora.data.batches import batched
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
@@ -36,7 +36,7 @@ NO_SPEECH = 0.6  # what the commands take for silence, unless told otherwise
 
 def decoded(model: Whisper, sounds: list[Audio], **options) -> Iterator[DecodingResult]:
     """Each sound's window of 30 s, decoded."""
-    for batch in in_order(sounds, 10):
+    for batch in batched(sounds, 10):
         mel = mx.stack([log_mel_spectrogram(pad_or_trim(sound)) for sound in batch])
         yield from decode(model, mel, **options)
 

@@ -36,8 +36,8 @@ from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import transcript_tokens, window_tokens
 from mlx_whisper_lora.training.loop import train
-from mlx_whisper_lora.training.loss import label_loss_of_features
-from mlx_whisper_lora.training.options import TrainingArgs
+from mlx_whisper_lora.training.loss import loss_from_features
+from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.backends.cpu.kernels import gelu
@@ -502,7 +502,7 @@ def run_phase(
         model.load_weights(str(path))
         return
     dataset = Joined(*(Recordings(work / name, vocabulary, count) for name, count in phase.recordings.items()))
-    args = TrainingArgs(
+    args = TrainingOptions(
         iters=phase.iters, batch_size=phase.batch_size, learning_rate=phase.learning_rate, warmup=50,
         steps_per_report=50, steps_per_eval=100, audio_context=phase.audio_context, seed=seed,
     )  # fmt: skip
@@ -512,7 +512,7 @@ def run_phase(
         model.freeze()
         model.decoder.unfreeze()
         dataset = Encoded(work / f"{phase.encoded}.encoded.npy", dataset, model)
-        loss = aligner.decoder_loss if phase.aligned else label_loss_of_features
+        loss = aligner.decoder_loss if phase.aligned else loss_from_features
         hooks = {"collate": aligner.collate_encoded, "loss_function": lambda m, b: loss(m, b.features, b)}
     clips, windows = (Recordings(work / name, vocabulary) for name in ("heldout.clips", "unheard.windows"))
     held_out = {"clips": [clips[i] for i in range(100)], "windows": [windows[i] for i in range(24)]}

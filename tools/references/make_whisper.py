@@ -295,7 +295,7 @@ def writers() -> dict:
 
 
 # Width, heads, encoder layers, decoder layers, vocabulary and mel bands of the published sizes.
-SIZES = {
+SIZE_REPOSITORIES = {
     "tiny": (384, 6, 4, 4, 51865, 80),
     "base": (512, 8, 6, 6, 51865, 80),
     "small": (768, 12, 12, 12, 51865, 80),
@@ -309,7 +309,7 @@ SIZES = {
 def sizes() -> dict[str, int]:
     """Trained parameters of each published size."""
     counts = {}
-    for name, (width, heads, encoder_layers, decoder_layers, n_vocab, n_mels) in SIZES.items():
+    for name, (width, heads, encoder_layers, decoder_layers, n_vocab, n_mels) in SIZE_REPOSITORIES.items():
         with torch.device("meta"):  # shapes only
             encoder = whisper.model.AudioEncoder(n_mels, 1500, width, heads, encoder_layers)
             decoder = whisper.model.TextDecoder(n_vocab, 448, width, heads, decoder_layers)

@@ -17,6 +17,7 @@ from whisper.timing import WordTiming
 from whisper.tokenizer import get_tokenizer
 from whisper.utils import get_writer
 
+from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from tools.references.seeded import VARIANTS, scripted_times, scripted_window, seeded_parameters, small_dims
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -42,11 +43,8 @@ def demo_whisper() -> whisper.Whisper:
     folder = ASSETS / "demo_model"
     dims = json.loads((folder / "config.json").read_text())
     dims.pop("model_type")
-    parameters = {}
-    for name, array in np.load(folder / "weights.npz").items():
-        if ".conv" in name and name.endswith("weight"):
-            array = array.swapaxes(1, 2)  # MLX's (out, kernel, in) to PyTorch's (out, in, kernel)
-        parameters[name.replace("mlp1", "mlp.0").replace("mlp2", "mlp.2")] = array.astype(np.float32)
+    weights = np.load(folder / "weights.npz").items()
+    parameters = {to_openai(name): swap_kernel(name, array).astype(np.float32) for name, array in weights}
     return whisper_with(dims, parameters)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from mlx_whisper_lora.whisper.atomic_files import naming_the_temporary_folder
+from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES, SAMPLE_RATE
 
 BLOCK = 2**16  # samples of each channel that are decoded at a time
@@ -32,14 +32,14 @@ FFMPEG_HINT = (
     "(brew install ffmpeg, or apt install ffmpeg), or convert the file to WAV"
 )
 
-SoundSource = str | PathLike | bytes | BinaryIO
+AudioSource = str | PathLike | bytes | BinaryIO
 
 
 class AudioError(ValueError):
     """A recording that cannot be used; the message names the file and says what to do."""
 
 
-def load_audio(file: SoundSource, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def load_audio(file: AudioSource, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Read a whole recording as mono float32 samples in [-1, 1] at `sample_rate` Hz, shape (n_samples,).
 
     `file` and what is raised are those of `audio_blocks`.
@@ -47,7 +47,7 @@ def load_audio(file: SoundSource, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     return np.concatenate(list(audio_blocks(file, sample_rate)))
 
 
-def audio_blocks(file: SoundSource, sample_rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
+def audio_blocks(file: AudioSource, sample_rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
     """Read a recording as successive blocks of mono float32 samples at `sample_rate` Hz, in little memory.
 
     `file` is a path, the bytes of a sound file, or a binary stream such as an open file, a pipe or `sys.stdin.buffer`.
@@ -72,7 +72,7 @@ def check_samples(samples: np.ndarray, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _local_file(file: SoundSource) -> Iterator[tuple[Path, str]]:
+def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
     """The path of a regular file that holds what `file` does, and the name to call it by.
 
     Bytes and streams are written to a temporary file: the decoders go back and forth in a recording, and a pipe cannot.
@@ -97,7 +97,7 @@ def _local_file(file: SoundSource) -> Iterator[tuple[Path, str]]:
         stream = io.BytesIO(file) if isinstance(file, bytes) else file
         if isinstance(stream.read(0), str):
             raise AudioError(f"{name}: opened as text; open it in binary mode, 'rb'")
-        with naming_the_temporary_folder():
+        with name_temp_folder_when_full():
             shutil.copyfileobj(stream, copy)
             copy.flush()
         if copy.tell() == 0:

@@ -17,15 +17,15 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
-from mlx_whisper_lora.whisper.atomic_files import naming_the_temporary_folder
+from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, N_SAMPLES, SAMPLE_RATE
-from mlx_whisper_lora.whisper.audio.load import AudioError, SoundSource, audio_blocks, check_samples
+from mlx_whisper_lora.whisper.audio.load import AudioError, AudioSource, audio_blocks, check_samples
 
 SMALLEST_POWER = 1e-10
 RANGE = 8.0  # values are floored so far below the recording's maximum: 80 dB
 IN_MEMORY = 2**25  # bytes; a longer spectrogram goes to a temporary file
 
-Audio: TypeAlias = SoundSource | np.ndarray | mx.array
+Audio: TypeAlias = AudioSource | np.ndarray | mx.array
 
 
 def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.array:
@@ -41,7 +41,7 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.
     return _scale(np.concatenate(blocks), max(float(block.max()) for block in blocks))
 
 
-class MelWindows:
+class SpooledLogMel:
     """The log-mel spectrogram of a recording of any length, to be read window by window in little memory.
 
     `n_frames` is the recording's length. It is followed by 30 s of silence, as in openai-whisper, so that a window may
@@ -56,7 +56,7 @@ class MelWindows:
         weakref.finalize(self, self._file.close)
         self._maximum = -np.inf
         for block in log_mel_blocks(sample_blocks(audio, padding=N_SAMPLES), n_mels):
-            with naming_the_temporary_folder():
+            with name_temp_folder_when_full():
                 self._file.write(block.tobytes())
             self._maximum = max(self._maximum, float(block.max()))
         self.n_frames = self._file.tell() // self._bytes(1) - N_SAMPLES // HOP_LENGTH

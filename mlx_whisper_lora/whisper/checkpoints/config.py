@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, SAMPLE_RATE
+from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.quantization import Quantization
 from mlx_whisper_lora.whisper.model.whisper import AlignmentHeads, ModelDimensions
 
-CONFIG_FILE = "config.json"
-GENERATION_CONFIG_FILE = "generation_config.json"
-PREPROCESSOR_FILE = "preprocessor_config.json"
 # Our names of the dimensions and transformers'; its encoder and decoder are equally wide.
 HF_DIMENSIONS = {
     "n_mels": "num_mel_bins",
@@ -41,7 +39,7 @@ class Config:
     alignment_heads: AlignmentHeads | None
 
 
-def read_config(folder: Path) -> Config:
+def read_model_config(folder: Path) -> Config:
     """The configuration of a model folder; keys of no concern are left aside. Raises CheckpointError."""
     path = folder / CONFIG_FILE
     try:

@@ -6,15 +6,10 @@ from typing import Any
 
 from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, HOP_LENGTH, SAMPLE_RATE
-from mlx_whisper_lora.whisper.checkpoints.config import (
-    CONFIG_FILE,
-    GENERATION_CONFIG_FILE,
-    PREPROCESSOR_FILE,
-    hf_dimensions,
-    mel_settings,
-)
+from mlx_whisper_lora.whisper.checkpoints.config import hf_dimensions, mel_settings
 from mlx_whisper_lora.whisper.checkpoints.hf_names import hf_weights
 from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
+from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE
 from mlx_whisper_lora.whisper.checkpoints.save import write_json, write_weights
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
 
 # Parts of dotted names, ours and transformers'. Its two final layer norms share one name.
-PARTS = {
+HF_NAME_PARTS = {
     "blocks": "layers",
     "attn": "self_attn",
     "attn_ln": "self_attn_layer_norm",
@@ -27,13 +28,12 @@ PARTS = {
     "ln_post": "layer_norm",
     "ln": "layer_norm",
 }
-OUR_PARTS = {theirs: ours for ours, theirs in PARTS.items()}
-CONVOLUTIONS = ("encoder.conv1.weight", "encoder.conv2.weight")
+OUR_PARTS = {theirs: ours for ours, theirs in HF_NAME_PARTS.items()}
 
 
 def to_hf(name: str) -> str:
     """decoder.blocks.0.attn.query.weight -> model.decoder.layers.0.self_attn.q_proj.weight"""
-    return "model." + ".".join(PARTS.get(part, part) for part in name.split("."))
+    return "model." + ".".join(HF_NAME_PARTS.get(part, part) for part in name.split("."))
 
 
 def from_hf(name: str) -> str:
@@ -60,8 +60,3 @@ def from_hf_weights(weights: Mapping[str, mx.array], source: object) -> dict[str
             f"{source}: the output layer proj_out differs from the token embedding, as no Whisper's does"
         )
     return {name: swap_kernel(name, array) for name, array in ours.items()}
-
-
-def swap_kernel(name: str, array: mx.array) -> mx.array:
-    """Convolutions are (out, in, kernel) in PyTorch and (out, kernel, in) in MLX; other arrays are as they are."""
-    return array.swapaxes(1, 2) if name in CONVOLUTIONS and array.ndim == 3 else array

@@ -16,7 +16,7 @@ from mlx_whisper_lora.whisper.text.tokenizer import N_TIMESTAMPS, Tokenizer
 PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1))
 END_OF_TEXT = "<|endoftext|>"
 # Shared by the files: white space around tokens is never swallowed.
-AS_IT_IS = {"single_word": False, "lstrip": False, "rstrip": False}
+KEEP_WHITESPACE = {"single_word": False, "lstrip": False, "rstrip": False}
 
 
 def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
     vocabulary = {**vocabulary, END_OF_TEXT: tokenizer.eot}
     special = special_tokens(tokenizer)
     added = {
-        token: {"content": name, **AS_IT_IS, "normalized": is_timestamp, "special": not is_timestamp}
+        token: {"content": name, **KEEP_WHITESPACE, "normalized": is_timestamp, "special": not is_timestamp}
         for name, token in special.items()
         for is_timestamp in [token >= tokenizer.timestamp_begin]
     }

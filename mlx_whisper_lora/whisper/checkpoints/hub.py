@@ -16,23 +16,23 @@ from huggingface_hub.errors import (
 )
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
-from mlx_whisper_lora.whisper.checkpoints.config import (
+from mlx_whisper_lora.whisper.checkpoints.config import read_model_config
+from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
     GENERATION_CONFIG_FILE,
+    INDEX_FILE,
     PREPROCESSOR_FILE,
-    read_config,
+    PT_SUFFIX,
+    WEIGHT_FILES,
 )
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
-PT_SUFFIX = ".pt"
-WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
-INDEX_FILE = "model.safetensors.index.json"  # in which of several files each weight is
 DOWNLOADED = (
     CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, INDEX_FILE, "model-*-of-*.safetensors"
 )  # fmt: skip
 # The sizes as openai-whisper calls them, and where mlx-community keeps them.
-SIZES = {
+SIZE_REPOSITORIES = {
     name: f"mlx-community/whisper-{name}-mlx"
     for name in ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
                  "large-v1", "large-v2", "large-v3")
@@ -41,15 +41,15 @@ SIZES = {
     "large-v3-turbo": "mlx-community/whisper-large-v3-turbo",
     "turbo": "mlx-community/whisper-large-v3-turbo",
 }  # fmt: skip
-NAMES_HELP = (
+MODEL_HELP = (
     "a folder, a .pt file, a Hugging Face repository (name or name@revision), or one of mlx-community's by its size: "
-    + ", ".join(SIZES)
+    + ", ".join(SIZE_REPOSITORIES)
 )
 # The hub's, and those of the HTTP library beneath it, whichever it is.
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
 
 
-def find_model(path_or_hf_repo: str | PathLike) -> Path:
+def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
     """The folder or `.pt` file of a model: `path_or_hf_repo` itself if there is one, the bundled folder for "demo",
     else the downloaded files of a Hub repository.
 
@@ -68,9 +68,9 @@ def find_model(path_or_hf_repo: str | PathLike) -> Path:
             f"{path}: a model is a folder with {CONFIG_FILE} and weights or a .pt file, not this file"
         )
     repository, _, revision = name.partition("@")
-    repository = SIZES.get(repository, repository)
+    repository = SIZE_REPOSITORIES.get(repository, repository)
     if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:
-        sizes = "" if "/" in name else f" or .pt file, and no size (of {', '.join(SIZES)})"
+        sizes = "" if "/" in name else f" or .pt file, and no size (of {', '.join(SIZE_REPOSITORIES)})"
         raise CheckpointError(f"{name}: no such model folder{sizes}")
     return download(name, repository, revision or None)
 
@@ -82,7 +82,7 @@ def download(name: str, repository: str, revision: str | None) -> Path:
         folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG_FILE]))
         if not (folder / CONFIG_FILE).exists():
             return Path(snapshot_download(repository, revision=revision, allow_patterns=["*" + PT_SUFFIX]))
-        read_config(folder)
+        read_model_config(folder)
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(DOWNLOADED)))
     except RevisionNotFoundError:
         raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None

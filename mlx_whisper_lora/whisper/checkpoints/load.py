@@ -14,23 +14,27 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.config import (
-    CONFIG_FILE,
     Config,
     read_alignment_heads,
-    read_config,
     read_dimensions,
     read_json,
+    read_model_config,
 )
 from mlx_whisper_lora.whisper.checkpoints.hf_names import from_hf_weights
-from mlx_whisper_lora.whisper.checkpoints.hub import INDEX_FILE, PT_SUFFIX, WEIGHT_FILES, find_model
+from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
+from mlx_whisper_lora.whisper.checkpoints.layout import (
+    ALIGNMENT_HEADS,
+    CONFIG_FILE,
+    HF_WEIGHT_FILES,
+    INDEX_FILE,
+    PT_SUFFIX,
+    WEIGHT_FILES,
+)
 from mlx_whisper_lora.whisper.checkpoints.openai_pt import read_pt
 from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError, one_line
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.model.quantization import quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-
-HF_WEIGHT_FILES = ("model.safetensors",)
-ALIGNMENT_HEADS = "alignment_heads"  # an array among the weights of mlx-community's folders
 
 
 def default_dtype() -> mx.Dtype:
@@ -39,12 +43,12 @@ def default_dtype() -> mx.Dtype:
 
 
 def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -> Whisper:
-    """Load a Whisper model by any name that `hub.find_model` knows.
+    """Load a Whisper model by any name that `hub.resolve_model` knows.
 
     Weights are cast to `dtype` (default: `default_dtype()`); quantised layers stay so, and compute in that type. Raises
     CheckpointError when there is no such model, or its files are damaged or do not belong together.
     """
-    path = find_model(path_or_hf_repo)
+    path = resolve_model(path_or_hf_repo)
     config, weights = read_checkpoint(path)
     model = Whisper(config.dims)
     if config.quantization:
@@ -105,7 +109,7 @@ def read_checkpoint(path: Path) -> tuple[Config, dict[str, mx.array]]:
         dims, weights = read_pt(path)
         weights.pop("encoder.positional_embedding", None)
         return Config(read_dimensions(path, dims, {}), False, None, None), weights
-    config = read_config(path)
+    config = read_model_config(path)
     if config.is_hf:
         weights = from_hf_weights(read_weights(path, HF_WEIGHT_FILES), path)
     else:

@@ -19,7 +19,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.checkpoints.hf_names import swap_kernel
+from mlx_whisper_lora.whisper.checkpoints.layout import from_openai, swap_kernel
 from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError, one_line
 
 # Classes of storages, and the types in which NumPy reads them: it has no bfloat16.
@@ -59,11 +59,7 @@ def read_pt(path: Path) -> tuple[dict[str, Any], dict[str, mx.array]]:
             f"{path}: a PyTorch file, but not one of OpenAI's Whisper: it should hold dims and model_state_dict"
         )
     tensors = {str(name): array for name, array in state.items() if isinstance(array, mx.array)}
-    weights = {}
-    for name, array in tensors.items():
-        ours = name.replace(".mlp.0.", ".mlp1.").replace(".mlp.2.", ".mlp2.")
-        weights[ours] = swap_kernel(ours, array)
-    return dims, weights
+    return dims, {(ours := from_openai(name)): swap_kernel(ours, array) for name, array in tensors.items()}
 
 
 def load_pickled(path: Path) -> Any:

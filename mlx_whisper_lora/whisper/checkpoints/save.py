@@ -9,11 +9,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
-from mlx_whisper_lora.whisper.checkpoints.config import (
-    CONFIG_FILE,
-)
-from mlx_whisper_lora.whisper.checkpoints.hub import WEIGHT_FILES
-from mlx_whisper_lora.whisper.checkpoints.load import ALIGNMENT_HEADS
+from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, WEIGHT_FILES
 from mlx_whisper_lora.whisper.model.quantization import quantization_of
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 

@@ -12,10 +12,17 @@ from dataclasses import dataclass, field, replace
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.decoding.language import as_features, window_languages
-from mlx_whisper_lora.whisper.decoding.logit_filters import logit_rules
+from mlx_whisper_lora.whisper.decoding.language import as_features, resolve_languages
+from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
-from mlx_whisper_lora.whisper.decoding.search import BeamSearch, Sampling, Strategy, Written, likeliest, take_rows
+from mlx_whisper_lora.whisper.decoding.search import (
+    BeamSearchDecoder,
+    Hypotheses,
+    SamplingDecoder,
+    TokenDecoder,
+    best_sequence,
+    reorder_cache,
+)
 from mlx_whisper_lora.whisper.model.ops import log_sum_exp
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
@@ -60,13 +67,13 @@ def decode(
 
 def decode_features(model: Whisper, features: mx.array, options: DecodingOptions) -> list[DecodingResult]:
     """Decode a batch of encoded windows (B, P, D); raises ValueError as `decode` does."""
-    languages, language_probs = window_languages(model, features, options.language)
+    languages, language_probs = resolve_languages(model, features, options.language)
     tokenizers = [model.tokenizer(code, options.task) for code in languages]
     tokens, sum_logprobs, no_speech_probs = generate(model, features, tokenizers, options)
 
     results = []
     for i, tokenizer in enumerate(tokenizers):
-        best = likeliest(tokens[i], sum_logprobs[i], options.length_penalty)
+        best = best_sequence(tokens[i], sum_logprobs[i], options.length_penalty)
         text = tokenizer.decode(tokens[i][best]).strip()
         result = DecodingResult(
             audio_features=features[i],
@@ -95,12 +102,12 @@ def generate(
     n_text_ctx = model.dims.n_text_ctx
     sample_len = options.sample_len or n_text_ctx // 2
     prompts = [initial_tokens(each, options, n_text_ctx, sample_len) for each in tokenizers]
-    rules = logit_rules(tokenizer, options, model.dims.n_vocab)
-    strategy: Strategy
+    rules = logit_filters(tokenizer, options, model.dims.n_vocab)
+    strategy: TokenDecoder
     if options.beam_size:
-        strategy = BeamSearch(options.beam_size, options.patience, tokenizer.eot)
+        strategy = BeamSearchDecoder(options.beam_size, options.patience, tokenizer.eot)
     else:
-        strategy = Sampling(options.best_of or 1, options.temperature, tokenizer.eot)
+        strategy = SamplingDecoder(options.best_of or 1, options.temperature, tokenizer.eot)
 
     # The prompt runs once a window; its cache is then shared out among the window's sequences.
     cache = model.new_cache()
@@ -110,10 +117,10 @@ def generate(
     no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
     rows = mx.repeat(mx.arange(len(prompts)), strategy.sequences_per_window)
     if strategy.sequences_per_window > 1:
-        take_rows(cache, rows)
+        reorder_cache(cache, rows)
     logits = logits[rows, 0]
 
-    written = Written.nothing(len(rows))
+    written = Hypotheses.nothing(len(rows))
     # The last position that fits is an input too, so the output may run one past the text context.
     for step in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
         if step > 0:
@@ -123,7 +130,7 @@ def generate(
             logits = rule.apply(logits, written.tokens)
         previous, (written, rows) = written, strategy.extend(written, logits)
         if rows is not None:
-            take_rows(cache, rows)
+            reorder_cache(cache, rows)
         # Looking at the step before while this one computes keeps the device busy.
         mx.async_eval(written.tokens, written.sum_logprobs, written.all_ended)
         if previous.all_ended.item():
@@ -146,7 +153,7 @@ def initial_tokens(tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: i
     """
     half = n_text_ctx // 2
     start = tokenizer.sot_sequence_including_notimestamps if options.without_timestamps else tokenizer.sot_sequence
-    prompt, prefix = as_tokens(options.prompt, tokenizer), as_tokens(options.prefix, tokenizer)
+    prompt, prefix = encode_prompt(options.prompt, tokenizer), encode_prompt(options.prefix, tokenizer)
     if half > sample_len:
         prefix = prefix[-(half - sample_len) :]
     tokens = [tokenizer.sot_prev, *prompt[-(half - 1) :]] if prompt else []
@@ -156,7 +163,7 @@ def initial_tokens(tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: i
     return tokens
 
 
-def as_tokens(text: str | Sequence[int] | None, tokenizer: Tokenizer) -> list[int]:
+def encode_prompt(text: str | Sequence[int] | None, tokenizer: Tokenizer) -> list[int]:
     if not text:
         return []
     return tokenizer.encode(" " + text.strip()) if isinstance(text, str) else list(text)

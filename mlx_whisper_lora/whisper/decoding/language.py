@@ -16,11 +16,11 @@ def detect_language(
     window, a scalar and one dict. Raises ValueError for an English-only model.
     """
     features = as_features(model, mel)
-    tokens, probs = detect_in_features(model, features, tokenizer)
+    tokens, probs = detect_language_from_features(model, features, tokenizer)
     return (tokens[0], probs[0]) if mel.ndim == 2 else (tokens, probs)
 
 
-def detect_in_features(
+def detect_language_from_features(
     model: Whisper, features: mx.array, tokenizer: Tokenizer | None = None
 ) -> tuple[mx.array, list[dict[str, float]]]:
     """`detect_language` for a batch of encoded windows (B, P, D)."""
@@ -34,14 +34,14 @@ def detect_in_features(
     return first + logits.argmax(axis=-1), [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows]
 
 
-def window_languages(
+def resolve_languages(
     model: Whisper, features: mx.array, language: str | None
 ) -> tuple[list[str], list[dict[str, float] | None]]:
     """Each window's language code, given or detected, and the probabilities where it was detected."""
     count = features.shape[0]
     if language is not None or not model.is_multilingual:
         return [language_code(language or "en")] * count, [None] * count
-    _, probs = detect_in_features(model, features)
+    _, probs = detect_language_from_features(model, features)
     return [max(window, key=window.__getitem__) for window in probs], [*probs]
 
 

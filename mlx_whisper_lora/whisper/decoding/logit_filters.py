@@ -10,15 +10,15 @@ from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer
 
 
-class LogitRule(Protocol):
+class LogitFilter(Protocol):
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         """`logits` (N, V) with -inf for what may not follow the sampled `tokens` (N, T)."""
         ...
 
 
-def logit_rules(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) -> list[LogitRule]:
+def logit_filters(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) -> list[LogitFilter]:
     """The rules that `options` ask for, in the order in which they apply."""
-    rules: list[LogitRule] = []
+    rules: list[LogitFilter] = []
     if options.suppress_blank:
         rules.append(SuppressBlank(tokenizer, n_vocab))
     if options.suppress_tokens:
@@ -28,7 +28,7 @@ def logit_rules(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) ->
     return rules
 
 
-def mask_of(tokens: Sequence[int] | set[int], n_vocab: int) -> mx.array:
+def suppression_mask(tokens: Sequence[int] | set[int], n_vocab: int) -> mx.array:
     """Zeros (V,) with -inf at `tokens`."""
     mask = np.zeros(n_vocab, np.float32)
     mask[list(tokens)] = -np.inf
@@ -39,7 +39,7 @@ class SuppressBlank:
     """No transcript starts with a space token or ends before it began."""
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int):
-        self.mask = mask_of([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
+        self.mask = suppression_mask([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         return logits + self.mask if tokens.shape[1] == 0 else logits
@@ -49,7 +49,7 @@ class SuppressTokens:
     """Some tokens are never written."""
 
     def __init__(self, tokens: set[int], n_vocab: int):
-        self.mask = mask_of(tokens, n_vocab)
+        self.mask = suppression_mask(tokens, n_vocab)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         return logits + self.mask

@@ -10,7 +10,7 @@ from mlx_whisper_lora.whisper.model.ops import log_sum_exp
 from mlx_whisper_lora.whisper.model.whisper import LayerCache
 
 
-def take_rows(cache: list[LayerCache], rows: mx.array) -> None:
+def reorder_cache(cache: list[LayerCache], rows: mx.array) -> None:
     """Keep the given rows (sequences) of the text in a decoder cache, in that order; one may be taken several times.
 
     The sound's keys and values stay one a window: its sequences, side by side in the batch, share them.
@@ -21,11 +21,11 @@ def take_rows(cache: list[LayerCache], rows: mx.array) -> None:
             layer.text = key[rows], value[rows]
 
 
-def until(eot: int, tokens: list[int]) -> list[int]:
+def trim_at_eot(eot: int, tokens: list[int]) -> list[int]:
     return tokens[: tokens.index(eot)] if eot in tokens else tokens
 
 
-def likeliest(tokens: list[list[int]], sum_logprobs: list[float], length_penalty: float | None) -> int:
+def best_sequence(tokens: list[list[int]], sum_logprobs: list[float], length_penalty: float | None) -> int:
     """The index of the likeliest sequence, its length made up for as DecodingOptions says."""
     lengths = np.array([len(sequence) for sequence in tokens])
     weights = np.maximum(lengths, 1) if length_penalty is None else ((5 + lengths) / 6) ** length_penalty
@@ -33,7 +33,7 @@ def likeliest(tokens: list[list[int]], sum_logprobs: list[float], length_penalty
 
 
 @dataclass(frozen=True)
-class Written:
+class Hypotheses:
     """The sequences so far: tokens (N, T) and summed log-probabilities (N,)."""
 
     tokens: mx.array
@@ -41,26 +41,26 @@ class Written:
     all_ended: mx.array  # one boolean, computed with the rest so that reading it waits for nothing else
 
     @classmethod
-    def nothing(cls, count: int) -> "Written":
+    def nothing(cls, count: int) -> "Hypotheses":
         return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.array(False))
 
 
-class Strategy(Protocol):
+class TokenDecoder(Protocol):
     """Chooses the tokens."""
 
     sequences_per_window: int
 
-    def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array | None]:
+    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array | None]:
         """One more token for every sequence, from `logits` (N, V); with it, the sequences that were gone on from, as
         row numbers (N,), or None where each is its own."""
         ...
 
-    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
         """For each window, the tokens of its sequences up to the end of text, and their summed log-probabilities."""
         ...
 
 
-class Sampling:
+class SamplingDecoder:
     """Extends each sequence alone: by the likeliest token at temperature 0, by a random draw above it."""
 
     def __init__(self, count: int, temperature: float, eot: int):
@@ -68,7 +68,7 @@ class Sampling:
         self.temperature = temperature
         self.eot = eot
 
-    def extend(self, written: Written, logits: mx.array) -> tuple[Written, None]:
+    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, None]:
         greedy = self.temperature == 0
         chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
         logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
@@ -76,21 +76,21 @@ class Sampling:
             ended = written.tokens[:, -1] == self.eot
             chosen, logprobs = mx.where(ended, self.eot, chosen), mx.where(ended, 0, logprobs)
         chosen = chosen.astype(mx.int32)
-        extended = Written(
+        extended = Hypotheses(
             tokens=mx.concatenate([written.tokens, chosen[:, None]], axis=1),
             sum_logprobs=written.sum_logprobs + logprobs,
             all_ended=(chosen == self.eot).all(),
         )
         return extended, None
 
-    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
         count = self.sequences_per_window
-        tokens = [until(self.eot, row) for row in np.array(written.tokens).tolist()]
+        tokens = [trim_at_eot(self.eot, row) for row in np.array(written.tokens).tolist()]
         groups = [tokens[i : i + count] for i in range(0, len(tokens), count)]
         return groups, np.array(written.sum_logprobs).reshape(-1, count).tolist()
 
 
-class BeamSearch:
+class BeamSearchDecoder:
     """Follows the likeliest sequences of each window, those that end being set aside.
 
     A window is done once `beam_size` times `patience` sequences have ended. Each step looks at twice as many of the
@@ -106,7 +106,7 @@ class BeamSearch:
         # Step by step, the tokens (B, 2W, T) looked at, likeliest first, their scores, and which of them ended (B, 2W).
         self.steps: list[tuple[mx.array, mx.array, mx.array]] = []
 
-    def extend(self, written: Written, logits: mx.array) -> tuple[Written, mx.array]:
+    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array]:
         beams, n_vocab = self.sequences_per_window, logits.shape[-1]
         scores = written.sum_logprobs[:, None] + logits - log_sum_exp(logits)
         scores = scores.reshape(-1, beams * n_vocab)
@@ -128,14 +128,14 @@ class BeamSearch:
         mx.async_eval(self.steps[-1], self.counts)
 
         go_on = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
-        extended = Written(
+        extended = Hypotheses(
             tokens=mx.take_along_axis(tokens, go_on[..., None], axis=1).flatten(0, 1),
             sum_logprobs=mx.take_along_axis(scores, go_on, axis=-1).flatten(),
             all_ended=(self.counts >= self.wanted).all(),
         )
         return extended, mx.take_along_axis(rows, go_on, axis=-1).flatten()
 
-    def sequences(self, written: Written) -> tuple[list[list[list[int]]], list[list[float]]]:
+    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
         """Those that ended, in the order in which they did, and where they are too few, the likeliest that did not."""
         steps = [[np.array(array) for array in step] for step in self.steps]
         groups, sums = [], []

@@ -22,10 +22,10 @@ N_TIMESTAMPS = 1501
 TASKS = ("transcribe", "translate")
 
 # How GPT-2 cuts text into pieces before merging bytes: contractions, letters, digits, other signs, spaces.
-PIECES = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+PAT_STR = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 UNSPACED_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")  # written without spaces between words
-UNDECODABLE = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character decode to
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character decode to
 
 BRACKETS_AND_MARKS = list('"#()*+/:;<=>@[\\]^_`{|}~「」『』')
 DOUBLED_MARKS = ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))",
@@ -187,9 +187,9 @@ class Tokenizer:
         for token in tokens:
             current.append(token)
             text = self.decode_with_timestamps(current)
-            gap = offset + text.find(UNDECODABLE)
+            gap = offset + text.find(REPLACEMENT)
             # Bytes that are no character in the whole text either will not become one.
-            if UNDECODABLE not in text or whole[gap : gap + 1] == UNDECODABLE:
+            if REPLACEMENT not in text or whole[gap : gap + 1] == REPLACEMENT:
                 words.append(text)
                 word_tokens.append(current)
                 offset += len(text)
@@ -223,7 +223,7 @@ def get_encoding(name: str = "multilingual", num_languages: int = 99) -> tiktoke
     special += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
     return tiktoken.Encoding(
         name=name,
-        pat_str=PIECES,
+        pat_str=PAT_STR,
         mergeable_ranks=ranks,
         special_tokens={f"<|{text}|>": len(ranks) + i for i, text in enumerate(special)},
     )

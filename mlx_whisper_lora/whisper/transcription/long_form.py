@@ -15,20 +15,20 @@ import mlx.core as mx
 from tqdm import tqdm
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION, FRAMES_PER_SECOND, N_FRAMES
-from mlx_whisper_lora.whisper.audio.log_mel import Audio, MelWindows
-from mlx_whisper_lora.whisper.audio.pauses import cut_at_pauses, energy
+from mlx_whisper_lora.whisper.audio.log_mel import Audio, SpooledLogMel
+from mlx_whisper_lora.whisper.audio.pauses import energy, split_at_pauses
 from mlx_whisper_lora.whisper.audio.vad import check_detector, speech_probability
-from mlx_whisper_lora.whisper.decoding.decode import as_tokens
-from mlx_whisper_lora.whisper.decoding.language import window_languages
+from mlx_whisper_lora.whisper.decoding.decode import encode_prompt
+from mlx_whisper_lora.whisper.decoding.language import resolve_languages
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.transcription.windows import (
     Context,
     Thresholds,
-    WindowReader,
-    read_in_batches,
-    read_in_order,
+    WindowTranscriber,
+    transcribe_batched,
+    transcribe_sequential,
 )
 from mlx_whisper_lora.whisper.transcription.word_timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
 from mlx_whisper_lora.whisper.transcription.writers import format_timestamp
@@ -96,33 +96,33 @@ def transcribe(
     """
     if vad and hasattr(audio, "read"):
         audio = audio.read()  # the detector needs it too, and a stream can be read once only
-    attempts = decoding_attempts(temperature, {"task": task, **decode_options})
+    attempts = temperature_fallback(temperature, {"task": task, **decode_options})
     thresholds = Thresholds(compression_ratio_threshold, logprob_threshold, no_speech_threshold)
     clip_times = parse_clips(clip_timestamps)
-    check_modes(word_timestamps, hallucination_silence_threshold, batch_size, vad)
+    validate_options(word_timestamps, hallucination_silence_threshold, batch_size, vad)
     if word_timestamps and task == "translate":
         warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
     model.tokenizer(language, task)  # so that an unknown language is told before the recording is read
 
-    mel = MelWindows(audio, model.dims.n_mels)
+    mel = SpooledLogMel(audio, model.dims.n_mels)
     window_frames = min(N_FRAMES, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
     language = spoken_language(model, mel.window(0, window_frames), language, verbose)
     attempts = [replace(options, language=language) for options in attempts]
     tokenizer = model.tokenizer(language, task)
     marks = (prepend_punctuations, append_punctuations) if word_timestamps else None
-    reader = WindowReader(model, mel, window_frames, tokenizer, attempts, thresholds, marks)
+    reader = WindowTranscriber(model, mel, window_frames, tokenizer, attempts, thresholds, marks)
 
     clips = clips_in_frames(clip_times, mel.n_frames)
-    prompt = as_tokens(initial_prompt, tokenizer)
+    prompt = encode_prompt(initial_prompt, tokenizer)
     if batch_size is None:
         room = model.dims.n_text_ctx // 2 - 1
         context = Context(prompt, room, carry_initial_prompt, condition_on_previous_text)
-        windows = read_in_order(reader, clips, context, hallucination_silence_threshold)
+        windows = transcribe_sequential(reader, clips, context, hallucination_silence_threshold)
     else:
         level = speech_probability(audio) if vad else energy(mel)
-        windows = read_in_batches(reader, cut_at_pauses(level, clips, window_frames), prompt, batch_size)
+        windows = transcribe_batched(reader, split_at_pauses(level, clips, window_frames), prompt, batch_size)
 
-    segments = gather(windows, sum(stop - first for first, stop in clips), verbose)
+    segments = collect_segments(windows, sum(stop - first for first, stop in clips), verbose)
     if batch_size is not None:
         segments.sort(key=lambda segment: segment["seek"])  # a batch may come back to the rest of a piece
     segments = [{"id": i, **segment} for i, segment in enumerate(segments)]
@@ -130,7 +130,7 @@ def transcribe(
     return {"text": tokenizer.decode(tokens), "segments": segments, "language": language}
 
 
-def decoding_attempts(temperature: float | Sequence[float], options: dict) -> list[DecodingOptions]:
+def temperature_fallback(temperature: float | Sequence[float], options: dict) -> list[DecodingOptions]:
     """How to decode a window at each temperature; what has no meaning at one is left out there."""
     temperatures = [temperature] if isinstance(temperature, (int, float)) else list(temperature)
     if not temperatures:
@@ -143,7 +143,7 @@ def decoding_attempts(temperature: float | Sequence[float], options: dict) -> li
     return attempts
 
 
-def check_modes(
+def validate_options(
     word_timestamps: bool = False,
     hallucination_silence_threshold: float | None = None,
     batch_size: int | None = None,
@@ -198,13 +198,13 @@ def spoken_language(model: Whisper, window: mx.array, language: str | None, verb
     detects = language is None and model.is_multilingual
     if detects and verbose:
         print("Detecting the language in the first 30 seconds; giving the language skips this.")
-    (code,), _ = window_languages(model, model.encode(window[None]), language)
+    (code,), _ = resolve_languages(model, model.encode(window[None]), language)
     if detects and verbose is not None:
         print(f"Detected language: {LANGUAGES[code].title()}")
     return code
 
 
-def gather(windows: Iterable[tuple[list[dict], int]], n_frames: int, verbose: bool | None) -> list[dict]:
+def collect_segments(windows: Iterable[tuple[list[dict], int]], n_frames: int, verbose: bool | None) -> list[dict]:
     """The segments of all windows, printed as they come, or else a bar of how many of `n_frames` are done."""
     segments: list[dict] = []
     total = n_frames / FRAMES_PER_SECOND

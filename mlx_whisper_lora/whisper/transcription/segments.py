@@ -78,7 +78,7 @@ def window_segments(
     ]
 
 
-def clear_empty(segments: list[dict]) -> None:
+def clear_empty_segments(segments: list[dict]) -> None:
     """Take the text, tokens and words out of segments that last no time or say nothing."""
     for segment in segments:
         if segment["start"] == segment["end"] or not segment["text"].strip():

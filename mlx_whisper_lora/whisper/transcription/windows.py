@@ -8,8 +8,8 @@ import mlx.core as mx
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows
-from mlx_whisper_lora.whisper.audio.pauses import Piece
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.audio.pauses import Chunk
 from mlx_whisper_lora.whisper.decoding.decode import DecodingResult, decode_features
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -17,7 +17,7 @@ from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription.hallucination import first_hallucination, leading_silence
 from mlx_whisper_lora.whisper.transcription.segments import (
     Window,
-    clear_empty,
+    clear_empty_segments,
     cut_at_timestamps,
     ends_in_silence,
     speech_end,
@@ -81,7 +81,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class WindowReader:
+class WindowTranscriber:
     """Turns windows of a recording into segments.
 
     mel: its log-mels; marks: the punctuation marks that words take before and after them, None where words are not
@@ -89,7 +89,7 @@ class WindowReader:
     """
 
     model: Whisper
-    mel: MelWindows
+    mel: SpooledLogMel
     window_frames: int
     tokenizer: Tokenizer
     attempts: list[DecodingOptions]
@@ -136,8 +136,8 @@ class WindowReader:
         return segments, max(seek, window.seek + 1)  # never stand still
 
 
-def read_in_order(
-    reader: WindowReader, clips: list[tuple[int, int]], context: Context, silence_threshold: float | None
+def transcribe_sequential(
+    reader: WindowTranscriber, clips: list[tuple[int, int]], context: Context, silence_threshold: float | None
 ) -> Iterator[tuple[list[dict], int]]:
     """The segments of one window after another, and how many frames it goes forward."""
     last_speech = 0.0
@@ -154,13 +154,13 @@ def read_in_order(
             if segments is not None:
                 if segments and reader.marks is not None:
                     last_speech = speech_end(segments)
-                clear_empty(segments)
+                clear_empty_segments(segments)
                 context.add(segments, result.temperature)
             yield segments or [], min(seek, stop) - window.seek
 
 
-def read_in_batches(
-    reader: WindowReader, pieces: list[Piece], prompt: list[int], batch_size: int
+def transcribe_batched(
+    reader: WindowTranscriber, pieces: list[Chunk], prompt: list[int], batch_size: int
 ) -> Iterator[tuple[list[dict], int]]:
     """The segments of each window, read `batch_size` together, and how many frames each goes forward.
 
@@ -170,20 +170,20 @@ def read_in_batches(
     while waiting:
         batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
         windows = [reader.window(piece.first, piece.stop) for piece in batch]
-        unread: list[Piece] = []
+        unread: list[Chunk] = []
         for piece, window, result in zip(batch, windows, reader.decode(windows, prompt), strict=True):
             segments, seek = reader.read(window, result, window.start)
-            if seek < piece.quiet_from:
+            if seek < piece.silence_start:
                 unread.append(replace(piece, first=seek))
             else:
                 seek = piece.stop
-            clear_empty(segments or [])
+            clear_empty_segments(segments or [])
             yield segments or [], seek - window.seek
         waiting.extendleft(reversed(unread))
 
 
 def skip_short_rest(
-    reader: WindowReader, window: Window, segments: list[dict], seek: int, silence_threshold: float
+    reader: WindowTranscriber, window: Window, segments: list[dict], seek: int, silence_threshold: float
 ) -> int:
     """The frame to read on from: where the window's words end, or its end if there is no pause between the two."""
     end = speech_end(segments)
@@ -192,7 +192,12 @@ def skip_short_rest(
 
 
 def skip_hallucinations(
-    reader: WindowReader, window: Window, segments: list[dict], seek: int, last_speech: float, silence_threshold: float
+    reader: WindowTranscriber,
+    window: Window,
+    segments: list[dict],
+    seek: int,
+    last_speech: float,
+    silence_threshold: float,
 ) -> tuple[list[dict] | None, int]:
     """Leave out what looks made up amid silence.
 

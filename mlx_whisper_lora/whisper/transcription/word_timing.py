@@ -57,11 +57,13 @@ def find_alignment(
     if len(words) < 2:
         return []
     weights, probabilities = attention_to_text(model, tokenizer, start, text_tokens, features, n_frames)
-    rows, columns = dynamic_time_warping(-sharpened(weights)[len(start) - 1 : -1])
-    arrivals = columns[np.diff(rows, prepend=-1) > 0] / POSITIONS_PER_SECOND  # when the path comes to each token
+    rows, columns = dynamic_time_warping(-normalize_attention(weights)[len(start) - 1 : -1])
+    jump_times = columns[np.diff(rows, prepend=-1) > 0] / POSITIONS_PER_SECOND  # when the path comes to each token
     bounds = np.cumsum([0, *map(len, word_tokens[:-1])])
     return [
-        WordTiming(word, tokens, float(arrivals[first]), float(arrivals[stop]), float(probabilities[first:stop].mean()))
+        WordTiming(
+            word, tokens, float(jump_times[first]), float(jump_times[stop]), float(probabilities[first:stop].mean())
+        )
         for word, tokens, first, stop in zip(words, word_tokens, bounds, bounds[1:], strict=False)
     ]
 
@@ -85,7 +87,7 @@ def attention_to_text(
     return np.array(weights), np.array(probabilities).astype(np.float64)
 
 
-def sharpened(weights: np.ndarray) -> np.ndarray:
+def normalize_attention(weights: np.ndarray) -> np.ndarray:
     """One picture (T, P) of the heads' weights (H, T, P): what each position gets more of than from other tokens."""
     mean = weights.mean(axis=1, keepdims=True, dtype=np.float64)
     deviation = weights.std(axis=1, keepdims=True, dtype=np.float64)

@@ -9,7 +9,7 @@ import soundfile
 
 from mlx_whisper_lora.whisper.audio import log_mel as mel
 from mlx_whisper_lora.whisper.audio.load import AudioError
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows, log_mel_blocks, log_mel_spectrogram, mel_filters
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, log_mel_blocks, log_mel_spectrogram, mel_filters
 from tests.support.port import reference_arrays
 from tools.references.seeded import chirps
 
@@ -26,7 +26,7 @@ def test_log_mel_is_openai_whispers(n_mels):
     assert whole.shape == (250, n_mels)
     np.testing.assert_allclose(np.array(whole)[::10], arrays[f"mel_{n_mels}_rows_10"], atol=1e-4)
     np.testing.assert_allclose(np.array(padded)[::25], arrays[f"mel_padded_{n_mels}_rows_25"], atol=1e-4)
-    window = MelWindows(sound, n_mels).window(0, 350)
+    window = SpooledLogMel(sound, n_mels).window(0, 350)
     np.testing.assert_allclose(np.array(window)[::25], arrays[f"mel_padded_{n_mels}_rows_25"], atol=1e-4)
 
 
@@ -60,7 +60,7 @@ def test_windows_are_stretches_of_the_padded_spectrogram(in_memory, monkeypatch)
     monkeypatch.setattr(mel, "IN_MEMORY", in_memory)  # of 1000 bytes: on disk
     sound = chirps(40)
     whole = np.array(log_mel_spectrogram(sound, padding=480000))
-    windows = MelWindows(sound, 80)
+    windows = SpooledLogMel(sound, 80)
     assert windows.n_frames == 4000
     for first, n_frames in ((0, 3000), (1234, 567), (3900, 3000), (6990, 3000), (7001, 10)):
         np.testing.assert_array_equal(np.array(windows.window(first, n_frames)), whole[first : first + n_frames])
@@ -70,7 +70,7 @@ def test_windows_of_a_file_take_little_memory(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "x.wav", np.resize(chirps(30), 10 * 60 * 8000), 8000)  # 10 minutes, 38 MB as samples
     monkeypatch.setattr(mel, "IN_MEMORY", 2**20)
     tracemalloc.start()
-    windows = MelWindows(tmp_path / "x.wav", 80)
+    windows = SpooledLogMel(tmp_path / "x.wav", 80)
     windows.window(3000, 3000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -82,6 +82,6 @@ def test_windows_of_a_file_take_little_memory(tmp_path, monkeypatch):
     [(np.zeros((2, 16000)), "one-dimensional"), (np.array([0.1, np.nan]), "the array: .* NaN")],
 )
 def test_bad_samples_are_told(samples, message):
-    for function in (log_mel_spectrogram, lambda audio: MelWindows(audio, 80)):
+    for function in (log_mel_spectrogram, lambda audio: SpooledLogMel(audio, 80)):
         with pytest.raises(AudioError, match=message):
             function(samples)

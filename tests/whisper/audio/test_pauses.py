@@ -6,8 +6,8 @@ import pytest
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows
-from mlx_whisper_lora.whisper.audio.pauses import Piece, cut_at_pauses, energy, find_pauses
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.audio.pauses import Chunk, energy, find_pauses, split_at_pauses
 from mlx_whisper_lora.whisper.audio.vad import speech_probability
 
 
@@ -28,27 +28,27 @@ def test_a_pause_lasts_until_it_is_loud_again():
 
 
 def test_no_sound_has_no_pauses():
-    assert find_pauses(np.zeros(0)) == [] and cut_at_pauses(np.zeros(0), [], 3000) == []
+    assert find_pauses(np.zeros(0)) == [] and split_at_pauses(np.zeros(0), [], 3000) == []
 
 
 def test_pieces_fit_a_window_and_leave_nothing_out():
     level = level_of((1000, 1.0), (100, 0.0), (1500, 1.0), (100, 0.0), (900, 1.0), (40, 0.0), (4000, 1.0), (200, 0.0))
-    pieces = cut_at_pauses(level, [(0, len(level))], 3000)
+    pieces = split_at_pauses(level, [(0, len(level))], 3000)
     # Two stretches fit one window. The speech of 40 s has no pause: its piece is read by more windows than one.
-    assert pieces == [Piece(0, 2670, 2600), Piece(2670, 3620, 3600), Piece(3620, 7840, 7640)]
+    assert pieces == [Chunk(0, 2670, 2600), Chunk(2670, 3620, 3600), Chunk(3620, 7840, 7640)]
 
 
 def test_clips_are_cut_on_their_own():
     level = level_of((1000, 1.0), (100, 0.0), (1000, 1.0))
-    pieces = cut_at_pauses(level, [(100, 1050), (1050, 1080), (1500, 2000)], 500)
-    assert pieces == [Piece(100, 1050, 1000), Piece(1050, 1080, 1000), Piece(1500, 2000, 2000)]
+    pieces = split_at_pauses(level, [(100, 1050), (1050, 1080), (1500, 2000)], 500)
+    assert pieces == [Chunk(100, 1050, 1000), Chunk(1050, 1080, 1000), Chunk(1500, 2000, 2000)]
 
 
 def test_energy_is_that_of_the_recording_alone():
     loud = 0.1 * np.random.default_rng(0).standard_normal(16_000 * 20).astype(np.float32)
-    levels = energy(MelWindows(np.concatenate([np.zeros_like(loud), loud]), 80))
+    levels = energy(SpooledLogMel(np.concatenate([np.zeros_like(loud), loud]), 80))
     assert levels.shape == (4000,) and levels[:1990].max() < levels[2010:].min()
-    assert energy(MelWindows(np.zeros(0, np.float32), 80)).shape == (0,)
+    assert energy(SpooledLogMel(np.zeros(0, np.float32), 80)).shape == (0,)
 
 
 def test_a_voice_is_told_from_hiss():

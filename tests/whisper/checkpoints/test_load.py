@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
-from mlx_whisper_lora.whisper.checkpoints.hub import find_model
+from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import default_dtype, load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
@@ -354,16 +354,16 @@ def test_a_full_disk_leaves_the_old_model(folder, monkeypatch):
 
 def test_names_of_models(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert find_model("own") == Path("own")
-    assert find_model("demo") == DEMO_MODEL
+    assert resolve_model("own") == Path("own")
+    assert resolve_model("demo") == DEMO_MODEL
     for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", "no.pt", "a/no.pt", str(folder / "none")):
         with pytest.raises(CheckpointError, match="no such model folder"):
-            find_model(name)
+            resolve_model(name)
     with pytest.raises(CheckpointError, match=r"a folder with config\.json and weights or a \.pt file, not this"):
-        find_model(folder / "config.json")
+        resolve_model(folder / "config.json")
 
 
 def test_a_folder_of_one_s_own_called_demo_goes_first(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder.rename("demo")
-    assert find_model("demo") == Path("demo")
+    assert resolve_model("demo") == Path("demo")

@@ -8,9 +8,9 @@ import pytest
 
 from mlx_whisper_lora.whisper.decoding.decode import compression_ratio, decode, generate, initial_tokens
 from mlx_whisper_lora.whisper.decoding.language import detect_language
-from mlx_whisper_lora.whisper.decoding.logit_filters import TimestampRules, logit_rules
+from mlx_whisper_lora.whisper.decoding.logit_filters import TimestampRules, logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
-from mlx_whisper_lora.whisper.decoding.search import BeamSearch, Sampling, Written, likeliest
+from mlx_whisper_lora.whisper.decoding.search import BeamSearchDecoder, Hypotheses, SamplingDecoder, best_sequence
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.port import reference, seeded_model, window_features, window_mels
 
@@ -150,15 +150,15 @@ def test_samples_near_temperature_zero_are_the_greedy_ones():
 
 
 def test_likeliest_goes_by_the_mean():
-    assert likeliest([[1, 2, 3, 4], [1]], [-4.0, -1.5], None) == 0
-    assert likeliest([[], [1]], [-5.0, -1.5], None) == 1
-    assert likeliest([[1, 2, 3, 4], [1]], [-4.0, -1.5], 0.0) == 1  # no reward for length
+    assert best_sequence([[1, 2, 3, 4], [1]], [-4.0, -1.5], None) == 0
+    assert best_sequence([[], [1]], [-5.0, -1.5], None) == 1
+    assert best_sequence([[1, 2, 3, 4], [1]], [-4.0, -1.5], 0.0) == 1  # no reward for length
 
 
 def test_a_finished_sequence_stays_finished():
     logits = mx.array([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0]])
-    strategy = Sampling(1, 0.0, eot=2)
-    once, _ = strategy.extend(Written.nothing(2), logits)
+    strategy = SamplingDecoder(1, 0.0, eot=2)
+    once, _ = strategy.extend(Hypotheses.nothing(2), logits)
     twice, _ = strategy.extend(once, logits[::-1])
     assert twice.tokens.tolist() == [[2, 2], [0, 2]]
     assert (once.all_ended.item(), twice.all_ended.item()) == (False, True)
@@ -175,7 +175,7 @@ NEXT = np.log(NEXT)
 
 def search(strategy, windows: int = 2) -> tuple:
     """Both windows' sequences after as many steps as it takes."""
-    written = Written.nothing(windows * strategy.sequences_per_window)
+    written = Hypotheses.nothing(windows * strategy.sequences_per_window)
     for _ in range(20):
         last = np.array(written.tokens[:, -1]) if written.tokens.shape[1] else np.full(len(written.sum_logprobs), START)
         written, _ = strategy.extend(written, mx.array(NEXT[last]))
@@ -185,22 +185,22 @@ def search(strategy, windows: int = 2) -> tuple:
 
 
 def test_beam_search_finds_what_greedy_decoding_misses():
-    (greedy, _), _ = search(Sampling(1, 0.0, eot=2))
+    (greedy, _), _ = search(SamplingDecoder(1, 0.0, eot=2))
     assert greedy[0][0] == 0
-    for tokens, sums in zip(*search(BeamSearch(2, None, eot=2)), strict=True):
-        assert tokens[likeliest(tokens, sums, 0.0)] == [1]
+    for tokens, sums in zip(*search(BeamSearchDecoder(2, None, eot=2)), strict=True):
+        assert tokens[best_sequence(tokens, sums, 0.0)] == [1]
         assert max(sums) == pytest.approx(np.log(0.4 * 0.9), abs=1e-5)
 
 
 def test_patience_waits_for_more_sequences():
-    tokens, _ = search(BeamSearch(2, 3.0, eot=2))
+    tokens, _ = search(BeamSearchDecoder(2, 3.0, eot=2))
     assert [len(window) for window in tokens] == [6, 6]
     assert all(len({tuple(sequence) for sequence in window}) == 6 for window in tokens)
 
 
 def test_unfinished_beams_stand_in_for_missing_ones():
-    strategy = BeamSearch(3, None, eot=2)
-    written, rows = strategy.extend(Written.nothing(3), mx.array(NEXT[[START] * 3]))
+    strategy = BeamSearchDecoder(3, None, eot=2)
+    written, rows = strategy.extend(Hypotheses.nothing(3), mx.array(NEXT[[START] * 3]))
     assert rows.tolist() == [0, 0, 0]
     tokens, sums = strategy.sequences(written)
     assert tokens == [[[], [0], [1]]]
@@ -259,8 +259,8 @@ def test_timestamps_outweigh_a_less_likely_text_token():
 
 
 def test_random_transcripts_keep_the_rules():
-    rules = logit_rules(TOKENIZER, DecodingOptions(), N_VOCAB)
-    strategy, written = Sampling(1, 1.0, EOT), Written.nothing(12)
+    rules = logit_filters(TOKENIZER, DecodingOptions(), N_VOCAB)
+    strategy, written = SamplingDecoder(1, 1.0, EOT), Hypotheses.nothing(12)
     mx.random.seed(0)
     for _ in range(25):
         logits = mx.random.normal((12, N_VOCAB)) * 3
@@ -284,7 +284,7 @@ def test_random_transcripts_keep_the_rules():
 
 
 def test_blanks_are_suppressed_at_the_start_only():
-    blank, _, _ = logit_rules(TOKENIZER, DecodingOptions(), N_VOCAB)
+    blank, _, _ = logit_filters(TOKENIZER, DecodingOptions(), N_VOCAB)
     space = TOKENIZER.encode(" ")[0]
     first, second = (blank.apply(mx.zeros((1, N_VOCAB)), mx.zeros((1, n), mx.int32)) for n in (0, 1))
     assert np.flatnonzero(np.array(first[0])).tolist() == [space, EOT]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.whisper.checkpoints.layout import from_openai
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
 from tests.support.port import reference, reference_arrays, seeded_model, window_features, window_mels
 from tools.references.seeded import VARIANTS, parameter_shapes, small_dims
@@ -28,7 +29,7 @@ def test_features_and_logits_are_openai_whispers(variant):
 def test_parameter_names_are_openai_whispers(variant):
     model = seeded_model(variant)
     shapes = parameter_shapes(small_dims(model.dims.n_vocab, model.dims.n_mels))
-    names = {name.replace("mlp.0", "mlp1").replace("mlp.2", "mlp2") for name in shapes}
+    names = {from_openai(name) for name in shapes}
     assert {name for name, _ in tree_flatten(model.parameters())} == names
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.whisper.audio.load import AudioError
-from mlx_whisper_lora.whisper.audio.log_mel import MelWindows
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.decoding.decode import DecodingResult
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
@@ -311,9 +311,9 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
 
     monkeypatch.setattr(windows, "decode_features", decode)
     # Silence, then noise: log-mels of the first window start with another value than those of the second.
-    mel = MelWindows(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
+    mel = SpooledLogMel(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
     silence = mel.window(0, 1)[0, 0].item()
-    reader = windows.WindowReader(
+    reader = windows.WindowTranscriber(
         seeded_model("multilingual"), mel, 100, TOKENIZER,
         [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
     )  # fmt: skip
