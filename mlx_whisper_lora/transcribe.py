@@ -11,13 +11,12 @@ from typing import NoReturn
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config
-from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.adapters.loading import ModelCache, load_model
 from mlx_whisper_lora.cli.run import print_error, run_command
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import Audio
 from mlx_whisper_lora.whisper.checkpoints.hub import DEMO
-from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.transcription import long_form as transcription
 from mlx_whisper_lora.whisper.transcription.word_timing import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
@@ -78,35 +77,19 @@ def transcribe(
     """
     transcription.validate_options(**options)
     adapter = read_adapter_config(adapter_file) if adapter_file is not None else None
-    model = _cached_model(path_or_hf_repo or base_name(adapter), adapter_file, fp16)
+    model = _MODELS.load(path_or_hf_repo or base_name(adapter), adapter_file, compute_type(fp16))
     for name, value in adapter_defaults(adapter).items():
         if options.get(name) is None:
             options[name] = value
     return transcription.transcribe(model, audio, **options)
 
 
-_cache: dict[tuple, Whisper] = {}
-
-
-def _cached_model(path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None, fp16: bool | None) -> Whisper:
-    key = (str(path_or_hf_repo), str(adapter_file), _last_change(path_or_hf_repo), _last_change(adapter_file), fp16)
-    if key not in _cache:
-        _cache.clear()  # before loading, so that two models are never in memory at once
-        _cache[key] = load_model(path_or_hf_repo, adapter_file, compute_type(fp16))
-    return _cache[key]
+_MODELS = ModelCache()
 
 
 def compute_type(fp16: bool | None) -> mx.Dtype | None:
     """What `load_model` casts weights to; None, its default, where `fp16` is not given."""
     return None if fp16 is None else mx.float16 if fp16 else mx.float32
-
-
-def _last_change(path: str | PathLike | None) -> int:
-    """When a file, or a folder's newest file, was last written; 0 for what is not on this disk."""
-    if path is None or not Path(path).exists():
-        return 0
-    files = Path(path).iterdir() if Path(path).is_dir() else [Path(path)]
-    return max((file.stat().st_mtime_ns for file in files), default=0)
 
 
 def base_name(adapter: AdapterConfig | None) -> str:

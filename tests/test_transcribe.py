@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import mlx_whisper_lora.transcribe
+from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from tests.support.port import seeded_model
@@ -267,9 +268,9 @@ def test_the_function_takes_the_arguments_of_mlx_whisper_and_openai_whisper(mode
 
 def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypatch):
     loads = []
-    load = command.load_model
-    monkeypatch.setattr(command, "load_model", lambda *args: loads.append(args) or load(*args))
-    command._cache.clear()
+    load = loading.load_model
+    monkeypatch.setattr(loading, "load_model", lambda *args: loads.append(args) or load(*args))
+    monkeypatch.setattr(command, "_MODELS", loading.ModelCache())
     for _ in range(2):
         result = command.transcribe(chirps(1.5), path_or_hf_repo=model_folder, **OPTIONS)
         assert result["segments"]
@@ -279,10 +280,10 @@ def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypa
     assert len(loads) == 2
 
 
-def test_fp16_is_the_type_of_the_weights(model_folder):
-    for fp16, dtype in ((True, mx.float16), (False, mx.float32)):
-        command.transcribe(np.zeros(0, np.float32), path_or_hf_repo=model_folder, fp16=fp16, **OPTIONS)
-        assert [model.dtype for model in command._cache.values()] == [dtype]
+@pytest.mark.parametrize(("fp16", "dtype"), [(True, mx.float16), (False, mx.float32)])
+def test_fp16_is_the_type_of_the_weights(model_folder, fp16, dtype):
+    command.transcribe(np.zeros(0, np.float32), path_or_hf_repo=model_folder, fp16=fp16, **OPTIONS)
+    assert command._MODELS.load(model_folder, None, dtype).dtype == dtype
 
 
 def test_the_package_and_the_module_are_both_the_function(model_folder):

@@ -1,6 +1,7 @@
-"""A model ready for use: base and adapter together."""
+"""Models that are ready for use: base and adapter together."""
 
 from os import PathLike
+from pathlib import Path
 
 import mlx.core as mx
 
@@ -13,10 +14,16 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 def load_model(
     path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
 ) -> Whisper:
-    """Load a Whisper model by any name that `resolve_model` knows, and fuse an adapter, if one is given, into
-    it in memory.
+    """Load a Whisper model, and fuse an adapter into it in memory if one is given.
 
-    Raises CheckpointError for the model, AdapterError for the adapter.
+    Args:
+        path_or_hf_repo: any name of a model that `resolve_model` knows.
+        adapter_file: an adapter that was trained on this model.
+        dtype: the type to compute in. By default float16 on a GPU and float32 on a CPU.
+
+    Raises:
+        CheckpointError: the model cannot be loaded.
+        AdapterError: the adapter cannot be read, or belongs to another base.
     """
     if adapter_file is None:
         return checkpoints.load_model(path_or_hf_repo, dtype)
@@ -27,3 +34,31 @@ def load_model(
     fuse_lora(model)
     model.set_dtype(dtype)
     return model
+
+
+class ModelCache:
+    """Keeps the model that was asked for last, until another one is asked for or its files change."""
+
+    def __init__(self) -> None:
+        self._key: tuple | None = None
+        self._model: Whisper | None = None
+
+    def load(
+        self, path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
+    ) -> Whisper:
+        """Return the model that `load_model` loads from these arguments, from memory if it is there."""
+        changes = (_last_change(path_or_hf_repo), _last_change(adapter_file))
+        key = (str(path_or_hf_repo), str(adapter_file), str(dtype), *changes)
+        if key != self._key or self._model is None:
+            self._key = self._model = None  # before loading, so that two models are never in memory at once
+            self._model = load_model(path_or_hf_repo, adapter_file, dtype)
+            self._key = key
+        return self._model
+
+
+def _last_change(path: str | PathLike | None) -> int:
+    """Return when a file, or the newest file of a folder, was written, in nanoseconds; 0 if it is not on this disk."""
+    if path is None or not Path(path).exists():
+        return 0
+    files = Path(path).iterdir() if Path(path).is_dir() else [Path(path)]
+    return max((file.stat().st_mtime_ns for file in files), default=0)

@@ -1,4 +1,4 @@
-"""What all commands share: how they end, and the values that their options take."""
+"""How a command runs: its exit code, and errors of the user as one line."""
 
 import argparse
 import os
@@ -7,15 +7,18 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from mlx_whisper_lora.whisper.errors import one_line
+from mlx_whisper_lora.whisper.option import OptionError
 
-INTERRUPTED = 130  # what a shell reports for a program that Control-C ended
+USAGE = 2  # the exit code of argparse too
+INTERRUPTED = 130  # the exit code that a shell reports for a program that Ctrl-C ended
 
 
 def run_command(main: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser) -> NoReturn:
     """Parse the command line, call `main` and exit.
 
-    What is wrong with the input (ValueError and its kin, OSError, a loss that is no number) ends in one line on
-    standard error and exit code 1; Control-C in exit code 130. Anything else is our fault and shows its traceback.
+    Errors of the user print one line to standard error. The exit code is 2 for a command line that is wrong
+    (OptionError), 1 for wrong input (ValueError, OSError, a loss that is not finite), and 130 after Ctrl-C. Any other
+    exception is a bug and keeps its traceback.
     """
     args = parser.parse_args()
     try:
@@ -29,17 +32,19 @@ def run_command(main: Callable[[argparse.Namespace], int | None], parser: argpar
         code = INTERRUPTED
     except (ValueError, OSError, FloatingPointError) as error:
         print_error(parser.prog, error)
-        code = 1
+        code = USAGE if isinstance(error, OptionError) else 1
     sys.exit(code)
 
 
 def print_error(prog: str, error: Exception) -> None:
-    """The one line that tells a user what was wrong."""
+    """Print the one line that says to a user what was wrong."""
     print(f"{prog}: error: {describe(error)}", file=sys.stderr)
 
 
 def describe(error: Exception) -> str:
-    """An error as one line: the file it is about first, if it is the operating system's."""
+    """Return an error as one line. An error of the operating system begins with the file that it is about."""
+    if isinstance(error, OptionError):
+        return error.with_flags()
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return one_line(error)

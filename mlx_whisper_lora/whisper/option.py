@@ -1,0 +1,107 @@
+"""Options that are declared once, as dataclass fields with their help, range and choices.
+
+    @documented
+    @dataclass(frozen=True)
+    class TrainingOptions:
+        "How to train."
+
+        iters: int = option(600, "Training steps.", minimum=1)
+
+        def __post_init__(self):
+            check_ranges(self)
+
+Flags, defaults, help texts and docstrings come from these fields (`cli/options.py` makes the flags).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"`(\w+)`")
+
+
+class OptionError(ValueError):
+    """An option with a wrong value, or options that exclude each other.
+
+    The message names options between backticks. As text, they appear as a function's arguments; a command shows them as
+    flags.
+    """
+
+    def __str__(self) -> str:
+        return _NAME.sub(r"\1", self.args[0])
+
+    def with_flags(self) -> str:
+        """Return the message with options as they are typed: --batch-size."""
+        return _NAME.sub(lambda match: flag(match[1]), self.args[0])
+
+
+def flag(name: str) -> str:
+    """Return the flag of an option: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    metavar: str | None = None,
+    parse: Callable[[str], Any] | None = None,
+    shown_default: str | None = None,
+) -> Any:
+    """Declare a dataclass field as an option.
+
+    Args:
+        default: the value if the option is not given.
+        help: one or two sentences for `--help` and for the docstring.
+        choices: the values that the option can have.
+        minimum, maximum: the smallest and the largest value allowed.
+        above, below: bounds that a value must not reach.
+        metavar: a name for the value in `--help`, such as SECONDS.
+        parse: turns the text of a flag into the value. By default the field's type decides. Raises ValueError.
+        shown_default: how `--help` describes the default, if its value says too little.
+    """
+    about = {
+        "help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "above": above, "below": below,
+        "metavar": metavar, "parse": parse, "shown_default": shown_default,
+    }  # fmt: skip
+    return field(default=default, metadata=about)
+
+
+def check_ranges(options: Any) -> None:
+    """Check every field of a dataclass of options against its range and its choices.
+
+    None is always allowed: it stands for an option that is off.
+
+    Raises:
+        OptionError: a value is not allowed.
+    """
+    for each in fields(options):
+        value, about = getattr(options, each.name), each.metadata
+        if value is None:
+            continue
+        if about.get("choices") and value not in about["choices"]:
+            raise OptionError(f"`{each.name}` must be one of {', '.join(about['choices'])}, got {value!r}")
+        bounds = {
+            "at least": (about.get("minimum"), lambda value, bound: value >= bound),
+            "at most": (about.get("maximum"), lambda value, bound: value <= bound),
+            "above": (about.get("above"), lambda value, bound: bound < value < float("inf")),
+            "below": (about.get("below"), lambda value, bound: value < bound),
+        }
+        for relation, (bound, holds) in bounds.items():
+            if bound is not None and not holds(value, bound):  # NaN fails too
+                raise OptionError(f"`{each.name}` must be {relation} {bound}, got {value}")
+
+
+def documented(options: type[T]) -> type[T]:
+    """Append the fields of a dataclass of options, with their help, to its docstring."""
+    lines = [f"    {each.name}: {each.metadata['help']}" for each in fields(options) if each.metadata]  # type: ignore[arg-type]
+    options.__doc__ = "\n".join([(options.__doc__ or "").rstrip(), "", "Options:", *lines, ""])
+    return options
