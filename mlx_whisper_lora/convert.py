@@ -3,16 +3,13 @@
 import argparse
 from typing import NoReturn
 
-from mlx_whisper_lora.cli.output_options import (
-    ExportOptions,
-    add_output_options,
-    check_not_source,
-    output_form,
-    write_model,
-)
+import mlx.core as mx
+
+from mlx_whisper_lora.cli.options import add_options, from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, MODEL_HELP
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
 
 SAVE_PATH = "converted_model"
 DESCRIPTION = """\
@@ -47,12 +44,16 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"What to convert: {MODEL_HELP}. Default: %(default)s, the bundled model.",
     )
     parser.add_argument("--save-path", default=SAVE_PATH, help="Folder for the result. Default: %(default)s.")
-    add_output_options(parser, "float16", "as most models are published")
+    group = parser.add_argument_group("the model that is written")
+    add_options(group, ExportOptions)
+    parser.add_argument(
+        "-q", dest="quantize", action="store_true", default=argparse.SUPPRESS, help="Short for --quantize."
+    )
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    convert(args.model, args.save_path, output_form(args))
+    convert(args.model, args.save_path, from_args(ExportOptions, args))
     print(f"Converted {args.model}: {args.save_path}")
 
 
@@ -63,7 +64,7 @@ def convert(path_or_hf_repo: str, save_path: str, form: ExportOptions) -> None:
     written.
     """
     check_not_source(save_path, path_or_hf_repo)
-    write_model(load_model(path_or_hf_repo, form.dtype), save_path, form)
+    export_model(load_model(path_or_hf_repo, getattr(mx, form.dtype)), save_path, form)
 
 
 def cli() -> NoReturn:

@@ -129,7 +129,7 @@ CASES = {
     "nothing to do": (None, "neither", "nothing to do: give --train, --test or both"),
     "no folder to save in": (None, "train --adapter-file no/a.npz", "no/a.npz: the folder .* does not exist"),
     "a folder to save as": (None, "train --adapter-file clips", "clips: this is a folder"),
-    "no model folder": (lambda: shutil.rmtree("model"), "train", "model: no such model folder"),
+    "no model folder": (lambda: shutil.rmtree("model"), "train", "model: model not found"),
     "no config": (lambda: Path("model/config.json").unlink(), "train", "model: no config.json"),
     "config is no JSON": (lambda: cut("model/config.json", 0.5), "train", "config.json: not a Whisper configuration"),
     "no weights": (lambda: Path("model/weights.safetensors").unlink(), "train", "model: no weights; expected one of"),

@@ -122,7 +122,8 @@ def test_transcribe_can_be_called_however_it_was_imported(imports, tmp_path):
         "except ValueError as error:\n print(error)\n"
     )
     outcome = run_python("-c", program)
-    assert (outcome.err, outcome.out) == ("", "no/such/folder: no such model folder\n")
+    message = "no/such/folder: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name)\n"
+    assert (outcome.err, outcome.out) == ("", message)
 
 
 def test_the_python_surface():

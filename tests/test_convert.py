@@ -1,4 +1,4 @@
-"""The command that writes a model in another form."""
+"""The `convert` command, which writes a model in another form."""
 
 import json
 import os
@@ -33,14 +33,14 @@ def arrays(model: Whisper) -> dict[str, np.ndarray]:
 
 
 def write_openai_checkpoint(path: Path, model: Whisper) -> None:
-    """A model as OpenAI publishes it."""
+    """Write a model as OpenAI publishes it."""
     state = {"encoder.positional_embedding": np.array(model.encoder._positional_embedding)}
     for name, array in arrays(model).items():
         state[to_openai(name)] = np.ascontiguousarray(swap_kernel(name, array))
     write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
-def test_from_openai_to_mlx_to_transformers_to_mlx_not_a_bit_changes(run_main):
+def test_weights_are_bit_equal_after_openai_to_mlx_to_transformers_to_mlx(run_main):
     write_openai_checkpoint(Path("small.pt"), small_model())
     form = ("--dtype", "float32", "--save-path")
     outcome = run_main(convert, "--model", "small.pt", *form, "mlx")
@@ -64,18 +64,18 @@ def test_every_command_takes_a_pt_file(run_main, clips_folder, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_the_type_is_the_one_asked_for(dtype, model_folder, run_main):
+def test_weights_have_the_type_of_the_option(dtype, model_folder, run_main):
     assert run_main(convert, "--model", model_folder, "--dtype", dtype).code == 0
     weights = mx.load("converted_model/weights.safetensors")
     assert {array.dtype for array in weights.values()} == {getattr(mx, dtype)}
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_main):
+def test_a_quantized_model_is_smaller_and_transcribes(bits, model_folder, run_main):
     assert run_main(convert, "--model", model_folder, "--quantize", "--q-bits", bits, "--q-group-size", 32).code == 0
     config = json.loads(Path("converted_model/config.json").read_text())
     assert config["quantization"] == {"group_size": 32, "bits": bits}
-    # bits, and of a group's 32 weights a scale and a bias of 16 bits each
+    # Each group of 32 weights also has a scale and a bias of 16 bits each.
     plain, size = (os.path.getsize(f"{path}/weights.safetensors") for path in (model_folder, "converted_model"))
     assert size / plain == pytest.approx((bits + 1) / 32, rel=0.1)
     model = load_model("converted_model")
@@ -85,7 +85,7 @@ def test_a_quantised_model_is_smaller_and_transcribes(bits, model_folder, run_ma
 
 
 @pytest.mark.parametrize(("bits", "nats"), [(8, 0.05), (4, 0.5)])
-def test_a_quantised_model_hears_nearly_what_the_plain_one_does(
+def test_a_quantized_model_has_nearly_the_loss_of_the_plain_one(
     bits, nats, demo_model_folder, demo_clips_folder, run_main
 ):
     """The loss of four clips; word error rates, as tools/bench/quantization.py compares them, take more clips."""
@@ -99,7 +99,7 @@ def test_a_quantised_model_hears_nearly_what_the_plain_one_does(
     assert losses[1] == pytest.approx(losses[0], abs=nats)
 
 
-def test_an_adapter_trains_on_a_quantised_model(model_folder, clips_folder, run_main):
+def test_an_adapter_trains_on_a_quantized_model(model_folder, clips_folder, run_main):
     assert run_main(convert, "--model", model_folder, "-q", "--dtype", "float32", "--save-path", "q").code == 0
     train = ("--train", "--model", "q", "--data", clips_folder, "--iters", 2, "--lora-layers", 1)
     outcome = run_main(lora, *train, "--audio-context", 1.5)
@@ -108,7 +108,7 @@ def test_an_adapter_trains_on_a_quantised_model(model_folder, clips_folder, run_
     assert outcome.code == 0 and load_model("fused_model").dims == small_model().dims
 
 
-def test_a_quantised_model_becomes_a_plain_one(model_folder, run_main):
+def test_a_quantized_model_becomes_a_plain_one(model_folder, run_main):
     assert run_main(convert, "--model", model_folder, "-q", "--q-bits", 8, "--save-path", "q").code == 0
     assert run_main(convert, "--model", "q", "--dtype", "float32", "--save-path", "plain").code == 0
     plain, original = load_model("plain", mx.float32), load_model(model_folder, mx.float32)
@@ -121,14 +121,26 @@ def test_a_quantised_model_becomes_a_plain_one(model_folder, run_main):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--model", "none"), "none: no such model folder or .pt file, and no size (of tiny, tiny.en,"),
-        (("--save-path", "model"), "model is the model itself that this starts from: give another folder"),
-        (("--export", "hf", "--quantize"), "transformers does not read MLX's quantised weights: give --export hf or"),
-        (("--quantize", "--q-group-size", "128"), "this model is 64 wide: give another group size out of 32, 64, 128"),
+        (
+            ("--model", "none"),
+            "none: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name), or a size: t",
+        ),
+        (
+            ("--save-path", "model"),
+            "model: the result would replace the model that it is made from: give another folder",
+        ),
+        (
+            ("--export", "hf", "--quantize"),
+            "transformers does not read MLX's quantized weights: give --export hf or --quantize, not both",
+        ),
+        (
+            ("--quantize", "--q-group-size", "128"),
+            "groups of 128 weights do not divide this model's width of 64: give another group size out of 32, 64",
+        ),
     ],
 )
-def test_what_cannot_be_is_one_line_and_leaves_nothing(arguments, message, model_folder, run_main):
+def test_a_conversion_that_is_not_possible_is_one_line_and_leaves_nothing(arguments, message, model_folder, run_main):
     Path("model").symlink_to(model_folder)
     outcome = run_main(convert, "--model", "model", *arguments)
-    assert outcome.code == 1 and outcome.err.count("\n") == 1 and message in outcome.err
+    assert outcome.code != 0 and outcome.err.count("\n") == 1 and message in outcome.err
     assert os.listdir() == ["model"]

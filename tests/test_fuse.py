@@ -78,14 +78,14 @@ def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
 def test_the_base_may_have_moved(adapter_file, base, run_main):
     base.rename("moved")
     outcome = run_main(fuse)
-    assert outcome.code == 1 and outcome.err.startswith("mlx_whisper_lora.fuse: error: plain: no such model folder")
+    assert outcome.code == 1 and outcome.err.startswith("mlx_whisper_lora.fuse: error: plain: model not found")
     assert run_main(fuse, "--model", "moved").code == 0
 
 
 def test_the_base_is_not_overwritten(adapter_file, base, run_main):
     before = (base / "weights.safetensors").read_bytes()
     outcome = run_main(fuse, "--save-path", base)
-    assert outcome.code == 1 and "plain is the model itself that this starts from" in outcome.err
+    assert outcome.code == 1 and "plain: the result would replace the model that it is made from" in outcome.err
     assert (base / "weights.safetensors").read_bytes() == before
 
 

@@ -26,7 +26,7 @@ from mlx_whisper_lora.adapters.inject import (
 from mlx_whisper_lora.adapters.lora import LoRALinear
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, one_line
+from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.quantization import weight_shape
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
@@ -124,7 +124,7 @@ def read_adapter(path: str | PathLike) -> tuple[AdapterConfig, dict[str, np.ndar
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except DAMAGED_FILE_ERRORS as error:
+    except NPZ_ERRORS as error:
         raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({one_line(error)})") from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy gives what does not begin as an array as bytes

@@ -1,6 +1,7 @@
-"""Writing files that are either whole or not there.
+"""Write files atomically: a file is either complete or not there.
 
-A file is written beside its place, flushed to disk and renamed: a full disk, a crash or Ctrl-C leaves the old file.
+A file is written under a temporary name in its folder, flushed to disk and renamed. A full disk, a crash or Ctrl-C
+leaves the old file.
 """
 
 import contextlib
@@ -16,11 +17,14 @@ from typing import IO
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """A path in the same folder and with the same suffix, for the body to write; renamed to `path` if it succeeds.
+    """Yield a temporary path to write to, and rename it to `path` if the body succeeds.
 
-    For libraries that want a file name, such as `mx.savez` and `mx.save_safetensors`. A link is followed, and an
-    existing file's permissions are kept. When the body fails, what it wrote is removed and the error goes on.
-    Raises OSError naming `path` when its folder is missing or cannot be written.
+    Use it for libraries that take a file name, such as `mx.savez`. The temporary path has the folder and the suffix of
+    `path`. Links are followed, and the permissions of an existing file are kept. If the body fails, the temporary file
+    is removed and the error is raised again.
+
+    Raises:
+        OSError: the folder of `path` is missing or cannot be written, or the disk is full.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -33,7 +37,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         if target.exists():
             shutil.copymode(target, temporary)
         temporary.replace(target)
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
     except OSError as error:
         if error.filename in (None, str(temporary)):  # a full disk names no file
             error.filename = str(path)  # the user knows this name, not the temporary one
@@ -44,7 +48,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
-    """Open `path` for writing, as "w" (UTF-8 text) or "wb"; it appears under its name only once whole."""
+    """Open `path` for writing. The file appears under its name only if the body succeeds.
+
+    Args:
+        path: the file to write.
+        mode: "w" for UTF-8 text, "wb" for bytes.
+    """
     with (
         atomic_path(path) as temporary,
         temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file,
@@ -54,7 +63,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 @contextlib.contextmanager
 def name_temp_folder_when_full() -> Iterator[None]:
-    """Around writing to a temporary file, whose name means nothing to the user: a full disk is told by its folder."""
+    """Name the temporary folder in a disk-full error; the temporary file's own name would mean nothing to the user."""
     try:
         yield
     except OSError as error:
@@ -65,8 +74,11 @@ def name_temp_folder_when_full() -> Iterator[None]:
 
 @contextlib.contextmanager
 def output_folder(folder: str | os.PathLike) -> Iterator[Path]:
-    """A folder for the body to write files into, made if it is missing; one that was made goes again when the body
-    fails. Raises OSError when it cannot be made."""
+    """Make a folder for the body to write files into. If the body fails, remove the folder if this call created it.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
     path = Path(folder)
     is_new = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
@@ -78,7 +90,7 @@ def output_folder(folder: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, on systems that can open folders."""
     if os.name != "posix":
         return

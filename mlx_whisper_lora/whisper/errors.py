@@ -1,21 +1,24 @@
-"""What goes wrong with the files of a model."""
+"""Errors of model files, and the errors that parsers raise on damaged bytes.
+
+Each tuple belongs to one parser. A `try` that catches it holds a call of that parser and no code of ours, so that a bug
+of ours is never reported as a damaged file.
+"""
 
 import struct
 import tokenize
 import zipfile
 import zlib
 
-# What the readers of zip, NumPy, safetensors and pickle files raise when a file is damaged.
-DAMAGED_FILE_ERRORS = (
-    OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError, MemoryError, OverflowError,
-    SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line; the name of its type where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+# Python's `zipfile`. RuntimeError stands for encrypted members and, as NotImplementedError, for unknown compressions.
+ZIP_ERRORS = (OSError, EOFError, ValueError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
+# `numpy.load` of an .npz file, which parses the header of each array as a Python expression.
+NPZ_ERRORS = (*ZIP_ERRORS, TypeError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError)
 
 
 class CheckpointError(ValueError):
-    """A model that cannot be loaded or saved; the message names the file and what is wrong with it."""
+    """A model cannot be loaded or saved. The message names the file and what is wrong with it."""
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error as one line, or the name of its type if it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -47,7 +47,7 @@ def option(
     default: Any,
     help: str,
     *,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[Any] | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
@@ -88,7 +88,7 @@ def check_ranges(options: Any) -> None:
         if value is None:
             continue
         if about.get("choices") and value not in about["choices"]:
-            raise OptionError(f"`{each.name}` must be one of {', '.join(about['choices'])}, got {value!r}")
+            raise OptionError(f"`{each.name}` must be one of {', '.join(map(str, about['choices']))}, got {value!r}")
         bounds = {
             "at least": (about.get("minimum"), lambda value, bound: value >= bound),
             "at most": (about.get("maximum"), lambda value, bound: value <= bound),

@@ -1,5 +1,8 @@
-"""Other programs open what `fuse --export hf` writes, and hear the same: transformers; CTranslate2 (faster-whisper's
-engine) where it is installed; and whisper.cpp's converter where WHISPER_CPP names a checkout of it."""
+"""Other programs open the folder that `fuse --export hf` writes, and transcribe the same.
+
+The programs are transformers, CTranslate2 (faster-whisper's engine) if it is installed, and whisper.cpp's converter if
+WHISPER_CPP names a checkout of it.
+"""
 
 import itertools
 import os
@@ -18,12 +21,11 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
-from mlx_whisper_lora.cli.output_options import ExportOptions
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
-from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, save_model
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
@@ -36,7 +38,7 @@ LENGTH = 40  # tokens
 
 @dataclass(frozen=True)
 class Fused:
-    """A model with an adapter merged, read back by the port, and the folder of transformers that `fuse` wrote."""
+    """A fused model that the port has read back, and the folder of transformers that `fuse` wrote."""
 
     model: Whisper
     folder: Path
@@ -66,7 +68,7 @@ def fused(request, tmp_path_factory) -> Fused:
     for module in lora_modules(adapted).values():
         module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
     save_adapter(adapter_file, adapted, config)
-    fuse(adapter_file, str(exported), form=ExportOptions(mx.float32, layout="hf"))
+    fuse(adapter_file, str(exported), form=ExportOptions("float32", export="hf"))
     return Fused(load_model(exported, mx.float32), exported, windows(request.param)[-2:])
 
 
@@ -80,7 +82,7 @@ def transformers_model(fused) -> WhisperForConditionalGeneration:
     return WhisperForConditionalGeneration.from_pretrained(fused.folder).eval()
 
 
-def test_transformers_cuts_text_into_the_same_tokens(fused, processor):
+def test_transformers_splits_text_into_the_same_tokens(fused, processor):
     plain = [text for text in SENTENCES if "<|" not in text]  # transformers takes these for special tokens
     for text in plain:
         assert processor.tokenizer(text, add_special_tokens=False).input_ids == fused.tokenizer.encode(text)
@@ -93,12 +95,13 @@ def test_transformers_computes_the_same_log_mels(fused, processor):
 
 
 def generated(fused, processor, transformers_model, window: np.ndarray, timestamps: bool) -> list[int]:
-    """Text and timestamps that transformers writes, greedily."""
+    """Return the text and timestamp tokens that transformers generates greedily."""
     features = processor(window, sampling_rate=16000, return_tensors="pt").input_features
     language = {"language": "en", "task": "transcribe"} if fused.model.is_multilingual else {}
     with torch.no_grad():
-        output = transformers_model.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1,
-                                             max_new_tokens=LENGTH, **language)  # fmt: skip
+        output = transformers_model.generate(
+            features, return_timestamps=timestamps, do_sample=False, num_beams=1, max_new_tokens=LENGTH, **language
+        )
     tokenizer = fused.tokenizer
     return [token for token in output[0].tolist() if not tokenizer.eot <= token < tokenizer.timestamp_begin]
 
@@ -112,15 +115,22 @@ def test_transformers_writes_the_same_segments(fused, processor, transformers_mo
     begin = fused.tokenizer.timestamp_begin
     for window in fused.windows:
         found = generated(fused, processor, transformers_model, window, True)
-        # Like transformers, which goes on after the last timestamp until the sound ends.
-        result = transcribe(fused.model, window, language="en", temperature=0.0, sample_len=LENGTH,
-                            no_speech_threshold=None, condition_on_previous_text=False)  # fmt: skip
+        # Like transformers, which continues after the last timestamp until the audio ends.
+        result = transcribe(
+            fused.model,
+            window,
+            language="en",
+            temperature=0.0,
+            sample_len=LENGTH,
+            no_speech_threshold=None,
+            condition_on_previous_text=False,
+        )
         tokens = [token for segment in result["segments"] for token in segment["tokens"]]
-        assert timed_stretches(found, begin) == timed_stretches(tokens, begin)
+        assert timed_runs(found, begin) == timed_runs(tokens, begin)
 
 
-def timed_stretches(tokens: list[int], timestamp_begin: int) -> list[list[int]]:
-    """A timestamp, text, a timestamp. Transformers keeps timestamps after which nothing was said; we do not."""
+def timed_runs(tokens: list[int], timestamp_begin: int) -> list[list[int]]:
+    """Return the runs of timestamp, text, timestamp. Transformers also keeps timestamps without text after them."""
     marks = [i for i, token in enumerate(tokens) if token >= timestamp_begin]
     return [tokens[start : end + 1] for start, end in itertools.pairwise(marks) if end > start + 1]
 
@@ -136,7 +146,7 @@ def test_ctranslate2_writes_the_same_text(fused, tmp_path):
         assert [token for token in answer.sequences_ids[0] if token != fused.tokenizer.eot] == fused.text_tokens(window)
 
 
-@pytest.mark.skipif("WHISPER_CPP" not in os.environ, reason="WHISPER_CPP names no checkout of whisper.cpp")
+@pytest.mark.skipif("WHISPER_CPP" not in os.environ, reason="WHISPER_CPP does not name a checkout of whisper.cpp")
 def test_whisper_cpps_converter_writes_its_file(fused, tmp_path):
     converter = Path(os.environ["WHISPER_CPP"]) / "models" / "convert-h5-to-ggml.py"
     package = Path(whisper.__file__).parent.parent  # it takes the mel filters from there
@@ -145,8 +155,8 @@ def test_whisper_cpps_converter_writes_its_file(fused, tmp_path):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_weights_survive_the_journey_to_the_bit(name, tmp_path):
-    """From openai-whisper's .pt to MLX, to transformers, and back to MLX."""
+def test_weights_are_bit_equal_after_conversion_and_back(name, tmp_path):
+    """Convert from openai-whisper's .pt to MLX, to transformers, and back to MLX."""
     model = pair(name).ours  # read from a .pt file
     save_model(model, tmp_path / "mlx")
     save_hf_model(load_model(tmp_path / "mlx", mx.float32), tmp_path / "hf")

@@ -1,4 +1,4 @@
-"""Texts made alike before they are compared, beside openai-whisper's normalizers."""
+"""The normalizers give the same texts as openai-whisper's."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def test_english_texts_agree():
     agree(ours.EnglishTextNormalizer(), theirs.EnglishTextNormalizer())
 
 
-def test_numbers_agree_in_texts_that_nothing_was_done_to_before():
+def test_numbers_agree_in_texts_that_are_not_normalized_otherwise():
     agree(ours.EnglishNumberNormalizer(), EnglishNumberNormalizer())
 
 
@@ -38,9 +38,11 @@ def test_basic_texts_agree(remove_diacritics, split_letters):
 
 
 def test_every_character_of_unicode_agrees():
-    """Between letters, and each beside the next, as marks join what is before them."""
-    stretches = [" ".join(f"a{chr(code)}b{chr(code)}" for code in range(start, start + 256)) for start in
-                 itertools.chain(range(0, 0x20000, 256), range(0xE0000, 0xE0200, 256))]  # fmt: skip
+    """Put each character between letters, because marks join the letter before them."""
+    stretches = [
+        " ".join(f"a{chr(code)}b{chr(code)}" for code in range(start, start + 256))
+        for start in itertools.chain(range(0, 0x20000, 256), range(0xE0000, 0xE0200, 256))
+    ]
     for text in stretches:
         assert ours.EnglishTextNormalizer()(text) == theirs.EnglishTextNormalizer()(text)
         for arguments in BASICS:
@@ -48,10 +50,12 @@ def test_every_character_of_unicode_agrees():
 
 
 def test_every_three_words_of_numbers_agree():
-    """All that the reader of numbers can be told in two words, and what a third makes of it."""
+    """Two words bring the reader of numbers into each of its states, and a third one follows."""
+    # fmt: off
     kinds = ("zero", "one", "ten", "twelve", "sixes", "fifth", "twenty", "forties", "hundred", "thousand", "millions",
              "billionth", "minus", "dollars", "cents", "per", "cent", "percent", "and", "double", "point", "0", "7",
-             "20", "2.5", "$3", "¢4", "cat")  # fmt: skip
+             "20", "2.5", "$3", "¢4", "cat")
+    # fmt: on
     number, expected = ours.EnglishNumberNormalizer(), EnglishNumberNormalizer()
     for words in itertools.product(kinds, repeat=3):
         assert number(" ".join(words)) == expected(" ".join(words))

@@ -1,4 +1,4 @@
-"""Text to tokens, back, and into words: alike in a thousand lines of thirty scripts."""
+"""A thousand lines of thirty scripts have the same tokens and words as in openai-whisper."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_lines_become_the_same_tokens_and_come_back(multilingual, num_languages)
 
 @vocabularies
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_lines_are_cut_into_the_same_words(multilingual, num_languages, language):
+def test_lines_are_split_into_the_same_words(multilingual, num_languages, language):
     ours, other = both(multilingual, num_languages, language)
     for line in LINES:
         tokens = [*ours.encode(line), ours.eot]
@@ -42,8 +42,8 @@ def test_lines_are_cut_into_the_same_words(multilingual, num_languages, language
 
 
 @vocabularies
-def test_any_tokens_mean_the_same(multilingual, num_languages):
-    """Special ones, timestamps and bytes that are no character among them."""
+def test_random_tokens_are_decoded_to_the_same_text(multilingual, num_languages):
+    """Among them are special tokens, timestamps and bytes that are not a character."""
     ours, other = both(multilingual, num_languages)
     random = np.random.default_rng(0)
     for _ in range(300):
@@ -54,7 +54,7 @@ def test_any_tokens_mean_the_same(multilingual, num_languages):
         assert ours.decode_with_timestamps(tokens) == other.decode_with_timestamps(tokens)
 
 
-def test_bytes_that_are_no_character_are_words_of_their_own():
+def test_bytes_that_are_not_a_character_are_separate_words():
     ours, other = both(True, 99)
     half = ours.encoding.encode_single_token(b"\xe4")  # the first of a Chinese letter's three bytes
     tokens = [half, *ours.encode(" on"), half, *ours.encode(" écrit l'été"), half, half, *ours.encode("é"), half]
@@ -67,9 +67,21 @@ def test_bytes_that_are_no_character_are_words_of_their_own():
 @pytest.mark.parametrize("task", ["transcribe", "translate"])
 def test_special_tokens_are_the_same(multilingual, num_languages, task):
     ours, other = both(multilingual, num_languages, "te", task)
-    for name in ("eot", "sot", "sot_lm", "sot_prev", "transcribe", "translate", "no_speech", "no_timestamps",
-                 "timestamp_begin", "sot_sequence", "sot_sequence_including_notimestamps", "non_speech_tokens",
-                 "language"):  # fmt: skip
+    for name in (
+        "eot",
+        "sot",
+        "sot_lm",
+        "sot_prev",
+        "transcribe",
+        "translate",
+        "no_speech",
+        "no_timestamps",
+        "timestamp_begin",
+        "sot_sequence",
+        "sot_sequence_including_notimestamps",
+        "non_speech_tokens",
+        "language",
+    ):
         assert getattr(ours, name) == getattr(other, name)
     languages, expected = (
         dict(zip(each.all_language_codes, each.all_language_tokens, strict=True)) for each in (ours, other)
@@ -85,6 +97,6 @@ def test_languages_and_their_names_are_the_same():
     assert {name: code for code, name in LANGUAGES.items()} | ALIASES == theirs.TO_LANGUAGE_CODE
 
 
-def test_the_multilingual_vocabulary_writes_other_scripts_in_fewer_tokens():
+def test_the_multilingual_vocabulary_needs_fewer_tokens_for_other_scripts():
     line = " 강가의 다람쥐가 도토리를 모은다"
     assert len(get_tokenizer(True).encode(line)) < len(get_tokenizer(False).encode(line))

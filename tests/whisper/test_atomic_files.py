@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are either complete or not there."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from mlx_whisper_lora.whisper.atomic_files import atomic_path, atomic_write, nam
 posix_only = pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 
 
-def test_what_is_written_replaces_the_file_and_leaves_nothing_else(tmp_path):
+def test_a_write_replaces_the_file_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text("old")
     with atomic_write(path) as file:
@@ -38,7 +38,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_told_by_the_files_own_name(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
@@ -48,7 +48,7 @@ def test_a_full_disk_is_told_by_the_files_own_name(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_libraries_that_want_a_name_get_one_with_the_suffix(tmp_path):
+def test_the_temporary_path_keeps_the_suffix(tmp_path):
     path = tmp_path / "weights.safetensors"
     with atomic_path(path) as temporary:
         mx.save_safetensors(str(temporary), {"a": mx.ones(3)})
@@ -56,7 +56,7 @@ def test_libraries_that_want_a_name_get_one_with_the_suffix(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_reported_by_name(tmp_path):
     with pytest.raises(FileNotFoundError) as error, atomic_write(tmp_path / "no" / "x.txt"):
         pass
     assert error.value.filename == str(tmp_path / "no")
@@ -64,7 +64,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 @posix_only
 @pytest.mark.skipif(sys.platform != "win32" and os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told_by_the_files_own_name(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_with_the_name_of_the_file(tmp_path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(PermissionError) as error, atomic_write(tmp_path / "x.txt"):
@@ -97,7 +97,7 @@ def test_new_files_follow_the_umask(tmp_path):
     assert (tmp_path / "x.txt").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_full_temporary_folder_is_named():
+def test_a_full_temporary_folder_is_reported_by_name():
     with pytest.raises(OSError) as full, name_temp_folder_when_full():
         raise OSError(errno.ENOSPC, "No space left on device")
     assert full.value.filename == tempfile.gettempdir()

@@ -15,7 +15,6 @@ from pathlib import Path
 import mlx.core as mx
 from demo import FUSED, ROOT
 
-from mlx_whisper_lora.cli.output_options import ExportOptions
 from mlx_whisper_lora.convert import convert
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources.folder import load_clips
@@ -23,7 +22,8 @@ from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
-from mlx_whisper_lora.whisper.model.quantization import Quantization, dequantize
+from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions
+from mlx_whisper_lora.whisper.model.quantization import dequantize
 from tools.demo_model.clips import write_clips
 
 MORE_CLIPS = 300
@@ -53,11 +53,8 @@ def main() -> None:
                 heard += result.hypotheses
             return word_error_rate(texts, heard)
 
-        plain = measured("float32", ExportOptions(mx.float32))
-        costs = {
-            bits: measured(f"{bits} bits", ExportOptions(mx.float16, Quantization(bits=bits))) - plain
-            for bits in ALLOWED
-        }
+        plain = measured("float32", ExportOptions("float32"))
+        costs = {bits: measured(f"{bits} bits", ExportOptions(quantize=True, q_bits=bits)) - plain for bits in ALLOWED}
     for bits, cost in costs.items():
         print(f"{bits} bits: {cost:+.2f} points from {plain:.2f} % ({ALLOWED[bits]:g} allowed)")
     sys.exit(0 if all(cost <= ALLOWED[bits] for bits, cost in costs.items()) else 1)

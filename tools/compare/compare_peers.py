@@ -451,12 +451,11 @@ def make_files(files: Path) -> None:
 
     from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
     from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, LoRAConfig, add_lora, lora_modules
-    from mlx_whisper_lora.cli.output_options import ExportOptions, write_model
     from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_MODEL
     from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
     from mlx_whisper_lora.whisper.audio.load import load_audio
     from mlx_whisper_lora.whisper.checkpoints.load import load_model
-    from mlx_whisper_lora.whisper.model.quantization import Quantization
+    from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, export_model
 
     sounds = files / "sounds"
     (sounds / "folder").mkdir(parents=True)
@@ -473,14 +472,14 @@ def make_files(files: Path) -> None:
         shutil.copy(sounds / SOUND, sounds / copy)
     (sounds / "noise.txt").write_text("no sound")
 
-    def write(name: str, dtype: mx.Dtype = mx.float16, **form) -> None:
-        write_model(load_model(DEMO_MODEL), files / name, ExportOptions(dtype, **form))
+    def write(name: str, **form) -> None:
+        export_model(load_model(DEMO_MODEL), files / name, ExportOptions(**form))
 
     write("safetensors")
-    write("float32", mx.float32)
-    write("4bit", quantization=Quantization(bits=4))
-    write("8bit", quantization=Quantization(bits=8))
-    write("hf", layout="hf")
+    write("float32", dtype="float32")
+    write("4bit", quantize=True, q_bits=4)
+    write("8bit", quantize=True, q_bits=8)
+    write("hf", export="hf")
     shutil.copytree(DEMO_MODEL, files / "npz")
     shard(files / "hf", files / "sharded")
     cache(files / "npz", files / "hub" / "models--someone--whisper", "main")

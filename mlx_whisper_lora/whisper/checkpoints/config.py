@@ -1,5 +1,6 @@
-"""What a model folder's `config.json` says, in the layout of MLX or of Hugging Face's transformers."""
+"""Read a model folder's `config.json`, in the layout of MLX or of Hugging Face's transformers."""
 
+import contextlib
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,8 +12,8 @@ from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.quantization import Quantization
 from mlx_whisper_lora.whisper.model.whisper import AlignmentHeads, ModelDimensions
 
-# Our names of the dimensions and transformers'; its encoder and decoder are equally wide.
-HF_DIMENSIONS = {
+# Our names of the dimensions, and those of transformers, whose encoder and decoder are equally wide.
+_HF_DIMENSIONS = {
     "n_mels": "num_mel_bins",
     "n_audio_ctx": "max_source_positions",
     "n_audio_state": "d_model",
@@ -24,23 +25,28 @@ HF_DIMENSIONS = {
     "n_text_head": "decoder_attention_heads",
     "n_text_layer": "decoder_layers",
 }
-# Far above every Whisper; a damaged number should not fill the memory before the weights are even looked at.
-MOST_LAYERS, LARGEST_DIMENSION, MOST_POSITIONS = 256, 2**20, 2**24
+# Far above every Whisper. A damaged number must not fill the memory before the weights are read.
+_MOST_LAYERS = 256
+_LARGEST_DIMENSION = 2**20
+_MOST_POSITION_NUMBERS = 2**24  # in the encoder's position embedding
 
 
 @dataclass(frozen=True)
-class Config:
-    """dims: the model's dimensions; is_hf: the folder is in transformers' layout; quantization: None of a plain model;
-    alignment_heads: None where the folder does not say."""
+class ModelConfig:
+    """The configuration of a model."""
 
     dims: ModelDimensions
-    is_hf: bool
-    quantization: Quantization | None
-    alignment_heads: AlignmentHeads | None
+    is_hf: bool = False  # whether the folder is in the layout of transformers
+    quantization: Quantization | None = None  # None if the weights are plain
+    alignment_heads: AlignmentHeads | None = None  # None if the folder does not name them
 
 
-def read_model_config(folder: Path) -> Config:
-    """The configuration of a model folder; keys of no concern are left aside. Raises CheckpointError."""
+def read_model_config(folder: Path) -> ModelConfig:
+    """Read the configuration of a model folder. Unknown keys are ignored.
+
+    Raises:
+        CheckpointError: the folder has no configuration, or one of another model, or a damaged one.
+    """
     path = folder / CONFIG_FILE
     try:
         config = read_json(path)
@@ -50,28 +56,33 @@ def read_model_config(folder: Path) -> Config:
     if model_type != "whisper":
         raise CheckpointError(f"{path}: this is a {model_type} model, not Whisper")
     is_hf = "d_model" in config
-    dims = read_dimensions(path, config, HF_DIMENSIONS if is_hf else {})
+    dims = read_dimensions(path, config, is_hf)
     if is_hf and (config.get("activation_function", "gelu") != "gelu" or config.get("scale_embedding")):
-        raise CheckpointError(f"{path}: another activation or scaled embeddings, which OpenAI's Whisper does not have")
+        raise CheckpointError(f"{path}: this model scales embeddings or has another activation than OpenAI's Whisper")
     if is_hf:
-        check_preprocessor(folder / PREPROCESSOR_FILE, dims)
+        _check_preprocessor(folder / PREPROCESSOR_FILE, dims)
     heads_file = path
     if is_hf and (folder / GENERATION_CONFIG_FILE).exists():
         heads_file = folder / GENERATION_CONFIG_FILE
     pairs = read_json(heads_file).get("alignment_heads")
     quantization = None
     if "quantization" in config:
-        quantization = read_quantization(path, config["quantization"])
+        quantization = _read_quantization(path, config["quantization"])
         if dims.n_text_state % quantization.group_size:
             raise CheckpointError(
-                f"{path}: quantised in groups of {quantization.group_size}, which do not divide its width of "
-                f"{dims.n_text_state}"
+                f"{path}: the weights are quantized in groups of {quantization.group_size}, which do not divide the "
+                f"model's width of {dims.n_text_state}"
             )
-    return Config(dims, is_hf, quantization, read_alignment_heads(heads_file, pairs, dims))
+    return ModelConfig(dims, is_hf, quantization, read_alignment_heads(heads_file, pairs, dims))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises FileNotFoundError, or CheckpointError for a damaged one."""
+    """Read the JSON object in a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file does not hold a JSON object.
+    """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -81,15 +92,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_dimensions(path: Path, config: dict[str, Any], names: dict[str, str]) -> ModelDimensions:
-    """The dimensions in `config`, which call them by `names` or, where that has none, as we do. `path` is named when
-    CheckpointError is raised."""
+def read_dimensions(path: Path, config: dict[str, Any], is_hf: bool = False) -> ModelDimensions:
+    """Read the dimensions in a configuration.
+
+    Args:
+        path: the file, to be named in errors.
+        config: the numbers by name, and other keys, which are ignored.
+        is_hf: whether the names are those of transformers.
+
+    Raises:
+        CheckpointError: a number is missing, or the numbers cannot be those of a Whisper model.
+    """
+    names = _HF_DIMENSIONS if is_hf else {}
     try:
         numbers = {field.name: int(config[names.get(field.name, field.name)]) for field in fields(ModelDimensions)}
     except KeyError as error:
         raise CheckpointError(
-            f"{path}: {error.args[0]} is missing; the layouts of mlx-community's Whisper repositories, of transformers "
-            "and of OpenAI's .pt files are read"
+            f"{path}: {error.args[0]} is missing; the file should have the layout of mlx-community's Whisper "
+            "repositories, of transformers or of OpenAI's .pt files"
         ) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: not a Whisper configuration ({error})") from None
@@ -97,9 +117,9 @@ def read_dimensions(path: Path, config: dict[str, Any], names: dict[str, str]) -
     sides = ((dims.n_audio_state, dims.n_audio_head), (dims.n_text_state, dims.n_text_head))
     plausible = (
         min(numbers.values()) >= 1
-        and max(numbers.values()) <= LARGEST_DIMENSION
-        and max(dims.n_audio_layer, dims.n_text_layer) <= MOST_LAYERS
-        and dims.n_audio_ctx * dims.n_audio_state <= MOST_POSITIONS
+        and max(numbers.values()) <= _LARGEST_DIMENSION
+        and max(dims.n_audio_layer, dims.n_text_layer) <= _MOST_LAYERS
+        and dims.n_audio_ctx * dims.n_audio_state <= _MOST_POSITION_NUMBERS
         and dims.n_audio_state == dims.n_text_state >= 4
         and dims.n_audio_state % 2 == 0
         and not any(width % heads for width, heads in sides)
@@ -109,37 +129,47 @@ def read_dimensions(path: Path, config: dict[str, Any], names: dict[str, str]) -
     return dims
 
 
-def check_preprocessor(path: Path, dims: ModelDimensions) -> None:
-    """Raise CheckpointError where a folder's preprocessor_config.json, if it has one, asks for other log-mels than the
-    model of `dims` takes. Mel filters in it are left aside: they follow from these numbers."""
+def _check_preprocessor(path: Path, dims: ModelDimensions) -> None:
+    """Raise CheckpointError if the file exists and asks for other log-mels than the model takes.
+
+    Mel filters in the file are ignored, because they follow from the numbers that are checked.
+    """
     settings = read_json(path) if path.exists() else {}
     for name, value in mel_settings(dims).items():
         if settings.get(name, value) != value:
             raise CheckpointError(
-                f"{path}: {name} is {settings[name]}, and this model takes {value}; mend or remove this file"
+                f"{path}: {name} is {settings[name]}, but this model takes {value}; fix or remove this file"
             )
 
 
-def read_quantization(path: Path, settings: Any) -> Quantization:
-    """How a config's "quantization" says that layers are stored. Raises CheckpointError for a way not known here."""
-    try:
-        settings = dict(settings)
-        whole = all(isinstance(number, int) for name, number in settings.items() if name != "mode")
-        if settings.pop("mode", "affine") == "affine" and whole:
-            return Quantization(**settings)
-    except (TypeError, ValueError):
-        pass
+def _read_quantization(path: Path, settings: Any) -> Quantization:
+    """Read the "quantization" of a configuration. Raise CheckpointError if it is of an unknown kind."""
+    numbers = dict(settings) if isinstance(settings, dict) else {"settings": settings}
+    mode = numbers.pop("mode", "affine")
+    known = {field.name for field in fields(Quantization)}
+    if mode == "affine" and numbers.keys() <= known and all(isinstance(number, int) for number in numbers.values()):
+        with contextlib.suppress(ValueError):
+            return Quantization(**numbers)
     raise CheckpointError(
-        f"{path}: quantization should be a group_size and a number of bits that MLX knows for all layers alike, "
+        f"{path}: quantization should be a group_size and a number of bits that MLX knows, the same for all layers, "
         f"not {settings}"
     )
 
 
 def read_alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> AlignmentHeads | None:
-    """Pairs of decoder layer and head, from a list of them or an array of shape (n, 2).
+    """Check the alignment heads that a file names.
 
-    None for pairs that this model has no layers for: the first distil-whisper folders kept those of their teachers.
-    Raises CheckpointError naming `path` for what is no list of pairs.
+    Args:
+        path: the file, to be named in errors.
+        pairs: a list of pairs of decoder layer and head, or None.
+        dims: the model's dimensions.
+
+    Returns:
+        The pairs, or None if the model lacks such layers or heads: the first distil-whisper folders kept the heads of
+        the models that they were distilled from.
+
+    Raises:
+        CheckpointError: `pairs` is something else.
     """
     if pairs is None:
         return None
@@ -152,12 +182,12 @@ def read_alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> Align
 
 
 def hf_dimensions(dims: ModelDimensions) -> dict[str, int]:
-    """The dimensions by transformers' names."""
-    return {HF_DIMENSIONS[name]: value for name, value in dims.to_dict().items()}
+    """Return the dimensions by the names of transformers."""
+    return {_HF_DIMENSIONS[name]: value for name, value in dims.to_dict().items()}
 
 
 def mel_settings(dims: ModelDimensions) -> dict[str, int]:
-    """How sound becomes log-mels, by transformers' names."""
+    """Return the settings of the log-mel front end by the names of transformers."""
     return {
         "feature_size": dims.n_mels,
         "sampling_rate": SAMPLE_RATE,

@@ -1,5 +1,8 @@
-"""Write a model as a folder of transformers: `WhisperForConditionalGeneration` and `WhisperProcessor` open it, and the
-converters of CTranslate2 (faster-whisper) and whisper.cpp start from it."""
+"""Write a model as a folder of transformers.
+
+`WhisperForConditionalGeneration` and `WhisperProcessor` open it, and the converters of CTranslate2 (faster-whisper) and
+whisper.cpp start from it.
+"""
 
 from os import PathLike
 from typing import Any
@@ -7,42 +10,59 @@ from typing import Any
 from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.checkpoints.config import hf_dimensions, mel_settings
+from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
 from mlx_whisper_lora.whisper.checkpoints.hf_names import hf_weights
 from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
-from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE
-from mlx_whisper_lora.whisper.checkpoints.save import write_json, write_weights
+from mlx_whisper_lora.whisper.checkpoints.layout import (
+    CONFIG_FILE,
+    GENERATION_CONFIG_FILE,
+    HF_WEIGHT_FILES,
+    PREPROCESSOR_FILE,
+)
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import NON_SPEECH, SECONDS_PER_TIMESTAMP, TASKS, Tokenizer, get_tokenizer
 
-MAX_INITIAL_TIMESTAMP = 1.0  # seconds; decoding's default
+_MAX_INITIAL_TIMESTAMP = 1.0  # seconds; the default of our decoding
 
 
 def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
-    """Write the plain `model` as a folder of transformers, in the type of its weights.
+    """Write a model as a folder of transformers, in the type of its weights.
 
-    Each file appears whole or not at all, the configuration last; a folder made for them goes again when one fails.
-    Raises CheckpointError for a vocabulary that is not Whisper's, or OSError when the disk is full.
+    The files are written atomically, config.json last. On failure, the folder is removed if this call created it.
+
+    Args:
+        model: a model with plain weights.
+        folder: the folder. Files of the same names in it are replaced.
+
+    Raises:
+        CheckpointError: the vocabulary is not one of Whisper's.
+        OSError: the folder cannot be written, or the disk is full.
     """
     tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
     if tokenizer.encoding.n_vocab != model.dims.n_vocab:
-        raise CheckpointError(f"a vocabulary of {model.dims.n_vocab} tokens is none of Whisper's, and transformers "
-                              "would get no tokenizer for it")  # fmt: skip
+        raise CheckpointError(
+            f"a vocabulary of {model.dims.n_vocab} tokens is not one of Whisper's, so transformers would have no "
+            "tokenizer for this model"
+        )
     with output_folder(folder) as path:
-        write_weights(path / "model.safetensors", hf_weights(model), "pt")
+        write_weights(path / HF_WEIGHT_FILES[0], hf_weights(model), "pt")
         for name, contents in tokenizer_files(tokenizer).items():
             if isinstance(contents, str):
                 with atomic_write(path / name) as file:
                     file.write(contents)
             else:
                 write_json(path / name, contents)
-        write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
+        write_json(path / PREPROCESSOR_FILE, _preprocessor_config(model))
         write_json(path / GENERATION_CONFIG_FILE, generation_config(model, tokenizer))
         write_json(path / CONFIG_FILE, model_config(model, tokenizer))
 
 
 def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
-    """config.json. Tokens and length are for CTranslate2 and whisper.cpp; transformers has another file for them."""
+    """Return the contents of config.json.
+
+    CTranslate2 and whisper.cpp read the tokens and the length here. transformers reads them in generation_config.json.
+    """
     width = model.dims.n_audio_state
     return {
         "model_type": "whisper",
@@ -55,19 +75,19 @@ def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         "scale_embedding": False,
         "is_encoder_decoder": True,
         "max_length": model.dims.n_text_ctx,
-        **token_roles(tokenizer),
+        **_token_roles(tokenizer),
     }
 
 
 def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
-    """generation_config.json: which tokens stand for what, for `generate` and its timestamps."""
+    """Return the contents of generation_config.json: the meaning of tokens, for `generate` and its timestamps."""
     config = {
-        **token_roles(tokenizer),
+        **_token_roles(tokenizer),
         "max_length": model.dims.n_text_ctx,
         "is_multilingual": model.is_multilingual,
         "no_timestamps_token_id": tokenizer.no_timestamps,
         "prev_sot_token_id": tokenizer.sot_prev,
-        "max_initial_timestamp_index": round(MAX_INITIAL_TIMESTAMP / SECONDS_PER_TIMESTAMP),
+        "max_initial_timestamp_index": round(_MAX_INITIAL_TIMESTAMP / SECONDS_PER_TIMESTAMP),
         "return_timestamps": False,
     }
     if model.is_multilingual:
@@ -79,8 +99,8 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
     return config
 
 
-def token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Tokens that start and end a transcript, and those that it never has, at its start or anywhere."""
+def _token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the tokens that start and end a transcript, and those that are suppressed at its start or anywhere."""
     return {
         "decoder_start_token_id": tokenizer.sot,
         **{f"{role}_token_id": tokenizer.eot for role in ("bos", "eos", "pad")},
@@ -89,8 +109,8 @@ def token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def preprocessor_config(model: Whisper) -> dict[str, Any]:
-    """preprocessor_config.json: how sound becomes log-mels."""
+def _preprocessor_config(model: Whisper) -> dict[str, Any]:
+    """Return the contents of preprocessor_config.json: the settings of the log-mel front end."""
     return {
         "feature_extractor_type": "WhisperFeatureExtractor",
         "processor_class": "WhisperProcessor",

@@ -1,16 +1,16 @@
-"""The names of a model's weights in transformers (`WhisperForConditionalGeneration`), and its layout of arrays."""
+"""Convert weights between our names and layout and those of transformers (`WhisperForConditionalGeneration`)."""
 
 from collections.abc import Mapping
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel
+from mlx_whisper_lora.whisper.checkpoints.layout import ENCODER_POSITIONS, swap_kernel
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
 
-# Parts of dotted names, ours and transformers'. Its two final layer norms share one name.
-HF_NAME_PARTS = {
+# Parts of dotted names: ours and those of transformers, in which both final layer norms have one name.
+_HF_NAME_PARTS = {
     "blocks": "layers",
     "attn": "self_attn",
     "attn_ln": "self_attn_layer_norm",
@@ -28,35 +28,45 @@ HF_NAME_PARTS = {
     "ln_post": "layer_norm",
     "ln": "layer_norm",
 }
-OUR_PARTS = {theirs: ours for ours, theirs in HF_NAME_PARTS.items()}
+_OUR_NAME_PARTS = {theirs: ours for ours, theirs in _HF_NAME_PARTS.items()}
 
 
-def to_hf(name: str) -> str:
-    """decoder.blocks.0.attn.query.weight -> model.decoder.layers.0.self_attn.q_proj.weight"""
-    return "model." + ".".join(HF_NAME_PARTS.get(part, part) for part in name.split("."))
+def _to_hf(name: str) -> str:
+    """Return the name in transformers: decoder.ln.bias -> model.decoder.layer_norm.bias."""
+    return "model." + ".".join(_HF_NAME_PARTS.get(part, part) for part in name.split("."))
 
 
-def from_hf(name: str) -> str:
-    """The inverse of `to_hf`; parts that transformers' Whisper does not have stay as they are."""
+def _from_hf(name: str) -> str:
+    """Return our name of a weight of transformers. Unknown parts are returned unchanged."""
     name = name.removeprefix("model.").replace("embed_positions.weight", "positional_embedding")
-    name = ".".join(OUR_PARTS.get(part, part) for part in name.split("."))
+    name = ".".join(_OUR_NAME_PARTS.get(part, part) for part in name.split("."))
     return name.replace("encoder.ln.", "encoder.ln_post.")
 
 
 def hf_weights(model: Whisper) -> dict[str, mx.array]:
-    """The weights of a plain model as transformers wants them; the output layer is the embedding and not stored."""
+    """Return the weights of a plain model by the names and in the layout of transformers.
+
+    The output layer is the token embedding, so it is not among them.
+    """
     positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state).astype(model.dtype)
-    ours = {**dict(tree_flatten(model.parameters())), "encoder.positional_embedding": positions}
-    return {to_hf(name): swap_kernel(name, array) for name, array in ours.items()}
+    ours = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: positions}
+    return {_to_hf(name): swap_kernel(name, array) for name, array in ours.items()}
 
 
 def from_hf_weights(weights: Mapping[str, mx.array], source: object) -> dict[str, mx.array]:
-    """Transformers' weights by our names and in our layout. Raises CheckpointError, naming `source`, when the output
-    layer is not the embedding, which Whisper ties together."""
-    ours = {from_hf(name): array for name, array in weights.items()}
+    """Return weights of transformers by our names and in our layout.
+
+    Args:
+        weights: arrays by transformers' names.
+        source: the file or folder, to be named in errors.
+
+    Raises:
+        CheckpointError: the output layer differs from the token embedding.
+    """
+    ours = {_from_hf(name): array for name, array in weights.items()}
     output, embedding = ours.pop("proj_out.weight", None), ours.get("decoder.token_embedding.weight")
     if output is not None and embedding is not None and not mx.array_equal(output, embedding):
         raise CheckpointError(
-            f"{source}: the output layer proj_out differs from the token embedding, as no Whisper's does"
+            f"{source}: the output layer proj_out differs from the token embedding; in Whisper they are the same"
         )
     return {name: swap_kernel(name, array) for name, array in ours.items()}

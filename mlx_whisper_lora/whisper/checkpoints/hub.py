@@ -1,6 +1,6 @@
-"""Names of models: a path, "demo", a size of OpenAI's, or a repository on the Hugging Face Hub.
+"""Find a model by its name: a path, "demo", one of OpenAI's sizes, or a repository on the Hugging Face Hub.
 
-Repositories are downloaded into the Hub's cache (`HF_HOME`) once; with `HF_HUB_OFFLINE=1` only the cache is asked.
+Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB_OFFLINE=1`, only the cache is used.
 """
 
 from os import PathLike
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,  # of the HTTP library beneath, which differs between versions
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -23,38 +23,43 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     INDEX_FILE,
     PREPROCESSOR_FILE,
     PT_SUFFIX,
+    SHARD_PATTERN,
     WEIGHT_FILES,
 )
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
-DOWNLOADED = (
-    CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, INDEX_FILE, "model-*-of-*.safetensors"
-)  # fmt: skip
-# The sizes as openai-whisper calls them, and where mlx-community keeps them.
+_DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, INDEX_FILE, SHARD_PATTERN)
+# The sizes as openai-whisper calls them, and their repositories at mlx-community.
+_SIZES = ("tiny", "base", "small", "medium")
+_LARGE_V3 = "mlx-community/whisper-large-v3-mlx"
+_TURBO = "mlx-community/whisper-large-v3-turbo"
 SIZE_REPOSITORIES = {
-    name: f"mlx-community/whisper-{name}-mlx"
-    for name in ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
-                 "large-v1", "large-v2", "large-v3")
+    f"{size}{suffix}": f"mlx-community/whisper-{size}{suffix}-mlx" for size in _SIZES for suffix in ("", ".en")
 } | {
-    "large": "mlx-community/whisper-large-v3-mlx",
-    "large-v3-turbo": "mlx-community/whisper-large-v3-turbo",
-    "turbo": "mlx-community/whisper-large-v3-turbo",
-}  # fmt: skip
+    "large-v1": "mlx-community/whisper-large-v1-mlx",
+    "large-v2": "mlx-community/whisper-large-v2-mlx",
+    "large-v3": _LARGE_V3,
+    "large": _LARGE_V3,
+    "large-v3-turbo": _TURBO,
+    "turbo": _TURBO,
+}
 MODEL_HELP = (
-    "a folder, a .pt file, a Hugging Face repository (name or name@revision), or one of mlx-community's by its size: "
-    + ", ".join(SIZE_REPOSITORIES)
+    "a folder, a .pt file, a Hugging Face repository (owner/name or owner/name@revision) or a size, which stands for a "
+    "repository of mlx-community: " + ", ".join(SIZE_REPOSITORIES)
 )
-# The hub's, and those of the HTTP library beneath it, whichever it is.
-HUB_ERRORS: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
 
 
 def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
-    """The folder or `.pt` file of a model: `path_or_hf_repo` itself if there is one, the bundled folder for "demo",
-    else the downloaded files of a Hub repository.
+    """Return the folder or `.pt` file of a model, and download it if need be.
 
-    "tiny", "large-v3-turbo" and the like stand for mlx-community's repositories of these sizes. `name@revision` takes a
-    branch, tag or commit of a repository instead of its main branch. Raises CheckpointError.
+    Args:
+        path_or_hf_repo: a folder or `.pt` file; "demo", the bundled model; a size such as "tiny" or "large-v3-turbo",
+            which stands for a repository of mlx-community; or a repository on the Hub, as "owner/name" or as
+            "owner/name@revision" with a branch, tag or commit. If there is a folder of that name, it is chosen first.
+
+    Raises:
+        CheckpointError: there is no such model, or the download failed.
     """
     path, name = Path(path_or_hf_repo), str(path_or_hf_repo)
     if path.is_dir():
@@ -64,34 +69,36 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
     if path.exists():
         if path.suffix == PT_SUFFIX:
             return path
-        raise CheckpointError(
-            f"{path}: a model is a folder with {CONFIG_FILE} and weights or a .pt file, not this file"
-        )
+        raise CheckpointError(f"{path}: not a model; give a folder with {CONFIG_FILE} and weights, or a .pt file")
     repository, _, revision = name.partition("@")
     repository = SIZE_REPOSITORIES.get(repository, repository)
     if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:
-        sizes = "" if "/" in name else f" or .pt file, and no size (of {', '.join(SIZE_REPOSITORIES)})"
-        raise CheckpointError(f"{name}: no such model folder{sizes}")
-    return download(name, repository, revision or None)
+        sizes = "" if "/" in name else f", or a size: {', '.join(SIZE_REPOSITORIES)}"
+        raise CheckpointError(
+            f"{name}: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
+        )
+    return _download(name, repository, revision or None)
 
 
-def download(name: str, repository: str, revision: str | None) -> Path:
-    """The folder of a repository's files in the cache. Raises CheckpointError, which calls the model `name`."""
+def _download(name: str, repository: str, revision: str | None) -> Path:
+    """Download a repository into the cache, and return its folder. Errors call the model `name`."""
     try:
-        # The configuration first, before gigabytes of weights that are not Whisper's.
+        # The configuration first, because the weights may be gigabytes of another model.
         folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG_FILE]))
         if not (folder / CONFIG_FILE).exists():
             return Path(snapshot_download(repository, revision=revision, allow_patterns=["*" + PT_SUFFIX]))
         read_model_config(folder)
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(DOWNLOADED)))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_DOWNLOADED)))
     except RevisionNotFoundError:
         raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise CheckpointError(f"{name}: neither a folder here nor a repository on the Hugging Face Hub") from None
+        raise CheckpointError(f"{name}: no local folder and no repository on the Hugging Face Hub") from None
     except LocalEntryNotFoundError:
         raise CheckpointError(
-            f"{name}: not in the cache of downloads, or not wholly, and the Hugging Face Hub cannot be asked: there is "
-            "no network, or HF_HUB_OFFLINE is set"
+            f"{name}: not in the cache of downloads, or not completely, and the Hugging Face Hub cannot be reached: "
+            "there is no network, or HF_HUB_OFFLINE is set"
         ) from None
-    except HUB_ERRORS as error:
-        raise CheckpointError(f"{name}: not a folder here, and it cannot be had from the Hub ({error})") from None
+    except (OSError, HTTPError) as error:
+        raise CheckpointError(
+            f"{name}: no local folder, and the download from the Hugging Face Hub failed ({error})"
+        ) from None

@@ -1,41 +1,44 @@
 """The layouts of models on disk: the names of files, and of weights in OpenAI's checkpoints.
 
-Nothing here imports MLX, so that scripts that know only NumPy or PyTorch can use it.
+This module does not import MLX, so that scripts with only NumPy or PyTorch can use it.
 """
 
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
 PT_SUFFIX = ".pt"
+# The files that may hold the weights, in the order in which they are looked for. The first one is written.
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
 HF_WEIGHT_FILES = ("model.safetensors",)
 INDEX_FILE = "model.safetensors.index.json"  # maps each weight to one of several files
+SHARD_PATTERN = "model-*-of-*.safetensors"  # the names of these files
 ALIGNMENT_HEADS = "alignment_heads"  # an array among the weights of mlx-community's folders
+ENCODER_POSITIONS = "encoder.positional_embedding"  # stored by OpenAI and transformers, computed by our encoder
 
-# Layers of an MLP: openai-whisper's names and ours.
+# Parts of the names of an MLP's layers: openai-whisper's and ours.
 _OPENAI_PARTS = {".mlp.0.": ".mlp1.", ".mlp.2.": ".mlp2."}
 _CONVOLUTIONS = ("encoder.conv1.weight", "encoder.conv2.weight")
 
 
 def from_openai(name: str) -> str:
-    """Return our name of a weight that OpenAI's checkpoints call `name`."""
+    """Return our name of a weight: "...mlp.0.weight" -> "...mlp1.weight"."""
     for theirs, ours in _OPENAI_PARTS.items():
         name = name.replace(theirs, ours)
     return name
 
 
 def to_openai(name: str) -> str:
-    """Return the name in OpenAI's checkpoints of a weight that we call `name`."""
+    """Return the name of a weight in OpenAI's checkpoints: "...mlp1.weight" -> "...mlp.0.weight"."""
     for theirs, ours in _OPENAI_PARTS.items():
         name = name.replace(ours, theirs)
     return name
 
 
 def swap_kernel(name: str, array):
-    """Turn the kernel of a convolution from PyTorch's layout (out, in, kernel) into MLX's (out, kernel, in), or back.
+    """Swap the layout of a convolution's kernel: PyTorch's (out, in, kernel) and MLX's (out, kernel, in).
 
     Args:
-        name: our name of the weight. Other arrays than kernels are returned unchanged.
+        name: our name of the weight. Arrays other than kernels are returned unchanged.
         array: a NumPy, MLX or PyTorch array.
     """
     return array.swapaxes(1, 2) if name in _CONVOLUTIONS and array.ndim == 3 else array

@@ -1,9 +1,9 @@
-"""OpenAI's `.pt` files, read without torch and without running what is pickled in them.
+"""Read OpenAI's `.pt` files without PyTorch, and without running any code that is pickled in them.
 
-`torch.save` writes a zip archive: `data.pkl`, a pickle of the Python objects, in which each tensor is a call of a torch
-function on a storage, and `data/0`, `data/1` ... with the numbers of the storages, not compressed. A pickle may name
-any function of any module to be called. Here the few names that a checkpoint of tensors needs stand for functions of
-ours, and any other name is refused. (https://docs.pytorch.org/docs/stable/notes/serialization.html)
+`torch.save` writes a zip archive. Its member `data.pkl` is a pickle of the Python objects, in which each tensor is a
+call of a PyTorch function on a storage. `data/0`, `data/1` ... hold the numbers of the storages, not compressed. A
+pickle may ask for a call of any function of any module. Here, the few names that a checkpoint needs stand for records
+of the arguments, and any other name is refused. (https://docs.pytorch.org/docs/stable/notes/serialization.html)
 """
 
 import io
@@ -14,115 +14,201 @@ import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.checkpoints.layout import from_openai, swap_kernel
-from mlx_whisper_lora.whisper.errors import DAMAGED_FILE_ERRORS, CheckpointError, one_line
+from mlx_whisper_lora.whisper.errors import ZIP_ERRORS, CheckpointError, one_line
 
-# Classes of storages, and the types in which NumPy reads them: it has no bfloat16.
-STORAGES: dict[str, np.dtype] = {
+# The types of numbers by PyTorch's classes of storages. NumPy has no bfloat16, so it reads the bits.
+_STORAGE_TYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
     "BFloat16Storage": np.dtype("<u2"),
     "LongStorage": np.dtype("<i8"),
 }
-PYTORCH_BEFORE_1_6 = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number that such files begin with
-LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member; the lengths of name and extra field come last
+_PYTORCH_BEFORE_1_6 = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number that such files begin with
+_LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member; the lengths of name and extra field come last
+# Raised by the unpickler on damaged bytes.
+_PICKLE_ERRORS = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+class OpenAICheckpoint(NamedTuple):
+    """The contents of a `.pt` file."""
+
+    dims: dict[str, Any]  # the model's dimensions, unchecked
+    weights: dict[str, mx.array]  # by our names and in MLX's layout
+
+
+def read_pt(path: Path) -> OpenAICheckpoint:
+    """Read an OpenAI checkpoint.
+
+    The file is mapped into memory, and each tensor is copied out of it once.
+
+    Raises:
+        CheckpointError: the file is damaged or is not a Whisper checkpoint.
+    """
+    with path.open("rb") as file:
+        try:
+            return _read_checkpoint(file)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
+
+
+def _read_checkpoint(file: BinaryIO) -> OpenAICheckpoint:
+    """Read an open file. The messages of errors do not name it."""
+    if file.read(len(_PYTORCH_BEFORE_1_6)) == _PYTORCH_BEFORE_1_6:
+        raise CheckpointError("this is the format of PyTorch before 1.6; load the file with PyTorch and save it again")
+    archive = _Archive(file)
+    if archive.has("byteorder") and archive.read("byteorder") != b"little":
+        raise CheckpointError("its numbers are big-endian; load and save it with PyTorch on a little-endian machine")
+    checkpoint = _unpickle(archive.read("data.pkl"))
+    # A pickle can put another `get` into an OrderedDict, but not into the class dict.
+    dims = dict.get(checkpoint, "dims") if isinstance(checkpoint, dict) else None
+    state = dict.get(checkpoint, "model_state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(dims, dict) or not isinstance(state, dict):
+        raise CheckpointError(
+            "this is a PyTorch file, but not OpenAI's Whisper: it should hold dims and model_state_dict"
+        )
+    weights = {}
+    for name, value in dict.items(state):
+        if isinstance(name, str) and isinstance(value, _TensorCall):
+            ours = from_openai(name)
+            weights[ours] = swap_kernel(ours, _build_tensor(archive, value))
+    return OpenAICheckpoint(dims, weights)
+
+
+def _damaged(reason: str) -> CheckpointError:
+    return CheckpointError(f"not a PyTorch checkpoint, damaged or cut short ({reason})")
+
+
+class _Archive:
+    """A zip archive that `torch.save` wrote. Names of members are given without their common folder."""
+
+    def __init__(self, file: BinaryIO):
+        try:
+            self._zip = zipfile.ZipFile(file)
+            self._bytes = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except ZIP_ERRORS as error:
+            raise _damaged(one_line(error)) from None
+        self._names = set(self._zip.namelist())
+        pickles = [name for name in self._names if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise _damaged(f"it should hold one data.pkl, and it holds {len(pickles)}")
+        self._folder = pickles[0].removesuffix("data.pkl")
+
+    def has(self, name: str) -> bool:
+        return self._folder + name in self._names
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a member, whose checksum is verified."""
+        member = self._member(name)
+        try:
+            return self._zip.read(member)
+        except ZIP_ERRORS as error:
+            raise _damaged(one_line(error)) from None
+
+    def view(self, name: str, size: int) -> memoryview:
+        """Return a view of a member of `size` bytes, without copying it."""
+        member = self._member(name)
+        if size != member.file_size:
+            raise _damaged(f"{size} bytes of numbers expected in {member.filename}, found {member.file_size}")
+        start = member.header_offset + _LOCAL_HEADER.size
+        if not _LOCAL_HEADER.size <= start <= len(self._bytes):
+            raise _damaged(f"{member.filename} lies outside the file")
+        start += sum(_LOCAL_HEADER.unpack_from(self._bytes, member.header_offset))
+        return self._bytes[start : start + size]
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        if not self.has(name):
+            raise _damaged(f"it holds no {self._folder}{name}")
+        member = self._zip.getinfo(self._folder + name)
+        if member.compress_type != zipfile.ZIP_STORED:  # a small file could hold a lot
+            raise CheckpointError("it is compressed, which torch.save does not do; load it with PyTorch and save it")
+        return member
 
 
 @dataclass(frozen=True)
-class Storage:
-    """The numbers of one or several tensors: a stretch of the file, and their type by torch's name."""
+class _Storage:
+    """A reference to the numbers of one or more tensors, unchecked: ("storage", type, key, device, length)."""
 
-    data: memoryview
-    type_name: str
+    id: Any
 
 
-def read_pt(path: Path) -> tuple[dict[str, Any], dict[str, mx.array]]:
-    """The dimensions and the weights, by our names and in MLX's layout, of an OpenAI checkpoint.
+@dataclass(frozen=True)
+class _TensorCall:
+    """A call of torch._utils._rebuild_tensor_v2, unchecked: storage, offset, shape, strides, and more."""
 
-    The file is mapped into memory, and each tensor copied out of it once. Raises CheckpointError naming the file.
-    """
+    arguments: tuple
+
+
+def _unpickle(pickled: bytes) -> Any:
+    """Return the object that was given to `torch.save`, with a _TensorCall for each tensor."""
+    unpickler = _RecordingUnpickler(io.BytesIO(pickled))
     try:
-        checkpoint = load_pickled(path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    except (pickle.UnpicklingError, *DAMAGED_FILE_ERRORS) as error:
-        raise CheckpointError(f"{path}: not a PyTorch checkpoint, damaged or cut short ({one_line(error)})") from None
-    dims = checkpoint.get("dims") if isinstance(checkpoint, dict) else None
-    state = checkpoint.get("model_state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(dims, dict) or not isinstance(state, dict):
-        raise CheckpointError(
-            f"{path}: a PyTorch file, but not one of OpenAI's Whisper: it should hold dims and model_state_dict"
-        )
-    tensors = {str(name): array for name, array in state.items() if isinstance(array, mx.array)}
-    return dims, {(ours := from_openai(name)): swap_kernel(ours, array) for name, array in tensors.items()}
+        return unpickler.load()
+    except CheckpointError:
+        raise
+    except _PICKLE_ERRORS as error:
+        raise _damaged(one_line(error)) from None
 
 
-def load_pickled(path: Path) -> Any:
-    """What was given to `torch.save`, with arrays for tensors. Raises CheckpointError, and what damaged files raise."""
-    with path.open("rb") as file:
-        start = file.read(len(PYTORCH_BEFORE_1_6))
-        if start == PYTORCH_BEFORE_1_6:
-            raise CheckpointError("in the format of PyTorch before 1.6; load it with torch and save it again")
-        with zipfile.ZipFile(file) as archive:
-            (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            folder = name.removesuffix("data.pkl")
-            byte_order = folder + "byteorder"
-            if byte_order in archive.namelist() and archive.read(stored(archive, byte_order)) != b"little":
-                raise CheckpointError("its numbers are big-endian; save it again on a usual machine")
-            pickled = archive.read(stored(archive, name))
-            file_map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            return TensorUnpickler(pickled, archive, folder, memoryview(file_map)).load()
+# The unpickler in Python, because the one in C takes 8 GB for a damaged file of ten bytes (a large memo index).
+class _RecordingUnpickler(pickle._Unpickler):
+    """Unpickle containers, strings and numbers, record storages and tensors, and refuse everything else.
 
-
-def stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """Where a member of the archive is. Raises CheckpointError if it is compressed: a little file could hold a lot."""
-    member = archive.getinfo(name)
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise CheckpointError("it is compressed, which torch.save does not do; save it again")
-    return member
-
-
-# The unpickler in Python, not the one in C, which takes 8 GB for a damaged file of ten bytes (a large memo index).
-class TensorUnpickler(pickle._Unpickler):
-    """Unpickles containers, strings, numbers and tensors, and refuses everything else."""
-
-    def __init__(self, pickled: bytes, archive: zipfile.ZipFile, folder: str, file: memoryview):
-        super().__init__(io.BytesIO(pickled))
-        self.archive, self.folder, self.file = archive, folder, file
+    Damaged bytes reach these methods with any arguments, so they check nothing and compute nothing.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self.tensor
-        if module == "torch" and name in STORAGES:
+            return self._record_tensor
+        if module == "torch" and name in _STORAGE_TYPES:
             return name
-        raise CheckpointError(f"it asks for {module}.{name}, which a checkpoint has no need of; nothing of it was run")
+        raise CheckpointError(f"it asks for {module}.{name}, which no checkpoint needs; nothing was run")
 
-    def persistent_load(self, pid: Any) -> Storage:
-        """The storage that ("storage", type, key, device, length) stands for."""
-        kind, type_name, key, _, length = pid
-        if kind != "storage":
-            raise pickle.UnpicklingError(f"it refers to a {kind!r}")
-        member = stored(self.archive, f"{self.folder}data/{key}")
-        size = length * STORAGES[type_name].itemsize
-        if size != member.file_size:
-            raise ValueError(f"{size} bytes of numbers expected in {member.filename}, not {member.file_size}")
-        start = member.header_offset + LOCAL_HEADER.size
-        start += sum(LOCAL_HEADER.unpack_from(self.file, member.header_offset))
-        return Storage(self.file[start : start + size], type_name)
+    def persistent_load(self, pid: Any) -> _Storage:
+        return _Storage(pid)
 
-    def tensor(self, storage: Storage, offset: int, shape: tuple, stride: tuple, *_: Any) -> mx.array:
-        """torch._utils._rebuild_tensor_v2; offset and strides count numbers. NumPy checks them against the storage."""
-        dtype = STORAGES[storage.type_name]
-        size = dtype.itemsize
-        if np.prod(shape, dtype=object) * size > len(storage.data):  # a stride of 0 would make much out of little
-            raise ValueError(f"a tensor of shape {shape} in {len(storage.data)} bytes")
-        strides = tuple(step * size for step in stride)
-        array = mx.array(np.ndarray(shape, dtype, storage.data, offset * size, strides))
-        return array.view(mx.bfloat16) if storage.type_name == "BFloat16Storage" else array
+    def _record_tensor(self, *arguments: Any) -> _TensorCall:
+        return _TensorCall(arguments)
+
+
+def _build_tensor(archive: _Archive, call: _TensorCall) -> mx.array:
+    """Build the tensor that a call of torch._utils._rebuild_tensor_v2 would. Offset and strides count numbers."""
+    match call.arguments:
+        case (
+            _Storage(id=("storage", str(type_name), str(key), _, int(length))),
+            int(offset),
+            tuple(shape),
+            tuple(strides),
+            *_,
+        ) if type_name in _STORAGE_TYPES and all(isinstance(number, int) for number in (*shape, *strides)):
+            pass
+        case _:
+            raise _damaged("a tensor is not built from a storage, an offset, a shape and strides")
+    dtype = _STORAGE_TYPES[type_name]
+    data = archive.view(f"data/{key}", length * dtype.itemsize)
+    count = np.prod(shape, dtype=object)
+    if count * dtype.itemsize > len(data):  # with strides of 0, few bytes would make many numbers
+        raise _damaged(f"a tensor of shape {shape} in {len(data)} bytes")
+    step = dtype.itemsize
+    try:  # NumPy checks offset and strides against the data
+        array = mx.array(np.ndarray(shape, dtype, data, offset * step, tuple(stride * step for stride in strides)))
+    except (ValueError, OverflowError) as error:
+        raise _damaged(one_line(error)) from None
+    return array.view(mx.bfloat16) if type_name == "BFloat16Storage" else array

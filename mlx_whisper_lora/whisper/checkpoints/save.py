@@ -1,24 +1,115 @@
-"""TODO."""
+"""Save models: in the layout of mlx-community's Whisper repositories, or with `hf_export` in that of transformers."""
 
-import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
+from mlx_whisper_lora.whisper.atomic_files import output_folder
+from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
+from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
+from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, WEIGHT_FILES
-from mlx_whisper_lora.whisper.model.quantization import quantization_of
+from mlx_whisper_lora.whisper.model.quantization import (
+    GROUP_SIZES,
+    Quantization,
+    dequantize,
+    quantization_of,
+    quantize,
+)
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+
+DTYPES = ("float16", "bfloat16", "float32")
+DTYPE_HELP = (
+    "Type of the weights. In a quantized model, the type of the other weights. mlx-whisper reads float16, and other "
+    "types with its option --fp16 False."
+)
+
+
+@documented
+@dataclass(frozen=True)
+class ExportOptions:
+    """The form in which a model is written.
+
+    Raises:
+        OptionError: a value is not allowed, or quantized weights are to be written for transformers.
+    """
+
+    dtype: str = option("float16", DTYPE_HELP, choices=DTYPES)
+    quantize: bool = option(
+        False,
+        "Quantize the linear layers and the token embedding. Without it, the result has plain weights, even if the "
+        "source is quantized.",
+    )
+    q_bits: int = option(Quantization.bits, "Bits of a quantized weight.", choices=(4, 8))
+    q_group_size: int = option(
+        Quantization.group_size, "Neighboring weights that share a scale and a bias.", choices=GROUP_SIZES
+    )
+    export: str = option(
+        "mlx",
+        "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers "
+        "and for the converters of CTranslate2 (faster-whisper) and whisper.cpp.",
+        choices=("mlx", "hf"),
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if self.export == "hf" and self.quantize:
+            raise OptionError(
+                "transformers does not read MLX's quantized weights: give `export` hf or `quantize`, not both"
+            )
+
+
+def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions) -> None:
+    """Convert a model to the form that the options describe, and write it.
+
+    Args:
+        model: plain or quantized. It is converted in place.
+        folder: the model folder to write.
+        options: layout, type and quantization.
+
+    Raises:
+        CheckpointError: the model does not fit the form.
+        OSError: the folder cannot be written.
+    """
+    dequantize(model)
+    model.set_dtype(getattr(mx, options.dtype))
+    if options.quantize:
+        quantize(model, Quantization(options.q_group_size, options.q_bits))
+    if options.export == "hf":
+        save_hf_model(model, folder)
+    else:
+        save_model(model, folder)
+
+
+def check_not_source(folder: str | PathLike, source: str) -> None:
+    """Check that a model is not about to replace the one that it is made from.
+
+    Args:
+        folder: the folder to write.
+        source: a name or path of a model, as `resolve_model` takes it.
+
+    Raises:
+        ValueError: `folder` is the source.
+    """
+    if Path(folder).resolve() == resolve_model(source).resolve():
+        raise ValueError(f"{folder}: the result would replace the model that it is made from: give another folder")
 
 
 def save_model(model: Whisper, folder: str | PathLike) -> None:
-    """Write `model` as a folder of config.json and weights.safetensors that `load_model` and mlx-whisper read.
+    """Write a folder with config.json and weights.safetensors, which `load_model` and mlx-whisper read.
 
-    Each file appears whole or not at all, the configuration last; a folder made for them goes again when one fails.
-    Raises OSError when the disk is full.
+    The files are written atomically, config.json last. On failure, the folder is removed if this call created it.
+
+    Args:
+        model: plain or quantized.
+        folder: the folder. Files of the same names in it are replaced.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
     """
     weights = dict(tree_flatten(model.parameters()))
     if model.alignment_heads is not None:
@@ -30,16 +121,3 @@ def save_model(model: Whisper, folder: str | PathLike) -> None:
     with output_folder(folder) as path:
         write_weights(path / WEIGHT_FILES[0], weights, "mlx")
         write_json(path / CONFIG_FILE, config)
-
-
-def write_weights(path: Path, weights: dict[str, mx.array], framework: str) -> None:
-    """Write a safetensors file; `framework` goes into its metadata, where transformers expects "pt"."""
-    # Through a Python file, because MLX's own writer does not notice a full disk.
-    with atomic_write(path, "wb") as file:
-        mx.save_safetensors(file, weights, metadata={"format": framework})
-
-
-def write_json(path: Path, value: object) -> None:
-    with atomic_write(path) as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.write("\n")

@@ -1,8 +1,8 @@
 """The operations of the model: MLX's own, or on a CPU the faster NumPy kernels of `backends/cpu`.
 
-This file alone imports `backends/cpu`. Without that folder, everything runs on MLX's own operations.
-MLX_WHISPER_LORA_OPS=mlx chooses MLX's operations on a CPU too; they can be compiled with `mx.compile`, NumPy cannot.
-MLX_WHISPER_LORA_BLAS=off leaves MLX's matrix products where they are.
+Only this file imports `backends/cpu`. Without that folder, everything runs on MLX's own operations.
+MLX_WHISPER_LORA_OPS=mlx chooses MLX's operations on a CPU too. `mx.compile` can compile them, but not NumPy.
+MLX_WHISPER_LORA_BLAS=off leaves MLX's matrix products on MLX's own BLAS.
 """
 
 import functools
@@ -19,10 +19,18 @@ _SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losi
 
 @functools.cache
 def _cpu_backend(module: str, variable: str, off: str) -> ModuleType | None:
-    """Import a module of `backends/cpu`. Return None if it is missing, or if the environment `variable` is `off`.
+    """Import a module of `backends/cpu`.
+
+    Args:
+        module: the name of the module.
+        variable: an environment variable that can switch it off.
+        off: the value of the variable that does so.
+
+    Returns:
+        The module, or None if it is missing or switched off.
 
     Raises:
-        ValueError: the environment variable has an unknown value.
+        ValueError: the environment variable has another value.
     """
     value = os.environ.get(variable, "")
     if value not in ("", off):
@@ -50,13 +58,13 @@ def _kernels(x: mx.array) -> ModuleType | None:
 
 
 def use_fast_blas() -> str | None:
-    """Point MLX's matrix products on a Linux CPU at OpenBLAS. Return the path of that library, or None."""
+    """Route MLX's matrix products on a Linux CPU to OpenBLAS. Return the path of that library, or None."""
     blas = _blas()
     return blas.use_fast_blas() if blas else None
 
 
 def limit_blas_threads(processes: int) -> None:
-    """Leave each of several processes on this machine its share of the cores for matrix products."""
+    """Limit matrix products to this process's share of the cores, if several processes run on this machine."""
     if blas := _blas():
         blas.limit_blas_threads(processes)
 
@@ -71,9 +79,15 @@ def gelu(x: mx.array) -> mx.array:
 
 
 def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mask: mx.array | str | None) -> mx.array:
-    """Return softmax(scale * query @ key^T + mask) @ value for heads of shape (B, heads, T, D).
+    """Return softmax(scale * query @ key^T + mask) @ value.
 
     MLX's fused kernel computes it, or on a CPU the NumPy kernel if there are several unmasked queries.
+
+    Args:
+        query: shape (B, heads, T, D).
+        key, value: shape (B, heads, S, D).
+        scale: a factor of the scores.
+        mask: "causal", an array that is added to the scores, or None.
     """
     kernels = _kernels(query)
     if kernels and mask is None and query.shape[2] > 1:
@@ -82,10 +96,10 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
 
 
 def log_sum_exp(x: mx.array) -> mx.array:
-    """Return the log of the sum of exponentials over the last axis, which stays with length 1.
+    """Return the log of the sum of exponentials over the last axis, which is kept with length 1.
 
-    On a CPU, MLX adds a long row in a few running sums, and loses numbers that are small beside a large sum: one in a
-    thousand of the probabilities of a vocabulary. There, sums of short blocks are added instead.
+    On a CPU, MLX adds up a long row in a few running sums, which lose numbers that are small beside the sum. Over a
+    vocabulary, this loses a thousandth of the probability. Sums of short blocks are added there instead.
     """
     if mx.default_device() == mx.gpu:
         return mx.logsumexp(x, axis=-1, keepdims=True)

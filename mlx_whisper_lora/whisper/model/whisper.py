@@ -1,7 +1,8 @@
 """Whisper's encoder-decoder Transformer on MLX.
 
-Radford et al. (2022), section 2.2; parameter names are those of openai-whisper, so that checkpoints and adapters carry
-over. Shapes: B clips, T text tokens, F mel frames, P = F / 2 encoder positions, D model width.
+The model is described by Radford et al. (2022), section 2.2. Parameters have the names of openai-whisper, so that
+checkpoints and adapters carry over. Shapes: B clips, T text tokens, F mel frames, P = F / 2 encoder positions, D model
+width.
 """
 
 import math
@@ -18,31 +19,31 @@ from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer, la
 
 @dataclass(frozen=True)
 class ModelDimensions:
-    """The numbers that fix a Whisper model's shape; field names as in openai-whisper's checkpoints."""
+    """The numbers that fix a Whisper model's shape, with the field names of openai-whisper's checkpoints."""
 
-    n_mels: int
-    n_audio_ctx: int
-    n_audio_state: int
-    n_audio_head: int
-    n_audio_layer: int
-    n_vocab: int
-    n_text_ctx: int
-    n_text_state: int
-    n_text_head: int
-    n_text_layer: int
+    n_mels: int  # mel bands
+    n_audio_ctx: int  # most encoder positions
+    n_audio_state: int  # encoder width
+    n_audio_head: int  # attention heads of an encoder block
+    n_audio_layer: int  # encoder blocks
+    n_vocab: int  # tokens
+    n_text_ctx: int  # most text tokens
+    n_text_state: int  # decoder width
+    n_text_head: int  # attention heads of a decoder block
+    n_text_layer: int  # decoder blocks
 
     def to_dict(self) -> dict[str, int]:
+        """Return the numbers by their names."""
         return asdict(self)
 
 
-def _dimensions(width: int, heads: int, encoder_layers: int, decoder_layers: int, n_vocab=51865, n_mels=80):
-    return ModelDimensions(
-        n_mels=n_mels, n_audio_ctx=1500, n_audio_state=width, n_audio_head=heads, n_audio_layer=encoder_layers,
-        n_vocab=n_vocab, n_text_ctx=448, n_text_state=width, n_text_head=heads, n_text_layer=decoder_layers,
-    )  # fmt: skip
+def _dimensions(
+    width: int, heads: int, encoder_layers: int, decoder_layers: int, n_vocab: int = 51865, n_mels: int = 80
+) -> ModelDimensions:
+    return ModelDimensions(n_mels, 1500, width, heads, encoder_layers, n_vocab, 448, width, heads, decoder_layers)
 
 
-# The published sizes; the English-only ones have a vocabulary of 51864.
+# The published sizes. The English-only ones have a vocabulary of 51864.
 DIMENSIONS = {
     "tiny": _dimensions(384, 6, 4, 4),
     "base": _dimensions(512, 8, 6, 6),
@@ -56,19 +57,28 @@ DIMENSIONS = {
 # Cross-attention heads that follow the words, as pairs of decoder layer and head.
 AlignmentHeads = tuple[tuple[int, int], ...]
 # One layer's keys and values, each (B, T, D).
-KeyValue = tuple[mx.array, mx.array]
+_KeyValue = tuple[mx.array, mx.array]
 
 
 @dataclass
 class LayerCache:
-    """What a decoder block keeps between steps: the text's keys and values so far, and the audio's."""
+    """The keys and values that a decoder block keeps between steps."""
 
-    text: KeyValue | None = None
-    audio: KeyValue | None = None
+    text: _KeyValue | None = None  # of the tokens until now, (B, T, D)
+    audio: _KeyValue | None = None  # of the audio features, (B, P, D)
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.array:
-    """Sinusoidal position embedding, shape (length, channels): sines in the first half, cosines in the second."""
+    """Return a sinusoidal position embedding.
+
+    Args:
+        length: positions.
+        channels: numbers per position, even.
+        max_timescale: the longest wavelength, divided by 2 pi.
+
+    Returns:
+        An array of shape (length, channels), with sines in the first half of the channels and cosines in the second.
+    """
     step = math.log(max_timescale) / (channels // 2 - 1)
     timescales = np.exp(-step * np.arange(channels // 2))
     phases = np.arange(length)[:, None] * timescales[None, :]
@@ -76,6 +86,13 @@ def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.ar
 
 
 class MultiHeadAttention(nn.Module):
+    """Attention of several heads, with its four projections.
+
+    Args:
+        n_state: model width D.
+        n_head: heads, which share the width.
+    """
+
     def __init__(self, n_state: int, n_head: int):
         super().__init__()
         self.n_head = n_head
@@ -85,13 +102,20 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(n_state, n_state)
 
     def __call__(
-        self, x: mx.array, source: KeyValue, mask: mx.array | str | None = None, need_weights: bool = False
+        self, x: mx.array, source: _KeyValue, mask: mx.array | str | None = None, need_weights: bool = False
     ) -> tuple[mx.array, mx.array | None]:
-        """Attend from `x` (B, T, D) to keys and values (B, S, D), or (B / n, S, D) if each serves n rows of `x`.
+        """Attend from `x` to a source.
 
-        Returns the output (B, T, D) and, when asked for, the scores before softmax (B, heads, T, S).
+        Args:
+            x: hidden states, shape (B, T, D).
+            source: keys and values, each of shape (B, S, D), or (B / n, S, D) if each serves n rows of `x`.
+            mask: "causal", or an array that is added to the scores.
+            need_weights: whether to return the scores.
+
+        Returns:
+            The output (B, T, D), and the scores before softmax (B, heads, T, S) or None.
         """
-        # Sequences that share a window's sound sit side by side, as so many more queries to the same keys.
+        # Rows that share the audio of a window become more queries to the same keys.
         query = self.query(x).reshape(len(source[0]), -1, x.shape[-1])
         query, key, value = self._split(query), self._split(source[0]), self._split(source[1])
         scale = query.shape[-1] ** -0.5
@@ -99,14 +123,24 @@ class MultiHeadAttention(nn.Module):
         heads = attention(query, key, value, scale, mask)
         return self.out(heads.swapaxes(1, 2).reshape(x.shape)), scores
 
-    def key_value(self, x: mx.array) -> KeyValue:
+    def key_value(self, x: mx.array) -> _KeyValue:
+        """Return the keys and values of `x` (B, S, D)."""
         return self.key(x), self.value(x)
 
     def _split(self, x: mx.array) -> mx.array:
+        """Split (B, T, D) into heads (B, heads, T, D / heads)."""
         return x.reshape(*x.shape[:2], self.n_head, -1).swapaxes(1, 2)
 
 
 class ResidualAttentionBlock(nn.Module):
+    """A Transformer block: self-attention, cross-attention in the decoder, and an MLP, each with a residual.
+
+    Args:
+        n_state: model width D.
+        n_head: heads of each attention.
+        cross_attention: whether the block attends to audio features, as the decoder's do.
+    """
+
     def __init__(self, n_state: int, n_head: int, cross_attention: bool = False):
         super().__init__()
         self.attn = MultiHeadAttention(n_state, n_head)
@@ -126,7 +160,18 @@ class ResidualAttentionBlock(nn.Module):
         cache: LayerCache | None = None,
         need_weights: bool = False,
     ) -> tuple[mx.array, mx.array | None]:
-        """One block over `x` (B, T, D). Updates `cache`; returns the output and, if wanted, cross-attention scores."""
+        """Compute the block.
+
+        Args:
+            x: hidden states, shape (B, T, D).
+            audio_features: the encoder's output, shape (B, P, D), for cross-attention.
+            mask: the mask of self-attention.
+            cache: keys and values of earlier steps. The call adds its own.
+            need_weights: whether to return the scores of cross-attention.
+
+        Returns:
+            The output (B, T, D), and the cross-attention scores before softmax (B, heads, T, P) or None.
+        """
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:
@@ -149,6 +194,16 @@ class ResidualAttentionBlock(nn.Module):
 
 
 class AudioEncoder(nn.Module):
+    """Two convolutions over the frames, then Transformer blocks.
+
+    Args:
+        n_mels: mel bands of the input.
+        n_ctx: most positions P of the output.
+        n_state: model width D.
+        n_head: attention heads of a block.
+        n_layer: blocks.
+    """
+
     def __init__(self, n_mels: int, n_ctx: int, n_state: int, n_head: int, n_layer: int):
         super().__init__()
         self.conv1 = nn.Conv1d(n_mels, n_state, kernel_size=3, padding=1)
@@ -158,7 +213,7 @@ class AudioEncoder(nn.Module):
         self.ln_post = nn.LayerNorm(n_state)
 
     def __call__(self, mel: mx.array) -> mx.array:
-        """Encode log-mels (B, F, n_mels), F even and at most 2 * n_audio_ctx, to features (B, F / 2, D)."""
+        """Encode log-mels (B, F, n_mels), with F even and at most 2 * n_ctx, into features (B, F / 2, D)."""
         x = gelu(self.conv1(mel))
         x = gelu(self.conv2(x))
         x = x + self._positional_embedding[: x.shape[1]].astype(x.dtype)
@@ -168,6 +223,16 @@ class AudioEncoder(nn.Module):
 
 
 class TextDecoder(nn.Module):
+    """A Transformer over text tokens that attends to the encoder's output.
+
+    Args:
+        n_vocab: tokens in the vocabulary.
+        n_ctx: most tokens in a text.
+        n_state: model width D.
+        n_head: attention heads of a block.
+        n_layer: blocks.
+    """
+
     def __init__(self, n_vocab: int, n_ctx: int, n_state: int, n_head: int, n_layer: int):
         super().__init__()
         self.token_embedding = nn.Embedding(n_vocab, n_state)
@@ -182,8 +247,18 @@ class TextDecoder(nn.Module):
         cache: list[LayerCache] | None = None,
         need_weights: bool = False,
     ) -> tuple[mx.array, list[mx.array | None]]:
-        """Hidden states (B, T, D) for `tokens` (B, T), which follow those already in `cache`, and each layer's
-        cross-attention scores (B, heads, T, P), or None where `need_weights` is false."""
+        """Compute the hidden states before the output layer.
+
+        Args:
+            tokens: token ids, shape (B, T).
+            audio_features: the encoder's output, shape (B, P, D).
+            cache: the keys and values of the tokens before these, one entry a layer. The call adds its own.
+            need_weights: whether to return the scores of cross-attention.
+
+        Returns:
+            The hidden states (B, T, D), and for each layer the cross-attention scores before softmax (B, heads, T, P)
+            or None.
+        """
         past = cache[0].text[0].shape[1] if cache and cache[0].text else 0
         length = tokens.shape[1]
         x = self.token_embedding(tokens) + self.positional_embedding[past : past + length]
@@ -195,28 +270,30 @@ class TextDecoder(nn.Module):
         return self.ln(x), scores
 
     def logits(self, hidden: mx.array) -> mx.array:
-        """Next-token logits (..., n_vocab) from hidden states (..., D); the output layer is the tied embedding."""
+        """Return next-token logits (..., n_vocab) of hidden states (..., D). The output layer is the embedding."""
         return self.token_embedding.as_linear(hidden)
 
     def __call__(self, tokens: mx.array, audio_features: mx.array, cache: list[LayerCache] | None = None) -> mx.array:
-        """Next-token logits, shape (B, T, n_vocab)."""
+        """Return next-token logits (B, T, n_vocab) for `tokens` (B, T), given features (B, P, D)."""
         return self.logits(self.hidden(tokens, audio_features, cache)[0])
 
 
 class Whisper(nn.Module):
-    """Whisper: an audio encoder and a text decoder.
+    """An audio encoder and a text decoder.
 
-    dims: the model's dimensions.
-    dtype: the type that it computes in, which is that of its plain weights.
-    alignment_heads: the cross-attention heads that follow the words; None if they are not known.
+    Either may be replaced by a module that wraps it: other code calls `encoder`, `decoder`, `decoder.hidden` and
+    `decoder.logits`, and reads the size and type of the model from the fields below.
+
+    Args:
+        dims: the model's dimensions.
     """
 
     def __init__(self, dims: ModelDimensions):
         super().__init__()
         use_fast_blas()
         self.dims = dims
-        self.dtype = mx.float32
-        self.alignment_heads: AlignmentHeads | None = None
+        self.dtype = mx.float32  # of the computation, and of weights that are not quantized
+        self.alignment_heads: AlignmentHeads | None = None  # None if they are not known
         self.encoder = AudioEncoder(
             dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
         )
@@ -225,7 +302,7 @@ class Whisper(nn.Module):
         )
 
     def __call__(self, mel: mx.array, tokens: mx.array) -> mx.array:
-        """Logits (B, T, n_vocab) for log-mels (B, F, n_mels) and teacher-forced `tokens` (B, T)."""
+        """Return next-token logits (B, T, n_vocab) for log-mels (B, F, n_mels) and `tokens` (B, T)."""
         return self.decoder(tokens, self.encoder(mel))
 
     def encode(self, mel: mx.array) -> mx.array:
@@ -273,12 +350,15 @@ class Whisper(nn.Module):
         self.dtype = dtype
 
     def new_cache(self) -> list[LayerCache]:
+        """Return an empty cache for the decoder, one entry a layer."""
         return [LayerCache() for _ in range(self.dims.n_text_layer)]
 
     @property
     def is_multilingual(self) -> bool:
+        """Whether the vocabulary has languages and tasks."""
         return self.dims.n_vocab >= 51865
 
     @property
     def num_languages(self) -> int:
+        """The number of languages in the vocabulary."""
         return self.dims.n_vocab - 51765 - int(self.is_multilingual)

@@ -1,5 +1,6 @@
-"""The languages Whisper knows, in the order of their tokens: code -> English name."""
+"""The languages that Whisper knows."""
 
+# Code -> English name, in the order of the languages' tokens.
 LANGUAGES = {
     "en": "english",
     "zh": "chinese",
@@ -103,7 +104,7 @@ LANGUAGES = {
     "yue": "cantonese",
 }
 
-# Other names people type, beside the names above.
+# Other English names -> code.
 ALIASES = {
     "burmese": "my",
     "valencian": "ca",

@@ -1,6 +1,6 @@
-"""Whisper's tokenizer: byte-pair encoding by tiktoken, plus Whisper's special tokens.
+"""Whisper's tokenizer: tiktoken's byte-pair encoding, and Whisper's special tokens.
 
-Vocabularies are openai-whisper's `gpt2.tiktoken` (English-only models) and `multilingual.tiktoken`. Special tokens
+The vocabularies are openai-whisper's `gpt2.tiktoken` (English-only models) and `multilingual.tiktoken`. Special tokens
 follow the text tokens in a fixed order: end of text, start of transcript, languages, tasks, context markers, and the
 1,501 timestamps from <|0.00|> to <|30.00|> in steps of 20 ms.
 """
@@ -10,6 +10,7 @@ import functools
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tiktoken
 
@@ -17,49 +18,59 @@ from mlx_whisper_lora.whisper.assets import ASSETS
 from mlx_whisper_lora.whisper.text.languages import ALIASES, LANGUAGES
 
 SECONDS_PER_TIMESTAMP = 0.02
-NON_SPEECH = -1  # in `suppress_tokens`: the tokenizer's non-speech tokens
+NON_SPEECH = -1  # stands for the non-speech tokens in the option `suppress_tokens`
 N_TIMESTAMPS = 1501
 TASKS = ("transcribe", "translate")
 
-# How GPT-2 cuts text into pieces before merging bytes: contractions, letters, digits, other signs, spaces.
-PAT_STR = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+# The pieces into which GPT-2 splits text before it merges bytes: contractions, letters, digits, other signs, spaces.
+_PAT_STR = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
-UNSPACED_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")  # written without spaces between words
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character decode to
+_UNSPACED_LANGUAGES = ("zh", "ja", "th", "lo", "my", "yue")  # written without spaces between words
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # stands for bytes that are not a complete character
 
-BRACKETS_AND_MARKS = list('"#()*+/:;<=>@[\\]^_`{|}~「」『』')
-DOUBLED_MARKS = ["<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))", "(((", ")))",
-                 "[[", "]]", "{{", "}}", "♪♪", "♪♪♪"]  # fmt: skip
-MUSIC = list("♩♪♫♬♭♮♯")  # three bytes each, the first two shared: suppressing the first token suppresses them all
+# fmt: off
+_SYMBOLS = (
+    *"\"#()*+/:;<=>@[\\]^_`{|}~「」『』", "<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", '("', "((", "))",
+    "(((", ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪",
+)
+# fmt: on
+_MUSIC = "♩♪♫♬♭♮♯"  # three bytes each, of which the first two are the same, so the first token suppresses them all
+
+
+class Words(NamedTuple):
+    """A text split into words."""
+
+    texts: list[str]  # of each word
+    tokens: list[list[int]]  # of each word
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Text to tokens and back for one language and task (both None for an English-only model)."""
+    """Converts text to tokens and back."""
 
     encoding: tiktoken.Encoding
-    num_languages: int
-    language: str | None = None
-    task: str | None = None
+    num_languages: int  # in the vocabulary
+    language: str | None = None  # a code, or None for an English-only model
+    task: str | None = None  # "transcribe" or "translate", or None for an English-only model
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of plain text; what looks like a special token in it stays text."""
+        """Return the tokens of a text. Text that looks like a special token is encoded as text."""
         return self.encoding.encode(text, disallowed_special=())
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of `tokens`, timestamps left out."""
+        """Return the text of `tokens` without timestamps."""
         return self.encoding.decode([token for token in tokens if token < self.timestamp_begin])
 
     def decode_with_timestamps(self, tokens: Sequence[int]) -> str:
-        """Text of `tokens` with timestamps written out as <|1.08|>."""
+        """Return the text of `tokens` with timestamps such as <|1.08|>."""
         return self.encoding.decode(list(tokens))
 
     def special(self, name: str) -> int:
-        """The id of a special token, given without its <| and |>; KeyError if there is none."""
+        """Return the id of a special token, named without its <| and |>. Raise KeyError if there is none."""
         return self.encoding.encode_single_token(f"<|{name}|>")
 
     def timestamp(self, seconds: float) -> int:
-        """The timestamp token nearest to `seconds` after the window's start."""
+        """Return the timestamp token that is nearest to `seconds` after the start of the window."""
         return self.timestamp_begin + min(max(round(seconds / SECONDS_PER_TIMESTAMP), 0), N_TIMESTAMPS - 1)
 
     @functools.cached_property
@@ -100,13 +111,13 @@ class Tokenizer:
 
     @property
     def language_token(self) -> int:
-        """The token of this tokenizer's language; ValueError for an English-only model, which has none."""
+        """The token of this tokenizer's language. Raises ValueError for an English-only model."""
         if self.language is None:
             raise ValueError("this tokenizer is English-only and has no language token")
         return self.to_language_token(self.language)
 
     def to_language_token(self, code: str) -> int:
-        """The token of a language code; KeyError when this vocabulary lacks it."""
+        """Return the token of a language code. Raise KeyError if this vocabulary lacks it."""
         if code not in self.all_language_codes:
             raise KeyError(f"language {code!r} is not in this model's vocabulary")
         return self.sot + 1 + self.all_language_codes.index(code)
@@ -121,7 +132,7 @@ class Tokenizer:
 
     @functools.cached_property
     def sot_sequence(self) -> tuple[int, ...]:
-        """What every transcript starts with: start of transcript, language, task."""
+        """The tokens that every transcript starts with: start of transcript, language, task."""
         if self.language is None:
             return (self.sot,)
         return (self.sot, self.language_token, self.transcribe if self.task == "transcribe" else self.translate)
@@ -132,14 +143,14 @@ class Tokenizer:
 
     @functools.cached_property
     def non_speech_tokens(self) -> tuple[int, ...]:
-        """Tokens that start annotations rather than speech, such as brackets, speaker tags and notes.
+        """Tokens that start annotations, such as brackets, speaker tags and notes, and not speech.
 
-        Hyphen and apostrophe are kept inside words but not at their start. The same set as openai-whisper's.
+        Hyphens and apostrophes are among them only at the start of a word. The set is openai-whisper's.
         """
         tokens = {self.encode(" -")[0], self.encode(" '")[0]}
-        for symbol in BRACKETS_AND_MARKS + DOUBLED_MARKS + MUSIC:
+        for symbol in (*_SYMBOLS, *_MUSIC):
             for pieces in (self.encode(symbol), self.encode(" " + symbol)):
-                if len(pieces) == 1 or symbol in MUSIC:
+                if len(pieces) == 1 or symbol in _MUSIC:
                     tokens.add(pieces[0])
         return tuple(sorted(tokens))
 
@@ -168,36 +179,36 @@ class Tokenizer:
         tasks = {self.transcribe, self.translate}
         return tokens | tasks | {self.sot, self.sot_prev, self.sot_lm, self.no_speech}
 
-    def split_to_word_tokens(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
-        """Cut `tokens` into words: the text and the tokens of each.
+    def split_to_word_tokens(self, tokens: Sequence[int]) -> Words:
+        """Split `tokens` into words.
 
-        In languages written without spaces a "word" is the least stretch of tokens that is whole characters.
+        In languages that are written without spaces, a word is the shortest run of tokens that are complete characters.
         """
-        if self.language in UNSPACED_LANGUAGES:
+        if self.language in _UNSPACED_LANGUAGES:
             return self.split_tokens_on_unicode(tokens)
         return self.split_tokens_on_spaces(tokens)
 
-    def split_tokens_on_unicode(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
-        """Cut `tokens` wherever what came before is whole characters; a character's bytes may span tokens."""
-        whole = self.decode_with_timestamps(tokens)
+    def split_tokens_on_unicode(self, tokens: Sequence[int]) -> Words:
+        """Split `tokens` wherever the tokens before are complete characters; the bytes of one may span tokens."""
+        full_text = self.decode_with_timestamps(tokens)
         words: list[str] = []
         word_tokens: list[list[int]] = []
         current: list[int] = []
-        offset = 0  # where in `whole` the current word starts
+        offset = 0  # of the current word in `full_text`
         for token in tokens:
             current.append(token)
             text = self.decode_with_timestamps(current)
-            gap = offset + text.find(REPLACEMENT)
-            # Bytes that are no character in the whole text either will not become one.
-            if REPLACEMENT not in text or whole[gap : gap + 1] == REPLACEMENT:
+            gap = offset + text.find(_REPLACEMENT)
+            # Bytes that are not a character in the full text either will not become one.
+            if _REPLACEMENT not in text or full_text[gap : gap + 1] == _REPLACEMENT:
                 words.append(text)
                 word_tokens.append(current)
                 offset += len(text)
                 current = []
-        return words, word_tokens
+        return Words(words, word_tokens)
 
-    def split_tokens_on_spaces(self, tokens: Sequence[int]) -> tuple[list[str], list[list[int]]]:
-        """Cut `tokens` before spaces and special tokens; a mark is a word of its own."""
+    def split_tokens_on_spaces(self, tokens: Sequence[int]) -> Words:
+        """Split `tokens` before spaces and special tokens. A punctuation mark is a word of its own."""
         words: list[str] = []
         word_tokens: list[list[int]] = []
         for piece, piece_tokens in zip(*self.split_tokens_on_unicode(tokens), strict=True):
@@ -208,12 +219,12 @@ class Tokenizer:
             else:
                 words[-1] += piece
                 word_tokens[-1] = word_tokens[-1] + piece_tokens
-        return words, word_tokens
+        return Words(words, word_tokens)
 
 
 @functools.cache
-def get_encoding(name: str = "multilingual", num_languages: int = 99) -> tiktoken.Encoding:
-    """The byte-pair encoding called `name` ("gpt2" or "multilingual") with Whisper's special tokens."""
+def _get_encoding(name: str, num_languages: int) -> tiktoken.Encoding:
+    """Return the byte-pair encoding called `name` ("gpt2" or "multilingual") with Whisper's special tokens."""
     ranks = {}
     for line in (ASSETS / f"{name}.tiktoken").read_bytes().splitlines():
         token, rank = line.split()
@@ -223,14 +234,21 @@ def get_encoding(name: str = "multilingual", num_languages: int = 99) -> tiktoke
     special += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
     return tiktoken.Encoding(
         name=name,
-        pat_str=PAT_STR,
+        pat_str=_PAT_STR,
         mergeable_ranks=ranks,
         special_tokens={f"<|{text}|>": len(ranks) + i for i, text in enumerate(special)},
     )
 
 
 def language_code(language: str) -> str:
-    """The code of a language given by code or English name; ValueError when Whisper does not know it."""
+    """Return the code of a language.
+
+    Args:
+        language: a code such as "te", or an English name such as "telugu", in any case.
+
+    Raises:
+        ValueError: Whisper does not know the language.
+    """
     language = language.lower().strip()
     if language in LANGUAGES:
         return language
@@ -244,13 +262,20 @@ def language_code(language: str) -> str:
 def get_tokenizer(
     multilingual: bool, *, num_languages: int = 99, language: str | None = None, task: str | None = None
 ) -> Tokenizer:
-    """The tokenizer for a model; a multilingual one defaults to English and to transcribing.
+    """Return the tokenizer of a vocabulary.
 
-    Raises ValueError for a language or a task that Whisper does not have.
+    Args:
+        multilingual: whether the model is multilingual, and not English-only.
+        num_languages: languages in the vocabulary: 99, or 100 since large-v3.
+        language: a code or an English name. By default English.
+        task: "transcribe", which is the default, or "translate".
+
+    Raises:
+        ValueError: Whisper does not know the language or the task.
     """
     if task is not None and task not in TASKS:
-        raise ValueError(f"unknown task {task!r}: 'transcribe' or 'translate'")
+        raise ValueError(f"unknown task {task!r}: give 'transcribe' or 'translate'")
     code = language_code(language) if language is not None else "en"
     if not multilingual:
-        return Tokenizer(get_encoding("gpt2", num_languages), num_languages)
-    return Tokenizer(get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")
+        return Tokenizer(_get_encoding("gpt2", num_languages), num_languages)
+    return Tokenizer(_get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")

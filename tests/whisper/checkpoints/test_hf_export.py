@@ -1,4 +1,4 @@
-"""The folder for transformers. tests/parity opens it with transformers, CTranslate2 and whisper.cpp."""
+"""The exported folder of transformers. tests/parity opens it with transformers, CTranslate2 and whisper.cpp."""
 
 import json
 from dataclasses import replace
@@ -29,9 +29,16 @@ def read(folder, name):
 
 def test_the_files_are_those_that_openais_repositories_have(folder):
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "generation_config.json", "model.safetensors", "preprocessor_config.json", "vocab.json",
-        "merges.txt", "added_tokens.json", "tokenizer.json", "tokenizer_config.json",
-    }  # fmt: skip
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     weights, metadata = mx.load(str(folder / "model.safetensors"), return_metadata=True)
     assert metadata["format"] == "pt"
     assert weights["model.encoder.conv1.weight"].shape == (64, 80, 3)
@@ -39,8 +46,8 @@ def test_the_files_are_those_that_openais_repositories_have(folder):
     assert "proj_out.weight" not in weights
 
 
-# Numbers of openai/whisper-tiny's and whisper-tiny.en's own files.
-def test_the_token_numbers_are_openais():
+# The numbers are those in the files of openai/whisper-tiny and openai/whisper-tiny.en.
+def test_token_ids_are_openais():
     model = small_model()
     config = generation_config(model, get_tokenizer(True))
     assert config["decoder_start_token_id"] == 50258 and config["eos_token_id"] == 50257
@@ -69,7 +76,7 @@ def test_alignment_heads_and_dimensions_are_written(folder):
 
 
 @pytest.mark.parametrize(("multilingual", "languages"), [(False, 99), (True, 99), (True, 100)])
-def test_every_token_has_its_number(multilingual, languages):
+def test_every_token_has_one_id(multilingual, languages):
     tokenizer = get_tokenizer(multilingual, num_languages=languages)
     files = tokenizer_files(tokenizer)
     vocabulary, added = files["vocab.json"], files["added_tokens.json"]
@@ -78,7 +85,7 @@ def test_every_token_has_its_number(multilingual, languages):
     assert vocabulary["Ġthe"] == tokenizer.encode(" the")[0] and vocabulary["<|endoftext|>"] == tokenizer.eot
     assert added["<|30.00|>"] == tokenizer.encoding.n_vocab - 1
     special = files["tokenizer_config.json"]["additional_special_tokens"]
-    # CTranslate2 takes the languages from here: without the first two and the last six.
+    # CTranslate2 takes the languages from this list, without the first two and the last six entries.
     assert special[2:-6] == [f"<|{code}|>" for code in tokenizer.all_language_codes]
 
 
@@ -88,7 +95,7 @@ def test_the_merges_are_gpt2s():
     assert len(lines) == 1 + 50_000 and lines[-1] == "Ġg azed"
 
 
-def test_a_library_of_tokenizers_reads_the_folder_alike(folder):
+def test_the_tokenizers_library_gives_the_same_tokens(folder):
     tokenizers = pytest.importorskip("tokenizers")
     theirs, ours = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")), get_tokenizer(True)
     for text in (" Hello, world! It's 3.14", "నమస్కారం", "  spaces\n and\ttabs ", "こんにちは 😀"):
@@ -97,7 +104,7 @@ def test_a_library_of_tokenizers_reads_the_folder_alike(folder):
     assert theirs.encode("<|te|> hello<|1.08|>").ids == [50299, *ours.encode(" hello"), 50364 + 54]
 
 
-def test_a_vocabulary_that_is_not_whispers_is_told(tmp_path):
-    with pytest.raises(CheckpointError, match="a vocabulary of 51900 tokens is none of Whisper's"):
+def test_a_vocabulary_that_is_not_whispers_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="a vocabulary of 51900 tokens is not one of Whisper's, so transformers"):
         save_hf_model(Whisper(replace(SMALL, n_vocab=51900)), tmp_path / "hf")
     assert not (tmp_path / "hf").exists()

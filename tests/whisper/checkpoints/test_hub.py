@@ -1,4 +1,4 @@
-"""Models from the Hugging Face Hub, against a small hub on loopback."""
+"""Models from the Hugging Face Hub, with a small hub on loopback in its place."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ DESCRIBE = (
 
 
 class Hub(ThreadingHTTPServer):
-    """The parts of the hub's protocol that a download uses, over the files in `folder`, as one repository."""
+    """A server of one repository, with the parts of the Hub's protocol that a download uses."""
 
     def __init__(self, folder: Path):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -36,7 +36,7 @@ class Hub(ThreadingHTTPServer):
         self.serve_folder(folder)
         self.downloads: list[str] = []
         self.loses_connections = False
-        self.breaks_off: dict[str, int] = {}  # how many bytes of a file get through
+        self.breaks_off: dict[str, int] = {}  # file name -> bytes that are sent
 
     def serve_folder(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -70,8 +70,10 @@ class Handler(BaseHTTPRequestHandler):
         elif parts[0] == "resolve":
             self.fail("EntryNotFound", body)
         elif parts[0] == "tree":
-            tree = [{"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                    for name, data in self.server.files.items()]  # fmt: skip
+            tree = [
+                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                for name, data in self.server.files.items()
+            ]
             self.reply(200, json.dumps(tree).encode(), body)
         else:
             siblings = [{"rfilename": name} for name in self.server.files]
@@ -117,8 +119,9 @@ def hub(model_folder) -> Iterator[Hub]:
 
 
 def run(program: str, *names: str, hub: Hub, home: Path, **environment: str) -> Outcome:
-    return run_python("-c", program, *names, HF_ENDPOINT=hub.address, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY="1",
-                      **environment)  # fmt: skip
+    return run_python(
+        "-c", program, *names, HF_ENDPOINT=hub.address, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY="1", **environment
+    )
 
 
 def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
@@ -127,7 +130,7 @@ def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
     assert sorted(hub.downloads) == ["config.json", "weights.safetensors"]  # no other file
     offline = run(LOAD, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
     assert offline.out == "width 64\n", offline.err
-    hub.shutdown()  # and without the network, not asked to be offline
+    hub.shutdown()  # without a network, and without HF_HUB_OFFLINE
     hub.server_close()
     gone = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
     assert gone.out == "width 64\n", gone.err
@@ -136,18 +139,27 @@ def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
 
 def test_a_repository_that_does_not_exist_is_one_clear_line(hub, tmp_path):
     home = tmp_path / "home"
-    outcome = run_python("-m", "mlx_whisper_lora.lora", "--test", "--model", "someone/typo", "--data", tmp_path,
-                         HF_ENDPOINT=hub.address, HF_HOME=str(home))  # fmt: skip
+    outcome = run_python(
+        "-m",
+        "mlx_whisper_lora.lora",
+        "--test",
+        "--model",
+        "someone/typo",
+        "--data",
+        tmp_path,
+        HF_ENDPOINT=hub.address,
+        HF_HOME=str(home),
+    )
     assert outcome.code == 1
     assert outcome.err == (
-        "mlx_whisper_lora.lora: error: someone/typo: neither a folder here nor a repository on the Hugging Face Hub\n"
+        "mlx_whisper_lora.lora: error: someone/typo: no local folder and no repository on the Hugging Face Hub\n"
     )
 
 
 def test_offline_without_the_files_is_one_clear_line(hub, tmp_path):
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
     assert outcome.out.startswith(
-        f"CheckpointError {REPOSITORY}: not in the cache of downloads, or not wholly, and the Hu"
+        f"CheckpointError {REPOSITORY}: not in the cache of downloads, or not completely, and the"
     )
     assert outcome.err == "" and hub.downloads == []
 
@@ -159,8 +171,8 @@ def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
         hub.shutdown()
         hub.server_close()
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
-    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: not ") and outcome.out.count("\n") == 1
-    assert "Hub cannot be asked" in outcome.out or "it cannot be had from the Hub (" in outcome.out
+    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: no") and outcome.out.count("\n") == 1
+    assert "Hub cannot be reached" in outcome.out or "the download from the Hugging Face Hub failed (" in outcome.out
     assert outcome.err == ""
 
 
@@ -182,13 +194,13 @@ def test_revisions(hub, tmp_path):
     assert len(hub.downloads) == 2
 
 
-def test_a_download_that_breaks_off_is_told_and_taken_up_again(hub, tmp_path):
+def test_a_download_that_breaks_off_is_reported_and_continued(hub, tmp_path):
     hub.breaks_off["weights.safetensors"] = 1_000_000
     program = "import time; time.sleep = lambda seconds: None\n" + DESCRIBE  # the Hub's client waits between tries
     outcome = run(program, REPOSITORY, hub=hub, home=tmp_path)
-    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: not a folder here, and it cannot be had from the Hub")
+    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: no local folder, and the download from the Hu")
     assert outcome.out.count("\n") == 1
-    offline = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")  # half a file is no file
+    offline = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")  # half a file is not used
     assert offline.out.startswith("CheckpointError ") and offline.out.count("\n") == 1
     hub.breaks_off.clear()
     assert run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out == "width 64\n"
@@ -199,9 +211,11 @@ def test_a_repository_of_transformers_in_several_files(hub, tmp_path):
     hub.files |= {"model.fp32-00001-of-00002.safetensors": b"not for us", "tf_model.h5": b"not for us"}
     assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path / "one").out == "width 8\n"
     assert sorted(hub.downloads) == [
-        "config.json", "generation_config.json", *(f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)),
+        "config.json",
+        "generation_config.json",
+        *(f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)),
         "model.safetensors.index.json",
-    ]  # fmt: skip
+    ]
     del hub.files["model-00002-of-00003.safetensors"]
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path / "two")
     assert "model-00002-of-00003.safetensors: the file is missing" in outcome.out

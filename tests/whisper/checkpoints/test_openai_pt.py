@@ -1,4 +1,4 @@
-"""OpenAI's .pt files: what is read of them, and that nothing in them is run."""
+"""Reading OpenAI's .pt files, without running anything that is pickled in them."""
 
 import io
 import json
@@ -12,17 +12,19 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from mlx_whisper_lora.whisper.checkpoints import openai_pt
+from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.openai_pt import read_pt
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from tests.support.port import REFERENCE
-from tests.support.pt_writer import pickled_tensor, write_archive, write_pt
+from tests.support.pt_writer import pickled, pickled_tensor, write_archive, write_pt
 
 CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
 DIMS = json.loads((CHECKPOINTS / "reference.json").read_text())["dims"]
 
 
-def test_the_dimensions_and_weights_are_those_that_torch_saved():
+def test_dimensions_and_weights_are_those_that_pytorch_saved():
     dims, weights = read_pt(CHECKPOINTS / "float32.pt")
     assert dims == DIMS
     assert weights["decoder.token_embedding.weight"].shape == (40, 8)
@@ -31,7 +33,7 @@ def test_the_dimensions_and_weights_are_those_that_torch_saved():
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
-def test_half_precision_is_read_as_it_is(name):
+def test_half_precision_is_read_bit_equal(name):
     dtype = getattr(mx, name)
     _, exact = read_pt(CHECKPOINTS / "float32.pt")
     _, half = read_pt(CHECKPOINTS / f"{name}.pt")
@@ -39,14 +41,14 @@ def test_half_precision_is_read_as_it_is(name):
     assert all(half[key].dtype == dtype and mx.array_equal(half[key], exact[key].astype(dtype)) for key in exact)
 
 
-def test_views_and_transposed_tensors_are_read_as_they_are():
+def test_views_and_transposed_tensors_are_read_bit_equal():
     _, expected = read_pt(CHECKPOINTS / "float32.pt")
     _, found = read_pt(CHECKPOINTS / "views.pt")
     assert all(mx.array_equal(found[name], array) for name, array in expected.items())
 
 
 class Call:
-    """Unpickles to the outcome of a call."""
+    """An object that unpickles to the result of a call."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)
@@ -60,19 +62,22 @@ class Call:
 def test_a_pickle_that_would_run_something_is_refused(function, protocol, tmp_path):
     target = tmp_path / "made"
     arguments = {
-        open: (str(target), "w"), os.system: (f"touch {target}",), os.mkdir: (str(target),),
-        eval: (f"open({str(target)!r}, 'w')",), getattr: ("text", "upper"),
-    }  # fmt: skip
+        open: (str(target), "w"),
+        os.system: (f"touch {target}",),
+        os.mkdir: (str(target),),
+        eval: (f"open({str(target)!r}, 'w')",),
+        getattr: ("text", "upper"),
+    }
     write_archive(tmp_path / "x.pt", pickle.dumps({"dims": DIMS, "x": Call(function, *arguments[function])}, protocol))
     with pytest.raises(CheckpointError) as error:
         load_model(tmp_path / "x.pt")
     # open is io.open, os.system may be posix.system, getattr builtins.getattr or, in protocol 0, __builtin__.getattr
     assert str(error.value).startswith(f"{tmp_path / 'x.pt'}: it asks for ")
-    assert function.__name__ in str(error.value) and "nothing of it was run" in str(error.value)
+    assert function.__name__ in str(error.value) and "nothing was run" in str(error.value)
     assert os.listdir(tmp_path) == ["x.pt"]
 
 
-def test_a_way_round_by_an_allowed_name_is_refused(tmp_path):
+def test_an_attribute_of_an_allowed_name_is_refused(tmp_path):
     for name in (b"ccollections\nOrderedDict.__init__\n.", b"ctorch._utils\n_rebuild_tensor_v2.__globals__\n."):
         write_archive(tmp_path / "x.pt", b"\x80\x04" + name)
         with pytest.raises(CheckpointError, match="it asks for"):
@@ -84,9 +89,10 @@ def cut(path: Path, size: int) -> None:
 
 
 def tensor(shape: tuple, stride: tuple) -> bytes:
-    """A checkpoint with one tensor of ten numbers."""
+    """Pickle a checkpoint with one tensor on a storage of ten numbers."""
     array = np.arange(10, dtype=np.float32)
-    return b"\x80\x02}(X\x01\x00\x00\x00x" + pickled_tensor(array, 0, shape, stride) + b"u."
+    state = b"}(" + pickled("x", []) + pickled_tensor(array, 0, shape, stride) + b"u"
+    return b"\x80\x02}(" + pickled("dims", []) + b"}" + pickled("model_state_dict", []) + state + b"u."
 
 
 def compressed(path: Path) -> None:
@@ -99,7 +105,7 @@ BAD = {
     "cut short": (lambda path: cut(path, 9000), "not a PyTorch checkpoint, damaged or cut short"),
     "a byte short": (lambda path: cut(path, -1), "not a PyTorch checkpoint, damaged or cut short"),
     "another zip": (lambda path: zipfile.ZipFile(path, "w").close(), "not a PyTorch checkpoint"),
-    "no pickle": (lambda path: write_archive(path, b"hello"), "not a PyTorch checkpoint"),
+    "not a pickle": (lambda path: write_archive(path, b"hello"), "not a PyTorch checkpoint"),
     "half a pickle": (lambda path: write_archive(path, b"\x80\x02}("), "not a PyTorch checkpoint"),
     "old format": (lambda path: path.write_bytes((CHECKPOINTS / "old_format.pt").read_bytes()), "PyTorch before 1.6"),
     "a list": (lambda path: write_archive(path, b"\x80\x02]."), "should hold dims and model_state_dict"),
@@ -124,12 +130,24 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_file_is_told_in_one_line(case, tmp_path):
+def test_a_bad_file_is_reported_in_one_line(case, tmp_path):
     spoil, message = BAD[case]
     spoil(tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match=message) as error:
         load_model(tmp_path / "x.pt")
     assert str(error.value).startswith(f"{tmp_path / 'x.pt'}: ")
+
+
+def test_a_bug_in_our_reader_is_not_reported_as_a_damaged_file(monkeypatch):
+    """TypeError is also what the unpickler raises on damaged bytes."""
+
+    def bug(*arguments):
+        raise TypeError("a bug")
+
+    for name in ("_build_tensor", "swap_kernel"):
+        with monkeypatch.context() as patch, pytest.raises(TypeError, match="a bug"):
+            patch.setattr(openai_pt, name, bug)
+            load_model(CHECKPOINTS / "float32.pt")
 
 
 def test_flipped_bits_never_leak_another_exception(tmp_path):
@@ -150,10 +168,9 @@ def test_flipped_bits_never_leak_another_exception(tmp_path):
     assert refused > 100  # the archive has a checksum of its pickle
 
 
-def test_the_writer_of_these_tests_writes_what_torch_does(tmp_path):
+def test_write_pt_writes_files_as_pytorch_does(tmp_path):
     _, expected = read_pt(CHECKPOINTS / "float32.pt")
-    state = {name: np.array(array.swapaxes(1, 2) if ".conv" in name and array.ndim == 3 else array)
-             for name, array in expected.items()}  # fmt: skip
+    state = {name: np.array(swap_kernel(name, array)) for name, array in expected.items()}
     write_pt(tmp_path / "x.pt", {"dims": DIMS, "model_state_dict": state})
     dims, found = read_pt(tmp_path / "x.pt")
     assert dims == DIMS and all(mx.array_equal(found[name], array) for name, array in expected.items())

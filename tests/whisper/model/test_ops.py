@@ -1,4 +1,4 @@
-"""The operations, whichever backend computes them, and the choice of one."""
+"""The operations, with any backend, and the choice of a backend."""
 
 import shutil
 
@@ -30,7 +30,7 @@ print(max(mx.abs(one - other).max().item() for (_, one), (_, other) in pairs))
 """
 
 
-def test_small_numbers_count_beside_a_large_one():
+def test_small_numbers_are_not_lost_beside_a_large_one():
     logits = np.full((2, 3, 51_865), -17.5, np.float32)  # a vocabulary; added to 1, exp(-17.5) is lost
     logits[..., 7] = 0
     logits[1, :, 1000:] = -np.inf
@@ -62,7 +62,7 @@ def test_forward_and_backward_pass_compile_on_mlxs_operations():
     assert float(outcome.out) < 1e-3
 
 
-def test_an_unknown_backend_is_one_clear_line():
+def test_an_unknown_backend_is_refused_in_one_line():
     outcome = run_python("-m", "mlx_whisper_lora.lora", "--test", MLX_WHISPER_LORA_OPS="cuda")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].endswith(

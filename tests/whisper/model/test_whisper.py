@@ -3,12 +3,15 @@
 import math
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.layout import from_openai
+from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
+from tests.support.helpers import small_model
 from tests.support.port import reference, reference_arrays, seeded_model, window_features, window_mels
 from tools.references.seeded import VARIANTS, parameter_shapes, small_dims
 
@@ -58,6 +61,34 @@ def test_decoder_sees_no_later_token():
     features = model.encoder(window_mels(80)[:1, :200])
     one, other = (model.decoder(mx.array([[1, 2, 3, last]]), features) for last in (4, 5))
     np.testing.assert_allclose(np.array(one[:, :3]), np.array(other[:, :3]), atol=1e-5)
+
+
+class Wrapper(nn.Module):
+    """A module around an encoder or a decoder, as a method of fine-tuning may put there."""
+
+    def __init__(self, part: nn.Module):
+        super().__init__()
+        self.part = part
+
+    def __call__(self, *arguments):
+        return self.part(*arguments)
+
+    def hidden(self, *arguments, **options):
+        return self.part.hidden(*arguments, **options)
+
+    def logits(self, hidden):
+        return self.part.logits(hidden)
+
+
+def test_the_whole_encoder_and_decoder_can_be_wrapped():
+    model = small_model()
+    mel, tokens = window_mels(80)[:1, :200], mx.array([[50258, 50259, 50359, 7]])
+    logits, decoded = model(mel, tokens), decode(model, mel, language="en")
+    model.encoder, model.decoder = Wrapper(model.encoder), Wrapper(model.decoder)
+    assert mx.array_equal(model(mel, tokens), logits)
+    assert decode(model, mel, language="en")[0].tokens == decoded[0].tokens
+    model.set_dtype(mx.float16)
+    assert model.encode(mel).dtype == model.dtype == mx.float16
 
 
 def test_asking_for_attention_scores_changes_no_output():

@@ -1,4 +1,4 @@
-"""Texts made alike before they are compared."""
+"""Normalizing texts before they are compared."""
 
 import pytest
 
@@ -27,7 +27,7 @@ CASES = reference("normalizers")
         ("…", ""),
     ],
 )
-def test_the_unicode_normal_form_keeps_letters_and_marks(text, normal):
+def test_unicode_normalization_keeps_letters_and_marks(text, normal):
     assert normalize_unicode(text) == normal
 
 
@@ -40,7 +40,7 @@ def test_the_unicode_normal_form_keeps_letters_and_marks(text, normal):
         ("split", BasicTextNormalizer(split_letters=True)),
     ],
 )
-def test_texts_become_openai_whispers(name, normalizer):
+def test_normalized_texts_are_openai_whispers(name, normalizer):
     assert {case["text"]: normalizer(case["text"]) for case in CASES} == {case["text"]: case[name] for case in CASES}
 
 
@@ -92,7 +92,7 @@ def test_numbers_in_words_become_digits(words, digits, normalizer):
     assert normalizer(words) == digits
 
 
-def test_british_words_become_american_ones():
+def test_british_spellings_become_american_ones():
     spellings = EnglishSpellingNormalizer()
     assert spellings("a grey  theatre, a colourful programme") == "a gray theatre, a colorful program"
     assert spellings("mobilisation cancelation") == "mobilization cancellation"
@@ -114,17 +114,17 @@ def test_british_words_become_american_ones():
         ("100% of $5.50, not % or $", "100% of $5.50 not or $"),
     ],
 )
-def test_english_texts(text, normal):
+def test_english_texts_are_normalized(text, normal):
     assert EnglishTextNormalizer()(text) == normal
 
 
-def test_texts_of_any_language():
+def test_texts_of_any_language_are_normalized():
     assert BasicTextNormalizer()("L'Été [musique] à (la) mer…") == "l été à mer "
     assert BasicTextNormalizer(remove_diacritics=True)("L'Été à Łódź") == "l ete a lodz"
     assert BasicTextNormalizer(split_letters=True)("今日 は") == "今 日 は"
 
 
-def test_what_is_no_number_to_python_is_one_word():
-    """openai-whisper's raises AssertionError here."""
+def test_a_number_with_too_many_digits_for_python_is_one_word():
+    """openai-whisper raises AssertionError here."""
     digits = "9" * 5000
     assert EnglishTextNormalizer()(f"no {digits} dollars") == f"no ${digits}"

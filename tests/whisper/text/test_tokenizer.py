@@ -26,7 +26,7 @@ def test_special_tokens_are_openai_whispers(tokenizer, case):
     assert tokens == case["language_tokens"]
 
 
-def test_texts_become_openai_whispers_tokens_and_come_back(tokenizer, case):
+def test_texts_have_openai_whispers_tokens_and_come_back(tokenizer, case):
     for text, tokens in case["texts"]:
         assert tokenizer.encode(text) == tokens
         assert tokenizer.decode(tokens) == text
@@ -36,7 +36,7 @@ def test_non_speech_tokens_are_openai_whispers(tokenizer, case):
     assert list(tokenizer.non_speech_tokens) == case["non_speech_tokens"]
 
 
-def test_timestamps_are_left_out_or_written_out(tokenizer):
+def test_timestamps_are_dropped_or_written_out(tokenizer):
     tokens = [tokenizer.timestamp(0), *tokenizer.encode(" one"), tokenizer.timestamp(1.08)]
     assert tokenizer.decode(tokens) == " one"
     assert tokenizer.decode_with_timestamps(tokens) == "<|0.00|> one<|1.08|>"
@@ -55,6 +55,6 @@ def test_every_language_is_found_by_code_and_by_name():
 
 
 @pytest.mark.parametrize("options", [{"language": "klingon"}, {"task": "sing"}])
-def test_unknown_language_or_task(options):
+def test_an_unknown_language_or_task_is_refused(options):
     with pytest.raises(ValueError, match="unknown"):
         get_tokenizer(True, **options)

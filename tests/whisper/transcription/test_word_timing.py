@@ -9,8 +9,8 @@ from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model.alignment_heads import (
     alignment_heads,
-    published,
-    published_dimensions,
+    dimensions_of_size,
+    heads_of_sizes,
     published_heads,
 )
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
@@ -117,8 +117,8 @@ def test_marks_join_their_words():
 
 
 def test_every_published_model_has_its_heads():
-    for size, heads in published().items():
-        dims = published_dimensions(size)
+    for size, heads in heads_of_sizes().items():
+        dims = dimensions_of_size(size)
         assert heads and all(layer < dims.n_text_layer and head < dims.n_text_head for layer, head in heads)
         assert published_heads(dims, f"openai/whisper-{size}") == heads
     assert published_heads(DIMENSIONS["tiny"], "my/model") == ((2, 2), (3, 0), (3, 2), (3, 3), (3, 4), (3, 5))

@@ -1,10 +1,10 @@
 """OpenBLAS for MLX's matrix products on Linux.
 
 The Linux wheel of MLX links the reference BLAS of netlib, which multiplies matrices about 25 times slower than the
-machine can. SciPy's wheel, which this package depends on, carries OpenBLAS under prefixed names
-(`scipy_cblas_sgemm`) with the C signatures that MLX calls. `use_fast_blas` points MLX's calls there: the dynamic
-linker reaches an external function through a slot in the library's global offset table, and the slot is rewritten.
-This needs no compiler, no administrator rights and no file.
+machine can. SciPy's wheel, on which this package depends, contains OpenBLAS under prefixed names (`scipy_cblas_sgemm`)
+with the C signatures that MLX calls. `use_fast_blas` routes MLX's calls to it: the dynamic linker reaches an external
+function through a slot in the library's global offset table, and the slot is rewritten. This needs no compiler, no
+administrator rights and no file.
 """
 
 import ctypes
@@ -18,19 +18,22 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-ROUTINES = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
-ADVICE = (
-    "mlx_whisper_lora: no fast BLAS was found, so matrix products on this CPU will be about 25 times slower than "
+_ROUTINES = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
+_ADVICE = (
+    "mlx_whisper_lora: no fast BLAS was found, so matrix products on this CPU are about 25 times slower than "
     "they could be. Install SciPy from PyPI (pip install --force-reinstall scipy) or Debian's libopenblas0."
 )
 
 
 @functools.cache
 def use_fast_blas() -> str | None:
-    """Route MLX's matrix products to OpenBLAS and return the path of the library now in use.
+    """Route MLX's matrix products to OpenBLAS.
 
-    Returns None where there is nothing to do (not Linux, or an MLX that does not import BLAS routines), and also,
-    after a warning that says what to install, where no OpenBLAS can be had.
+    If no OpenBLAS is found, a warning names the package to install.
+
+    Returns:
+        The path of the library that is used, or None if nothing was changed: the system is not Linux, MLX does not
+        import BLAS routines, or no OpenBLAS was found.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -38,12 +41,12 @@ def use_fast_blas() -> str | None:
     if mlx_library is None:
         return None
     path, base_address = mlx_library
-    slots = _import_slots(path, ROUTINES)
+    slots = _import_slots(path, _ROUTINES)
     if not slots:
         return None
     openblas = _find_openblas()
     if openblas is None:
-        warnings.warn(ADVICE, RuntimeWarning, stacklevel=2)
+        warnings.warn(_ADVICE, RuntimeWarning, stacklevel=2)
         return None
     library, prefix = openblas
     for routine, offset in slots.items():
@@ -56,7 +59,7 @@ def _find_openblas() -> tuple[ctypes.CDLL, str] | None:
     for name, prefix in _openblas_candidates():
         try:
             library = ctypes.CDLL(name)
-            for routine in ROUTINES:
+            for routine in _ROUTINES:
                 library[prefix + routine]
         except (OSError, AttributeError):
             continue
@@ -65,7 +68,7 @@ def _find_openblas() -> tuple[ctypes.CDLL, str] | None:
 
 
 def _openblas_candidates() -> Iterator[tuple[str, str]]:
-    """Yield file names and prefixes; the last one, which is searched for by other programs, only if the rest fail."""
+    """Yield file names and prefixes. The slowest search, which starts other programs, comes last."""
     import scipy
 
     folder = Path(scipy.__file__).parent.parent / "scipy.libs"
@@ -76,7 +79,7 @@ def _openblas_candidates() -> Iterator[tuple[str, str]]:
 
 
 def _loaded_library(name: str) -> tuple[str, int] | None:
-    """Path and base address of a shared library of this process."""
+    """Return the path and the base address of a shared library of this process."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[5].endswith("/" + name) and int(fields[2], 16) == 0:
@@ -85,10 +88,9 @@ def _loaded_library(name: str) -> tuple[str, int] | None:
 
 
 def _import_slots(path: str, names: tuple[str, ...]) -> dict[str, int]:
-    """Offsets of the pointers through which an ELF64 library calls the imported functions `names`.
+    """Return the offsets of the pointers through which an ELF64 library calls the imported functions `names`.
 
-    Reads the section headers, then the relocations: each names a symbol and the place its address goes
-    (System V ABI, "Object Files").
+    Each relocation in the file names a symbol and the place of its address (System V ABI, "Object Files").
     """
     data = Path(path).read_bytes()
     section_table, entry_size, count = *struct.unpack_from("<Q", data, 0x28), *struct.unpack_from("<HH", data, 0x3A)
@@ -111,7 +113,7 @@ def _import_slots(path: str, names: tuple[str, ...]) -> dict[str, int]:
 
 
 def _write_pointer(address: int, value: int) -> None:
-    """Store `value` at `address`, which the linker may have made read-only (RELRO)."""
+    """Store `value` at `address`, and make the page writable first: the linker may have made it read-only (RELRO)."""
     page = mmap.PAGESIZE
     libc = ctypes.CDLL(None, use_errno=True)
     first = address - address % page
@@ -121,7 +123,7 @@ def _write_pointer(address: int, value: int) -> None:
 
 
 def limit_blas_threads(processes: int) -> None:
-    """Leave each of several processes on this machine its part of the cores for matrix products."""
+    """Limit matrix products to this process's share of the cores, if several processes run on this machine."""
     path = use_fast_blas()
     if path is not None and processes > 1:
         cores = len(os.sched_getaffinity(0))

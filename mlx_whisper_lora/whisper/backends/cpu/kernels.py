@@ -1,8 +1,8 @@
 """NumPy kernels for a CPU: GELU, attention and cross-entropy, forward and backward.
 
-MLX's `exp` and `erf` run at about 50 million elements a second on a Linux CPU, NumPy's `exp` at ten times that. If
-exponentials are most of the work, as in the softmax of long attention and of a large vocabulary, NumPy computes them.
-`mx.compile` cannot compile them.
+MLX's `exp` and `erf` compute about 50 million elements a second on a Linux CPU, and NumPy's `exp` computes ten times as
+many. NumPy takes over if exponentials are most of the work, as in the softmax of long attention and of a large
+vocabulary. `mx.compile` cannot compile these kernels.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import mlx.core as mx
 import numpy as np
 
-CACHE_FLOATS = 65536  # numbers that fit a core's cache, so that they come from memory once
+_CACHE_FLOATS = 65536  # numbers that fit a core's cache, so that each is fetched from memory once
 
 
 def gelu(x: mx.array) -> mx.array:
@@ -28,13 +28,16 @@ def gelu(x: mx.array) -> mx.array:
 
 # erf(s) = s * P(s^2) / Q(s^2) for |s| < 3.9, beyond which float32 has erf = 1. The coefficients are a minimax fit:
 # least squares on 4,000 Chebyshev nodes, reweighted by the error 60 times (Lawson's algorithm).
-ERF_P = (1.1283790323914231, 0.19194142633768493, 0.052966974177290425, 0.0038368933145260242,
-         0.0002874574896357919, 2.050382525615107e-06)  # fmt: skip
-ERF_Q = (1.0, 0.503435438406569, 0.11475837402708701, 0.015109240105089492, 0.0011817382552654328,
-         3.823070398215164e-05)  # fmt: skip
+# fmt: off
+_ERF_P = (1.1283790323914231, 0.19194142633768493, 0.052966974177290425, 0.0038368933145260242,
+          0.0002874574896357919, 2.050382525615107e-06)
+_ERF_Q = (1.0, 0.503435438406569, 0.11475837402708701, 0.015109240105089492, 0.0011817382552654328,
+          3.823070398215164e-05)
+# fmt: on
 
 
 def _horner(x: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
+    """Return the polynomial of `x` with these coefficients, the constant first."""
     result = x * coefficients[-1]
     result += coefficients[-2]
     for coefficient in coefficients[-3::-1]:
@@ -45,14 +48,14 @@ def _horner(x: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
 
 @mx.custom_function
 def _gelu(x: mx.array) -> tuple[mx.array, mx.array]:
-    """x * Phi(x), and Phi(x) for the gradient to use."""
+    """Return x * Phi(x), and Phi(x) for the gradient."""
     numbers = np.array(x, copy=False).reshape(-1)
     phi = np.empty_like(numbers)
     for part in _slices(len(numbers)):
         s = np.clip(numbers[part] * np.float32(math.sqrt(0.5)), -3.9, 3.9)
         square = s * s
-        erf = _horner(square, ERF_P)
-        erf /= _horner(square, ERF_Q)
+        erf = _horner(square, _ERF_P)
+        erf /= _horner(square, _ERF_Q)
         erf *= s
         np.multiply(erf + 1, 0.5, out=phi[part])
     return mx.array((numbers * phi).reshape(x.shape)), mx.array(phi.reshape(x.shape))
@@ -60,7 +63,7 @@ def _gelu(x: mx.array) -> tuple[mx.array, mx.array]:
 
 @_gelu.vjp
 def _gelu_vjp(x, cotangents, outputs):
-    """d(x Phi)/dx = Phi + x * density."""
+    """Return the gradient, from d(x Phi)/dx = Phi + x * density."""
     numbers, phi = (np.array(array, copy=False).reshape(-1) for array in (x, outputs[1]))
     slope = np.empty_like(numbers)
     for part in _slices(len(numbers)):
@@ -74,16 +77,17 @@ def _gelu_vjp(x, cotangents, outputs):
 
 
 def _slices(count: int) -> Iterator[slice]:
-    return (slice(first, first + CACHE_FLOATS) for first in range(0, count, CACHE_FLOATS))
+    """Yield slices of `count` numbers that fit a core's cache."""
+    return (slice(first, first + _CACHE_FLOATS) for first in range(0, count, _CACHE_FLOATS))
 
 
 def attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
-    """Return softmax(query @ key^T) @ value for float32 heads of shape (B, heads, T, D), the query already scaled."""
+    """Return softmax(query @ key^T) @ value for float32 heads (B, heads, T, D). The query is already scaled."""
     return _attention(query, key, value)
 
 
 def _one_thread(function: Callable) -> Callable:
-    """Run the function's NumPy products on one thread, because products of a cacheful are too small to be shared.
+    """Run the function's NumPy products on one thread, because they are too small to be shared between threads.
 
     Numbers that are not finite pass through without a warning, as in MLX.
     """
@@ -111,7 +115,7 @@ def _blas_controller():
 @mx.custom_function
 @_one_thread
 def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
-    """softmax(query @ key^T) @ value, a part of the scores at a time, which are never all in memory."""
+    """Compute softmax(query @ key^T) @ value from one part of the scores after another."""
     q, k, v = (_heads(array) for array in (query, key, value))
     output = np.empty(q.shape, np.float32)
     for heads, rows in _parts(len(q), q.shape[1], k.shape[1]):
@@ -122,7 +126,7 @@ def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
 @_attention.vjp
 @_one_thread
 def _attention_vjp(inputs, cotangent, output):
-    """The gradients, the probabilities being computed once more (Dao et al. 2022)."""
+    """Return the gradients. The probabilities are computed a second time, to save memory (Dao et al. 2022)."""
     q, k, v, d, o = (_heads(array) for array in (*inputs, cotangent, output))
     dq, dk, dv = np.empty(q.shape, np.float32), np.zeros(k.shape, np.float32), np.zeros(v.shape, np.float32)
     for heads, rows in _parts(len(q), q.shape[1], k.shape[1]):
@@ -138,20 +142,20 @@ def _attention_vjp(inputs, cotangent, output):
 
 
 def _heads(array: mx.array) -> np.ndarray:
-    """(B, heads, T, D) as (B * heads, T, D)."""
+    """Reshape (B, heads, T, D) to (B * heads, T, D)."""
     return np.ascontiguousarray(np.array(array, copy=False).reshape(-1, *array.shape[2:]))
 
 
 def _parts(heads: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of heads and of queries whose scores fit a core's cache: some rows of one head, or several heads."""
-    some_heads, some_rows = max(CACHE_FLOATS // (queries * keys), 1), max(CACHE_FLOATS // keys, 1)
+    """Yield slices of heads and of queries whose scores fit a core's cache: some rows of one head, or several heads."""
+    some_heads, some_rows = max(_CACHE_FLOATS // (queries * keys), 1), max(_CACHE_FLOATS // keys, 1)
     for head in range(0, heads, some_heads):
         for row in range(0, queries, some_rows):
             yield slice(head, head + some_heads), slice(row, row + some_rows)
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
-    """The softmax over the last axis, in place."""
+    """Compute the softmax over the last axis, in place."""
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
@@ -165,10 +169,10 @@ def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:
 
 @mx.custom_function
 def _cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
-    """The cross-entropies, and the probabilities (N, V) for the gradient to use."""
+    """Return the cross-entropies, and the probabilities (N, V) for the gradient."""
     scores = np.array(logits, copy=False)
     probabilities, log_sums = np.empty_like(scores), np.empty(len(scores), np.float32)
-    step = max(CACHE_FLOATS // scores.shape[-1], 1)
+    step = max(_CACHE_FLOATS // scores.shape[-1], 1)
     for first in range(0, len(scores), step):
         part = slice(first, first + step)
         largest = scores[part].max(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""OpenBLAS in place of the reference BLAS that MLX's Linux wheel brings."""
+"""OpenBLAS in place of the reference BLAS in MLX's Linux wheel."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The NumPy kernels against MLX's own operations, which may be slower but are right."""
+"""The NumPy kernels, compared with MLX's own operations."""
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -9,7 +9,7 @@ from mlx_whisper_lora.whisper.backends.cpu import kernels
 
 
 def value_and_gradients(function, *arrays: mx.array) -> list[np.ndarray]:
-    """The sum of squares of what a function returns, and its gradient for each array."""
+    """Return the sum of squares of a function's result, and its gradient for each array."""
 
     def energy(*arrays):
         return (function(*arrays) ** 2).sum()
