@@ -3,27 +3,29 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test parity lint bench clean
+.PHONY: help demo test parity lint bench clean
 
-demo: $(VENV)/installed
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
+
+demo: $(VENV)/installed  ## the main job, end to end, on the bundled model and clips
 	$(BIN)/python -m tools.demo
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev  ## the test suite
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto  # one BLAS thread a worker: two each would fight
 
-# Beside openai-whisper and transformers on PyTorch.
-parity: $(VENV)/installed-parity
+parity: $(VENV)/installed-parity  ## the port beside openai-whisper and transformers on PyTorch
 	$(BIN)/python -m pytest tests/parity
 
-lint: $(VENV)/installed-dev
+lint: $(VENV)/installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed  ## the speed of MLX's matrix products beside NumPy's
 	$(BIN)/python -m tools.bench.blas
 
-clean:
+clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build
 
 $(VENV)/installed: pyproject.toml

@@ -1,25 +1,40 @@
-"""`python -m mlx_whisper_lora COMMAND ...`: the commands as subcommands."""
+"""Run the commands as subcommands: `python -m mlx_whisper_lora COMMAND ...`."""
 
 import importlib
 import sys
 
+from mlx_whisper_lora.version import __version__
+
 COMMANDS = {
     "lora": "train adapters on clips with texts, and test them",
     "fuse": "merge an adapter into its base model",
-    "convert": "write a model in another format, type or quantisation",
-    "transcribe": "sound files to text",
+    "convert": "write a model in another format, type or quantization",
+    "transcribe": "turn recordings into text",
 }
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        wants_help = len(sys.argv) > 1 and sys.argv[1] in ("-h", "--help")
-        lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
-        usage = "usage: mlx_whisper_lora COMMAND [options]\n\n" + "\n".join(lines) + "\n\nCOMMAND --help tells more."
-        print(usage, file=sys.stdout if wants_help else sys.stderr)
-        sys.exit(0 if wants_help else 2)
-    command = sys.argv.pop(1)
-    importlib.import_module(f"mlx_whisper_lora.{command}").cli()
+    """Run the command that the first argument names, or print the list of commands or the version."""
+    argument = sys.argv[1] if len(sys.argv) > 1 else None
+    if argument in COMMANDS:
+        del sys.argv[1]
+        importlib.import_module(f"mlx_whisper_lora.{argument}").cli()
+    if argument == "--version":
+        print(f"mlx_whisper_lora {__version__}")
+        sys.exit(0)
+    asks_for_help = argument in ("-h", "--help")
+    print(_usage(), file=sys.stdout if asks_for_help else sys.stderr)
+    sys.exit(0 if asks_for_help else 2)
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
+    return f"""usage: mlx_whisper_lora COMMAND [options]
+       mlx_whisper_lora --version
+
+{commands}
+
+mlx_whisper_lora COMMAND --help lists the options of a command."""
 
 
 if __name__ == "__main__":

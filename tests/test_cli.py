@@ -8,6 +8,7 @@ import pytest
 
 from mlx_whisper_lora import __main__ as front
 from mlx_whisper_lora.cli.run import describe, run_command
+from mlx_whisper_lora.version import __version__
 from tests.support.helpers import run_python, start_python
 
 
@@ -93,6 +94,13 @@ def test_without_a_command_the_commands_are_listed(arguments, code, capsys, monk
     captured = capsys.readouterr()
     text = captured.err if code else captured.out
     assert ending.value.code == code and all(f"  {name}" in text for name in front.COMMANDS)
+
+
+def test_the_version_is_printed(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mlx_whisper_lora", "--version"])
+    with pytest.raises(SystemExit) as ending:
+        front.main()
+    assert (ending.value.code, capsys.readouterr()) == (0, (f"mlx_whisper_lora {__version__}\n", ""))
 
 
 def test_importing_the_package_is_light():
