@@ -17,10 +17,11 @@ test: $(VENV)/installed-dev  ## the test suite
 parity: $(VENV)/installed-parity  ## the port beside openai-whisper and transformers on PyTorch
 	$(BIN)/python -m pytest tests/parity
 
-lint: $(VENV)/installed-dev  ## ruff and mypy
+lint: $(VENV)/installed-dev  ## ruff, mypy, and the imports between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tools.house
 
 bench: $(VENV)/installed  ## the speed of MLX's matrix products beside NumPy's
 	$(BIN)/python -m tools.bench.blas

@@ -1,4 +1,4 @@
-"""What tests of all folders start from: models, clips and a way to run commands."""
+"""Fixtures for tests of all folders: models, clips and a way to run commands."""
 
 import sys
 from collections.abc import Callable
@@ -13,12 +13,14 @@ from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_MODEL
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.helpers import Outcome, small_model, write_clips
+from tests.support.clips import write_clips
+from tests.support.models import small_model
+from tests.support.processes import Outcome
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
-    """A folder with a small random model."""
+    """Return a folder with a small random model."""
     folder = tmp_path_factory.mktemp("model")
     save_model(small_model(), folder)
     return folder
@@ -26,19 +28,19 @@ def model_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def model(model_folder) -> Whisper:
-    """The model of `model_folder`, in float32."""
+    """Return the model of `model_folder`, in float32."""
     return load_model(model_folder, mx.float32)
 
 
 @pytest.fixture
 def clips_folder(tmp_path) -> Path:
-    """Six clips of a second each: by the random split, four to train on, one to validate and one to test."""
+    """Return a folder of six clips of a second each: the random split is 4 train, 1 valid, 1 test."""
     return write_clips(tmp_path / "clips")
 
 
 @pytest.fixture(scope="session")
 def demo_model_folder() -> Path:
-    """The bundled model, for what needs one that has learned something."""
+    """Return the bundled model, for tests that need a trained one."""
     if not (DEMO_MODEL / "config.json").exists():
         pytest.skip("the bundled demo model is not built")
     return DEMO_MODEL
@@ -53,7 +55,7 @@ def demo_clips_folder() -> Path:
 
 @pytest.fixture
 def run_main(capsys, monkeypatch) -> Callable[..., Outcome]:
-    """Runs a command's module in this process, as its console script would."""
+    """Return a function that runs a command's module in this process, as its console script would."""
 
     def run(command: ModuleType, *arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", [command.__name__, *map(str, arguments)])

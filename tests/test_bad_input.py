@@ -19,7 +19,9 @@ from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_ada
 from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
-from tests.support.helpers import Outcome, run_python, small_model, tone, write_clips, write_jsonl
+from tests.support.clips import tone, write_clips, write_jsonl
+from tests.support.models import small_model
+from tests.support.processes import Outcome, run_python
 
 TRAIN = (
     "--train",
@@ -168,6 +170,7 @@ def test_one_clear_line(case, place, run_main):
     assert files(place) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["text called .wav", "half the weights"])
 def test_one_clear_line_from_a_real_process(case, place):
     spoil, command, arguments, message = case_of(case)
@@ -193,6 +196,7 @@ LIMITED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1000, 8000])
 def test_an_adapter_that_cannot_be_written_leaves_the_old_one(size, place):
     before = files(place)
@@ -201,6 +205,7 @@ def test_an_adapter_that_cannot_be_written_leaves_the_old_one(size, place):
     assert files(place) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1000, 5_000_000])
 def test_a_model_that_cannot_be_written_leaves_nothing(size, place):
     before = files(place)

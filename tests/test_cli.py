@@ -9,7 +9,7 @@ import pytest
 from mlx_whisper_lora import __main__ as front
 from mlx_whisper_lora.cli.run import describe, run_command
 from mlx_whisper_lora.version import __version__
-from tests.support.helpers import run_python, start_python
+from tests.support.processes import run_python, start_python
 
 
 def end_of(main, capsys, monkeypatch) -> tuple[int, str]:
@@ -61,6 +61,7 @@ def test_an_error_is_told_on_one_line():
     assert describe(OSError("a\nb")) == "a b"
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_traceback():
     program = "import argparse\nfrom mlx_whisper_lora.cli.run import run_command\n"
     program += "def main(args):\n for _ in range(99999): print('line')\nrun_command(main, argparse.ArgumentParser())"
@@ -79,6 +80,7 @@ def test_every_command_explains_itself(command, capsys, monkeypatch):
     assert out.startswith(f"usage: mlx_whisper_lora.{command} ") and "examples:" in out
 
 
+@pytest.mark.slow
 def test_python_m_package_and_command():
     outcome = run_python("-m", "mlx_whisper_lora", "lora", "--help")
     assert (outcome.code, outcome.err) == (0, "") and "--lora-layers" in outcome.out
@@ -103,6 +105,7 @@ def test_the_version_is_printed(capsys, monkeypatch):
     assert (ending.value.code, capsys.readouterr()) == (0, (f"mlx_whisper_lora {__version__}\n", ""))
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light():
     program = (
         "import sys, json, mlx_whisper_lora\n"
@@ -122,6 +125,7 @@ IMPORTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imports", IMPORTS.values(), ids=IMPORTS)
 def test_transcribe_can_be_called_however_it_was_imported(imports, tmp_path):
     program = (

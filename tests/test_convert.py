@@ -19,7 +19,8 @@ from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.quantization import quantization_of
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.helpers import small_model, tone
+from tests.support.clips import tone
+from tests.support.models import small_model
 from tests.support.pt_writer import write_pt
 
 
@@ -40,6 +41,7 @@ def write_openai_checkpoint(path: Path, model: Whisper) -> None:
     write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
+@pytest.mark.slow
 def test_weights_are_bit_equal_after_openai_to_mlx_to_transformers_to_mlx(run_main):
     write_openai_checkpoint(Path("small.pt"), small_model())
     form = ("--dtype", "float32", "--save-path")
@@ -99,6 +101,7 @@ def test_a_quantized_model_has_nearly_the_loss_of_the_plain_one(
     assert losses[1] == pytest.approx(losses[0], abs=nats)
 
 
+@pytest.mark.slow
 def test_an_adapter_trains_on_a_quantized_model(model_folder, clips_folder, run_main):
     assert run_main(convert, "--model", model_folder, "-q", "--dtype", "float32", "--save-path", "q").code == 0
     train = ("--train", "--model", "q", "--data", clips_folder, "--iters", 2, "--lora-layers", 1)

@@ -16,7 +16,8 @@ from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.helpers import small_model, tone
+from tests.support.clips import tone
+from tests.support.models import small_model
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ from mlx_whisper_lora.adapters.inject import LoRAConfig
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
-from tests.support.helpers import start_python, tone, write_clips, write_jsonl
+from tests.support.clips import tone, write_clips, write_jsonl
+from tests.support.processes import start_python
 
 QUICK = ("--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0)
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"
@@ -61,8 +62,24 @@ def test_training_tells_what_it_does_and_leaves_an_adapter(train, model_folder, 
 
 
 def test_options_reach_the_adapter(train):
-    train("--iters", 1, "--lora-rank", 3, "--lora-scale", 1.5, "--lora-dropout", 0.1, "--task", "translate",
-          "--lora-targets", "attn.key, cross_attn.out", "--language", "Telugu", "--adapter-file", "te.npz")  # fmt: skip
+    train(
+        "--iters",
+        1,
+        "--lora-rank",
+        3,
+        "--lora-scale",
+        1.5,
+        "--lora-dropout",
+        0.1,
+        "--task",
+        "translate",
+        "--lora-targets",
+        "attn.key, cross_attn.out",
+        "--language",
+        "Telugu",
+        "--adapter-file",
+        "te.npz",
+    )
     config = read_adapter_config("te.npz")
     assert config.lora == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
     assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
@@ -90,8 +107,19 @@ def test_clips_in_several_languages_give_an_adapter_without_one(train, clips_fol
 
 def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, clips_folder):
     train("--iters", 1, "--lora-rank", 3)
-    outcome = run_main(lora, "--train", "--resume-adapter-file", "adapters_last.npz", "--data", clips_folder, *QUICK,
-                       "--iters", 1, "--adapter-file", "more.npz")  # fmt: skip
+    outcome = run_main(
+        lora,
+        "--train",
+        "--resume-adapter-file",
+        "adapters_last.npz",
+        "--data",
+        clips_folder,
+        *QUICK,
+        "--iters",
+        1,
+        "--adapter-file",
+        "more.npz",
+    )
     assert outcome.code == 0, outcome.err
     assert "Resuming from adapters_last.npz: rank 3, layers 1, targets attn.query, attn.value" in outcome.out
     assert read_adapter_config("more.npz").lora.rank == 3
@@ -156,8 +184,18 @@ def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder
     write_jsonl(clips_folder / "test.jsonl", rows)
     train("--iters", 1, "--language", "te", "--task", "translate")
     implied = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder)
-    said = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder, "--language", "te",
-                    "--task", "translate")  # fmt: skip
+    said = run_main(
+        lora,
+        "--test",
+        "--adapter-file",
+        "adapters.npz",
+        "--data",
+        clips_folder,
+        "--language",
+        "te",
+        "--task",
+        "translate",
+    )
     other = run_main(lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder, "--language", "hi")
     assert implied.code == 0 and implied.out == said.out != other.out
     more = ("--train", "--resume-adapter-file", "adapters.npz", "--adapter-file", "more.npz", "--data", clips_folder)
@@ -185,12 +223,26 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     assert read_adapter_config("adapters.npz").base.name == "demo"
 
 
+@pytest.mark.slow
 def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path):
     write_clips(tmp_path / "clips")
     process = start_python(
-        "-m", "mlx_whisper_lora.lora", "--train", "--model", model_folder, "--data", tmp_path / "clips", *QUICK,
-        "--iters", "100000", "--steps-per-report", "1", "--adapter-file", tmp_path / "a.npz", PYTHONUNBUFFERED="1",
-    )  # fmt: skip
+        "-m",
+        "mlx_whisper_lora.lora",
+        "--train",
+        "--model",
+        model_folder,
+        "--data",
+        tmp_path / "clips",
+        *QUICK,
+        "--iters",
+        "100000",
+        "--steps-per-report",
+        "1",
+        "--adapter-file",
+        tmp_path / "a.npz",
+        PYTHONUNBUFFERED="1",
+    )
     for line in process.stdout:
         if line.startswith("Iter 2: Train loss"):
             process.send_signal(signal.SIGINT)
@@ -211,17 +263,31 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(train, model_folder, clips_folder, tmp_path):
     """As under `mlx.launch -n 2 --backend ring`, which sets these two variables."""
     options = ("--iters", 2, "--batch-size", 3, "--steps-per-report", 1)
     alone = train(*options)
     (tmp_path / "hosts.json").write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(2)]))
     both = [
-        start_python("-m", "mlx_whisper_lora.lora", "--train", "--test", "--model", model_folder,
-                     "--data", clips_folder, *QUICK, *options, "--adapter-file", tmp_path / "both.npz",
-                     MLX_RANK=str(rank), MLX_HOSTFILE=str(tmp_path / "hosts.json"))
+        start_python(
+            "-m",
+            "mlx_whisper_lora.lora",
+            "--train",
+            "--test",
+            "--model",
+            model_folder,
+            "--data",
+            clips_folder,
+            *QUICK,
+            *options,
+            "--adapter-file",
+            tmp_path / "both.npz",
+            MLX_RANK=str(rank),
+            MLX_HOSTFILE=str(tmp_path / "hosts.json"),
+        )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     (out, err), (silence, other_err) = (process.communicate(timeout=120) for process in both)
     assert [process.returncode for process in both] == [0, 0], err + other_err
     assert silence == "" and re.fullmatch(TEST_LINE, out.splitlines()[-1])

@@ -16,7 +16,7 @@ import mlx_whisper_lora.transcribe
 from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
-from tests.support.port import seeded_model
+from tests.support.models import seeded_model
 from tools.references.seeded import chirps
 
 command = sys.modules["mlx_whisper_lora.transcribe"]  # the attribute of that name may be the function
@@ -75,12 +75,14 @@ def test_options_that_exclude_each_other_are_told_before_a_model_is_downloaded(f
         mlx_whisper_lora.transcribe("other.wav", path_or_hf_repo="somebody/whisper-of-three-gigabytes", vad=True)
 
 
+@pytest.mark.slow
 def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder, capsys):
     assert run(model_folder, "--audio", "a/talk.wav", "b/Talk.flac") == 0
     assert Path("talk.txt").exists() and Path("Talk-2.txt").exists()
     assert "Talk-2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_patterns_positions_and_options_name_recordings_alike(model_folder, folder):
     Path("a/notes [1].wav").write_bytes(Path("other.wav").read_bytes())
     assert run(model_folder, "other.wav", "--audio", "a/t*.wav", "**/Talk.flac", "--audio", "a/notes [1].wav") == 0
@@ -92,6 +94,7 @@ def test_a_pattern_without_files_is_told_before_any_work(folder):
         run(Path("no/such/model"), "--audio", "other.wav", "a/*.mp3")
 
 
+@pytest.mark.slow
 def test_standard_input(model_folder, folder, monkeypatch):
     run(model_folder, "other.wav", "--output-format", "json")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path("other.wav").read_bytes())))
@@ -99,6 +102,7 @@ def test_standard_input(model_folder, folder, monkeypatch):
     assert Path("content.json").read_bytes() == Path("other.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_words_in_subtitles(model_folder, folder):
     arguments = ["--audio", "other.wav", "--output-format", "all", "--output-name", "words"]
     assert run(model_folder, *arguments, "--word-timestamps", "True", "--highlight-words", "True") == 0
@@ -210,10 +214,14 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run(
         [sys.executable, "-m", "mlx_whisper_lora.transcribe", *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
+@pytest.mark.slow
 def test_from_a_shell(model_folder, folder):
     done = shell("--model", str(model_folder), "--audio", "text.wav", "other.wav", *FAST, cwd=folder)
     assert done.returncode == 1
@@ -221,6 +229,7 @@ def test_from_a_shell(model_folder, folder):
     assert "Wrote other.txt" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -261,9 +270,18 @@ def test_the_function_takes_the_arguments_of_mlx_whisper_and_openai_whisper(mode
     result = command.transcribe(chirps(1.5), path_or_hf_repo=str(model_folder), **FUNCTION_OPTIONS)
     assert result.keys() == {"text", "segments", "language"} and result["segments"]
     assert result["segments"][0].keys() == {
-        "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio",
-        "no_speech_prob", "words",
-    }  # fmt: skip
+        "id",
+        "seek",
+        "start",
+        "end",
+        "text",
+        "tokens",
+        "temperature",
+        "avg_logprob",
+        "compression_ratio",
+        "no_speech_prob",
+        "words",
+    }
 
 
 def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypatch):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import soundfile
 
-from tools.demo_model.synthesise import SAMPLE_RATE, warp
+from tools.demo_model.voices import SAMPLE_RATE, warp
 
 TEST_INDICES = range(5)
 

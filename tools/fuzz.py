@@ -1,9 +1,9 @@
-"""Damage sound files, adapters and models at random, and see that the loaders refuse them in one line.
+"""Damage audio files, adapters and models at random, and check that the loaders refuse them in one line.
 
-python tests/fuzz.py --count 2000
+    python -m tools.fuzz --count 2000
 
 The files are loaded in another process, which may not crash, take longer than TIMEOUT seconds or more than MEMORY
-bytes, or raise anything but our own errors. `--seed 0 --first 123 --count 1` makes case 123 again.
+bytes, or raise anything but our own errors. `--seed 0 --first 123 --count 1` repeats case 123.
 """
 
 import argparse
@@ -34,34 +34,53 @@ from mlx_whisper_lora.whisper.checkpoints.load import CheckpointError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
-from tests.support.helpers import tone
-from tests.support.port import REFERENCE
+from tools.references.seeded import chirps
 
+ROOT = Path(__file__).parents[1]
 TIMEOUT = 60  # seconds a file; a busy machine needs them
 MEMORY = 2 * 10**9  # bytes resident
 ADDRESS_SPACE = 4 * 2**30
-# Small, so that structure is much of its files; quantised in groups of 32, which its width has to be a multiple of.
+# Small, so that structure is much of its files; quantized in groups of 32, which its width has to be a multiple of.
 DIMENSIONS = ModelDimensions(
-    n_mels=80, n_audio_ctx=1500, n_audio_state=32, n_audio_head=2, n_audio_layer=1,
-    n_vocab=64, n_text_ctx=64, n_text_state=32, n_text_head=2, n_text_layer=1,
-)  # fmt: skip
-SOUNDS = (
-    ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM"), ("RF64", "PCM_16"),
-    ("AIFF", "PCM_16"), ("AU", "PCM_16"), ("CAF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"),
-    ("MP3", "MPEG_LAYER_III"),
-)  # fmt: skip
-CHECKPOINTS = REFERENCE / "checkpoints"  # written by torch and by transformers
+    n_mels=80,
+    n_audio_ctx=1500,
+    n_audio_state=32,
+    n_audio_head=2,
+    n_audio_layer=1,
+    n_vocab=64,
+    n_text_ctx=64,
+    n_text_state=32,
+    n_text_head=2,
+    n_text_layer=1,
+)
+ENCODINGS = {  # of audio, by the file format
+    "WAV": ("PCM_16", "PCM_24", "FLOAT", "ULAW", "IMA_ADPCM"),
+    "RF64": ("PCM_16",),
+    "AIFF": ("PCM_16",),
+    "AU": ("PCM_16",),
+    "CAF": ("PCM_16",),
+    "FLAC": ("PCM_16",),
+    "OGG": ("VORBIS", "OPUS"),
+    "MP3": ("MPEG_LAYER_III",),
+}
+CHECKPOINTS = ROOT / "tests" / "whisper" / "reference" / "checkpoints"  # by torch and transformers
 
 
 def write_good_files(folder: Path) -> list[str]:
-    """Write what is damaged: sound files, an adapter and models, each model in a folder of its own. Returns the paths
-    in `folder`, such as "mlx/config.json"; the adapter's base is the model "mlx"."""
-    for name in ("sound", "adapter", "npz", "pt"):
+    """Write the files to damage: audio, an adapter and models, each model in a folder of its own.
+
+    The adapter's base is the model "mlx".
+
+    Returns:
+        The paths in `folder`, such as "mlx/config.json".
+    """
+    for name in ("audio", "adapter", "npz", "pt"):
         (folder / name).mkdir()
-    for container, encoding in SOUNDS:
-        sound = np.stack([tone(0.3, 200), tone(0.3, 300)], axis=1)
-        path = folder / "sound" / f"{encoding.lower()}.{container.lower()}"
-        soundfile.write(path, sound, 16000, format=container, subtype=encoding)
+    stereo = np.stack([chirps(0.3, seed=0), chirps(0.3, seed=1)], axis=1)
+    for container, encodings in ENCODINGS.items():
+        for encoding in encodings:
+            path = folder / "audio" / f"{encoding.lower()}.{container.lower()}"
+            soundfile.write(path, stereo, 16000, format=container, subtype=encoding)
 
     mx.random.seed(0)
     model = Whisper(DIMENSIONS)
@@ -73,9 +92,9 @@ def write_good_files(folder: Path) -> list[str]:
     add_lora(model, config.lora)
     save_adapter(folder / "adapter" / "adapter.npz", model, config)
 
-    quantised = Whisper(DIMENSIONS)
-    quantize(quantised, Quantization(32, 4))
-    save_model(quantised, folder / "quantised")
+    quantized = Whisper(DIMENSIONS)
+    quantize(quantized, Quantization(32, 4))
+    save_model(quantized, folder / "quantized")
     shutil.copy(CHECKPOINTS / "float32.pt", folder / "pt")
     for name in ("transformers", "transformers_sharded"):
         shutil.copytree(CHECKPOINTS / name, folder / name)
@@ -83,7 +102,7 @@ def write_good_files(folder: Path) -> list[str]:
 
 
 def place(good: Path, case: Path, data: bytes) -> None:
-    """Put damaged `data` in place of the file `good` into the new folder `case`, its neighbours beside."""
+    """Write damaged `data` into the new folder `case` under the name of the file `good`, beside its neighbors."""
     case.mkdir(parents=True)
     for other in good.parent.iterdir():
         (case / other.name).symlink_to(other)
@@ -94,7 +113,7 @@ def place(good: Path, case: Path, data: bytes) -> None:
 def load(base: Path, path: Path) -> None:
     """Load a file as the commands do."""
     match path.parent.name:
-        case "sound":
+        case "audio":
             SpooledLogMel(path, 80)
         case "adapter":
             load_model(base, path)
@@ -109,8 +128,10 @@ WORDS = [b"0", b"-1", b"1e999", b"null", b"[]", b"{", b'"x"', b"NaN", b"99999999
 
 
 def damage(name: str, data: bytes, random: np.random.Generator) -> bytes:
-    """Change one to four things. Half of the time these are words in JSON, and lie inside one member of an archive,
-    whose checksum is then right."""
+    """Return `data` with one to four changes.
+
+    Half of the time these are words in JSON, or changes inside one member of an archive, whose checksum is then right.
+    """
     if name.endswith((".npz", ".pt")) and random.random() < 0.5:
         return damage_member(data, random)
     mutations = [put_word] if name.endswith(".json") and random.random() < 0.5 else MUTATIONS
@@ -131,7 +152,7 @@ def damage_member(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def somewhere(data: bytes, random: np.random.Generator) -> int:
-    """A place in `data`, near its beginning more often than not: there the headers are."""
+    """Return a random place in `data`, most often near its beginning, where the headers are."""
     return int(len(data) * random.random() ** 4)
 
 
@@ -156,7 +177,7 @@ def put_word(data: bytes, random: np.random.Generator) -> bytes:
     if not found:
         return data
     match = found[random.integers(len(found))]
-    word = WORDS[random.integers(len(WORDS))].ljust(match.end() - match.start())  # what follows stays in its place
+    word = WORDS[random.integers(len(WORDS))].ljust(match.end() - match.start())  # the rest stays in its place
     return data[: match.start()] + word + data[match.end() :]
 
 
@@ -181,22 +202,32 @@ def overwrite(data: bytes, random: np.random.Generator) -> bytes:
 
 
 MUTATIONS: list[Callable[[bytes, np.random.Generator], bytes]] = [
-    flip_bits, put_number, put_word, cut_off, take_out, repeat, overwrite
-]  # fmt: skip
+    flip_bits,
+    put_number,
+    put_word,
+    cut_off,
+    take_out,
+    repeat,
+    overwrite,
+]
 
 
 class Worker:
-    """A process that loads files, one a line of its standard input, and says how that went."""
+    """A process that loads files, one a line of its standard input, and reports the outcome of each."""
 
     def __init__(self, base: Path):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tools.fuzz", "--worker", str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,  # the MP3 decoder talks a lot
-        )  # fmt: skip
-        self.process.stdout.readline()  # it is ready: what it imports does not count as a file's time
+            [sys.executable, "-m", "tools.fuzz", "--worker", str(base)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the MP3 decoder talks a lot
+            text=True,
+            cwd=ROOT,
+        )
+        self.process.stdout.readline()  # it is ready: its imports do not count as a file's time
 
     def load(self, path: Path) -> tuple[str, str]:
-        """How it went, "read", "refused" or "fault", and the message; after the worst faults the process is dead."""
+        """Load a file; return "read", "refused" or "fault", and the message. The worst faults end the process."""
         watchdog = threading.Timer(TIMEOUT, self.process.kill)
         watchdog.start()
         self.process.stdin.write(f"{path}\n")
@@ -219,7 +250,7 @@ class Worker:
 
 
 def work(base: Path) -> None:
-    """The worker's side."""
+    """Load files in this process, as the worker."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     print(flush=True)
     for line in sys.stdin:
@@ -237,9 +268,16 @@ def work(base: Path) -> None:
 
 
 def run(count: int, seed: int = 0, first: int = 0, keep: Path | None = None) -> tuple[Counter, list[str]]:
-    """Load `count` damaged files; how often each kind of file was read, refused or at fault, and a line a fault.
+    """Load damaged files, and print a line for each fault.
 
-    The lines are printed as they come, and the files at fault are copied to the folder `keep`.
+    Args:
+        count: number of cases.
+        seed: with the number of a case, all that chance depends on.
+        first: number of the first case.
+        keep: a folder to copy the files to that a loader is at fault with.
+
+    Returns:
+        The number of (kind of file, outcome), and the lines of the faults.
     """
     outcomes: Counter = Counter()
     faults = []

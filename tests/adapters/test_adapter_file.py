@@ -24,7 +24,7 @@ from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.helpers import small_model
+from tests.support.models import small_model
 
 LORA = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("attn.query", "mlp2"))
 
@@ -69,10 +69,18 @@ def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
     }
     model = small_model()
     assert json.loads(config.tobytes()) == {
-        "method": "lora", "rank": 3, "scale": 1.5, "dropout": 0.1, "layers": 1, "targets": ["attn.query", "mlp2"],
-        "language": "te", "task": "translate", "audio_context": 12.5, "library_version": __version__,
+        "method": "lora",
+        "rank": 3,
+        "scale": 1.5,
+        "dropout": 0.1,
+        "layers": 1,
+        "targets": ["attn.query", "mlp2"],
+        "language": "te",
+        "task": "translate",
+        "audio_context": 12.5,
+        "library_version": __version__,
         "base": {"name": "models/small", "dimensions": model.dims.to_dict(), "fingerprint": fingerprint(model)},
-    }  # fmt: skip
+    }
 
 
 def test_a_loaded_adapter_is_the_saved_one(adapter_file):
@@ -101,6 +109,7 @@ def test_one_checkpoint_has_one_fingerprint_whatever_it_is_loaded_as(stored, tmp
     assert len(prints) == 1
 
 
+@pytest.mark.slow
 def test_one_checkpoint_has_one_fingerprint_in_every_layout(tmp_path):
     save_model(small_model(), tmp_path / "mlx")
     save_hf_model(small_model(), tmp_path / "hf")

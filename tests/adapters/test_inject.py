@@ -17,7 +17,7 @@ from mlx_whisper_lora.adapters.inject import (
 )
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
-from tests.support.helpers import small_model
+from tests.support.models import small_model
 
 
 def adapted(config: LoRAConfig, **changes: int) -> Whisper:

@@ -8,7 +8,9 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from tests.support.helpers import fake_ffmpeg, small_model, tone
+from tests.support.clips import tone
+from tests.support.models import small_model
+from tests.support.processes import fake_ffmpeg
 
 
 @pytest.fixture

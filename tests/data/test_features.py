@@ -9,7 +9,7 @@ from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from tests.support.helpers import tone
+from tests.support.clips import tone
 
 
 def samples_of(kind: str, length: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A model on both sides, and what it is given to hear."""
+"""Models on both sides, and the audio that they transcribe."""
 
 import functools
 import tempfile
@@ -26,23 +26,26 @@ SHALLOW = {"tiny": 2, "base": 2, "large-v3": 1}  # layers on each side; all else
 
 @dataclass(frozen=True)
 class Pair:
+    """One model in both implementations."""
+
     ours: Whisper
     theirs: whisper.Whisper
 
 
 @functools.cache
 def pair(name: str) -> Pair:
-    """One of MODELS."""
+    """Return one of MODELS on both sides."""
     return paired(demo_whisper() if name == DEMO else seeded_whisper(name))
 
 
 def shallow_pair(size: str) -> Pair:
+    """Return a seeded model of a published size with fewer layers; `size` is a key of SHALLOW."""
     dims = replace(DIMENSIONS[size], n_audio_layer=SHALLOW[size], n_text_layer=SHALLOW[size]).to_dict()
     return paired(whisper_with(dims, seeded_parameters(dims, seed=7)))
 
 
 def paired(theirs: whisper.Whisper) -> Pair:
-    """The port's model is read from a checkpoint that openai-whisper's makes, in OpenAI's format."""
+    """Pair openai-whisper's model with the port's, which is read from a checkpoint in OpenAI's format."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt"
         torch.save({"dims": asdict(theirs.dims), "model_state_dict": theirs.state_dict()}, path)
@@ -51,13 +54,13 @@ def paired(theirs: whisper.Whisper) -> Pair:
 
 @functools.cache
 def recording() -> np.ndarray:
-    """The bundled two minutes of speech: 16 kHz samples."""
+    """Return the bundled two minutes of speech: 16 kHz samples."""
     return load_audio(DEMO_RECORDING / "recording.opus")
 
 
 @functools.cache
 def windows(name: str) -> list[np.ndarray]:
-    """Windows of 30 s for a model: speech for the bundled one, of which two are short clips in silence."""
+    """Return windows of 30 s for a model: for the bundled one, two clips in silence and two of continuous speech."""
     if name != DEMO:
         return [chirps(30, seed=seed) for seed in range(3)]
     clips = [load_audio(DEMO_CLIPS / "test" / f"{i:03}.opus") for i in range(2)]
@@ -66,13 +69,15 @@ def windows(name: str) -> list[np.ndarray]:
 
 @functools.cache
 def features(name: str) -> tuple[mx.array, torch.Tensor]:
-    """Those windows by each side's own front end and encoder: (B, 1500, D) twice."""
+    """Encode those windows with each side's own front end and encoder: (B, 1500, D) twice."""
     return encoded(pair(name), windows(name))
 
 
 @torch.no_grad()
-def encoded(models: Pair, sounds: list[np.ndarray]) -> tuple[mx.array, torch.Tensor]:
+def encoded(models: Pair, recordings: list[np.ndarray]) -> tuple[mx.array, torch.Tensor]:
+    """Encode recordings of 30 s on both sides."""
     n_mels = models.ours.dims.n_mels
-    ours = models.ours.encoder(mx.stack([log_mel_spectrogram(sound, n_mels) for sound in sounds]))
+    ours = models.ours.encoder(mx.stack([log_mel_spectrogram(audio, n_mels) for audio in recordings]))
     mx.eval(ours)
-    return ours, models.theirs.encoder(torch.stack([whisper.log_mel_spectrogram(sound, n_mels) for sound in sounds]))
+    mels = torch.stack([whisper.log_mel_spectrogram(audio, n_mels) for audio in recordings])
+    return ours, models.theirs.encoder(mels)

@@ -53,11 +53,12 @@ RARITIES = ("12", " 3.5", "😀", "👍🏽", "\u0301", "\u200d", "'ll", "—", 
 
 
 def thousand_lines() -> list[str]:
-    """The sentences, then lines of made-up words in one script after another."""
+    """Return the sentences, then lines of random words in one script after another."""
     return list(itertools.islice(itertools.chain(SENTENCES, made_up_lines()), 1000))
 
 
 def made_up_lines() -> Iterator[str]:
+    """Yield lines of random words without end, in one script after another."""
     random = np.random.default_rng(0)
     letters = {name: letters_of(*block) for name, block in SCRIPTS.items()}
     while True:
@@ -66,11 +67,12 @@ def made_up_lines() -> Iterator[str]:
 
 
 def letters_of(first: int, last: int) -> list[str]:
-    """Letters, marks and numbers among the code points from `first` to `last`."""
+    """Return the letters, marks and numbers among the code points from `first` to `last`."""
     return [chr(code) for code in range(first, last + 1) if unicodedata.category(chr(code))[0] in "LMN"]
 
 
 def made_up_line(random: np.random.Generator, letters: list[str], spaced: bool) -> str:
+    """Return a line of up to nine random words; `spaced`: with spaces or punctuation between them."""
     line = " " if random.random() < 0.3 else ""
     for _ in range(random.integers(1, 10)):
         line += "".join(random.choice(letters, random.integers(1, 9)))

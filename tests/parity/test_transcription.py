@@ -5,7 +5,8 @@ import pytest
 
 from mlx_whisper_lora.whisper.transcription.long_form import TEMPERATURES, transcribe
 from tests.parity.pairs import DEMO, pair, recording
-from tests.support.port import assert_same_transcript, scripted_transcription
+from tests.support.references import assert_same_transcript
+from tests.support.scripted import scripted_transcription
 from tools.references import theirs
 from tools.references.seeded import chirps
 

@@ -6,7 +6,7 @@ import pytest
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
 from mlx_whisper_lora.whisper.transcription.writers import write_result
 from tests.parity.pairs import DEMO, pair, recording
-from tests.support.port import scripted_transcription
+from tests.support.scripted import scripted_transcription
 from tools.references import theirs
 
 

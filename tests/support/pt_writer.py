@@ -1,4 +1,4 @@
-"""Writes `.pt` files as torch.save does, for tests without torch: a pickle in a zip archive beside the numbers."""
+"""A writer of `.pt` files for tests without torch: like torch.save, a pickle in a zip archive beside the numbers."""
 
 import struct
 import zipfile
@@ -12,12 +12,13 @@ STORAGES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.float16): "HalfSto
 
 
 def write_pt(path: Path, value: Any) -> None:
-    """`value`: dicts with text as keys, texts, whole numbers and arrays."""
+    """Write a `.pt` file of nested dicts with text as keys, tuples, texts, integers and arrays."""
     arrays: list[np.ndarray] = []
     write_archive(path, b"\x80\x02" + pickled(value, arrays) + b".", [array.tobytes() for array in arrays])
 
 
 def write_archive(path: Path, pickle: bytes, storages: Sequence[bytes] = (), **kwargs) -> None:
+    """Write the zip archive of a `.pt` file; `kwargs` go to `zipfile.ZipFile`."""
     with zipfile.ZipFile(path, "w", **kwargs) as archive:
         archive.writestr("archive/data.pkl", pickle)
         for i, data in enumerate(storages):
@@ -25,7 +26,7 @@ def write_archive(path: Path, pickle: bytes, storages: Sequence[bytes] = (), **k
 
 
 def pickled(value: Any, arrays: list[np.ndarray]) -> bytes:
-    """Opcodes of pickle's protocol 2 that leave `value` on the stack."""
+    """Return opcodes of pickle's protocol 2 that leave `value` on the stack."""
     match value:
         case dict():
             items = b"".join(pickled(key, arrays) + pickled(item, arrays) for key, item in value.items())
@@ -42,11 +43,14 @@ def pickled(value: Any, arrays: list[np.ndarray]) -> bytes:
         case np.ndarray():
             arrays.append(value)
             return pickled_tensor(value, len(arrays) - 1)
-    raise TypeError(f"{type(value)} is not written here")
+    raise TypeError(f"{type(value)} cannot be written to a .pt file here")
 
 
 def pickled_tensor(array: np.ndarray, key: int, shape: tuple | None = None, stride: tuple | None = None) -> bytes:
-    """A call of torch's function that makes a tensor of a storage; `shape` and `stride` may differ from the array's."""
+    """Return opcodes that call torch's function to make a tensor of storage `key`.
+
+    `shape` and `stride` may differ from the array's.
+    """
     place = (str(key), "cpu", array.size)
     storage = b"(" + pickled("storage", []) + b"ctorch\n" + STORAGES[array.dtype].encode() + b"\n"
     storage += b"".join(pickled(part, []) for part in place) + b"tQ"

@@ -15,7 +15,7 @@ from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from tests.support.helpers import tone
+from tests.support.clips import tone
 
 TEXTS = {"en": "one two", "te": "మూడు", "hi": "चार"}
 
@@ -72,6 +72,7 @@ def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
     assert result.hypotheses == evaluate(model, dataset, audio_context=4.0).hypotheses
 
 
+@pytest.mark.slow
 def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
     from mlx_whisper_lora.data.dataset import build_examples
     from mlx_whisper_lora.data.sources.folder import load_clips

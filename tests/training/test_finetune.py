@@ -10,31 +10,34 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, fuse_lora
-from mlx_whisper_lora.data.dataset import LabelledExample
 from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import finetune, last_adapter_file
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.helpers import small_model
+from tests.support.clips import noise_examples
+from tests.support.models import small_model
 
 LORA = LoRAConfig(rank=2, layers=1)
-
-
-def clips(count: int) -> list[LabelledExample]:
-    random = np.random.default_rng(0)
-    prompt = (50258, 50259, 50359, 50363)
-    return [
-        LabelledExample(random.standard_normal((100, 80)).astype(np.float16), (*prompt, 500 + i, 50257), 4, "x", "en")
-        for i in range(count)
-    ]
 
 
 def run(adapter_file, valid: int = 0, lora=LORA, resume=None, **settings) -> tuple[Whisper, list[str]]:
     model = small_model()
     lines: list[str] = []
     args = TrainingOptions(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
-    finetune(model, "base", clips(4), clips(valid), args, lora, adapter_file, "te", "translate", resume, lines.append)
+    finetune(
+        model,
+        "base",
+        noise_examples(4),
+        noise_examples(valid),
+        args,
+        lora,
+        adapter_file,
+        "te",
+        "translate",
+        resume,
+        lines.append,
+    )
     return model, lines
 
 
@@ -50,10 +53,11 @@ def scores(monkeypatch):
 
 
 def logits(model: Whisper) -> np.ndarray:
-    mel = mx.array(clips(1)[0].mel[None].astype(np.float32))
+    mel = mx.array(noise_examples(1)[0].mel[None].astype(np.float32))
     return np.array(model(mel, mx.array([[50258, 50259, 50359, 50363]])))
 
 
+@pytest.mark.slow
 def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
     trained, _ = run(tmp_path / "a.npz", iters=4, learning_rate=0.02, lora=LoRAConfig(layers=-1))
     loaded = small_model()
@@ -128,8 +132,16 @@ def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
 def test_resuming_on_another_base_is_refused(tmp_path):
     run(tmp_path / "a.npz")
     with pytest.raises(AdapterError, match=r"trained on base .*and other has the same dimensions but other weights"):
-        finetune(small_model(seed=1), "other", clips(2), [], TrainingOptions(), LORA, tmp_path / "b.npz",
-                 resume_adapter_file=tmp_path / "a.npz")  # fmt: skip
+        finetune(
+            small_model(seed=1),
+            "other",
+            noise_examples(2),
+            [],
+            TrainingOptions(),
+            LORA,
+            tmp_path / "b.npz",
+            resume_adapter_file=tmp_path / "a.npz",
+        )
 
 
 def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch):
@@ -137,8 +149,16 @@ def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch)
     model = small_model()
     monkeypatch.setattr(optim, "clip_grad_norm", interrupt_third(optim.clip_grad_norm))
     with pytest.raises(KeyboardInterrupt):
-        finetune(model, "base", clips(4), [], TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0), LORA,
-                 tmp_path / "a.npz", print_line=lines.append)  # fmt: skip
+        finetune(
+            model,
+            "base",
+            noise_examples(4),
+            [],
+            TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0),
+            LORA,
+            tmp_path / "a.npz",
+            print_line=lines.append,
+        )
     assert lines[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert not (tmp_path / "a.npz").exists()
     name = "decoder.blocks.1.attn.query.lora_b"

@@ -13,21 +13,12 @@ from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
-from tests.support.helpers import small_model
+from tests.support.clips import noise_examples
+from tests.support.models import small_model
 
 REPORT = re.compile(
     r"Iter (\d+): Train loss (\d+\.\d{3}), Learning rate (\d\.\d{3}e[+-]\d\d), It/sec \d+\.\d{3}, Tokens/sec \d+\.\d"
 )
-
-
-def problem(count: int = 4) -> list[Example]:
-    """Clips of different noise, each with a word of its own."""
-    random = np.random.default_rng(0)
-    prompt = (50258, 50259, 50359, 50363)
-    return [
-        Example(random.standard_normal((100, 80)).astype(np.float16), (*prompt, 1000 + i, 50257), len(prompt))
-        for i in range(count)
-    ]
 
 
 def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[str]:
@@ -39,7 +30,7 @@ def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, 
     add_lora(model, LoRAConfig(layers=-1, dropout=dropout))
     freeze_base(model)
     lines: list[str] = []
-    train(model, problem() if dataset is None else dataset, args, on_evaluate, lines.append)
+    train(model, noise_examples(4) if dataset is None else dataset, args, on_evaluate, lines.append)
     return lines
 
 
@@ -47,13 +38,14 @@ def losses(lines: list[str]) -> list[float]:
     return [float(REPORT.fullmatch(line)[2]) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_small_problem_is_learned():
     model = small_model()
     lines: list[str] = []
     args = TrainingOptions(
         iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
     )
-    train(model, problem(), args, lambda iteration: None, lines.append)
+    train(model, noise_examples(4), args, lambda iteration: None, lines.append)
     found = losses(lines)
     assert found[0] > 8 and found[-1] < 1.0
 
@@ -74,7 +66,7 @@ def trained_parameters(**settings) -> dict[str, np.ndarray]:
     mx.random.seed(args.seed)
     add_lora(model, LoRAConfig(layers=1, dropout=0.1))
     freeze_base(model)
-    train(model, problem(), args, lambda iteration: None, lambda line: None)
+    train(model, noise_examples(4), args, lambda iteration: None, lambda line: None)
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
 
 
@@ -104,7 +96,7 @@ def test_dropout_is_off_while_evaluating():
     freeze_base(model)
     seen: list[bool] = []
     args = TrainingOptions(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
-    train(model, problem(), args, lambda iteration: seen.append(model.training), lambda line: None)
+    train(model, noise_examples(4), args, lambda iteration: seen.append(model.training), lambda line: None)
     assert seen == [False, False] and not model.training
 
 
@@ -147,8 +139,8 @@ def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
     norms = []
     clip = optim.clip_grad_norm
     monkeypatch.setattr(optim, "clip_grad_norm", lambda g, m: (norms.append(clip(g, m)[1].item()), clip(g, m))[1])
-    run([problem()[0]] * 2, iters=1)
-    run([problem()[0]] * 8, iters=1, batch_size=8)
+    run([noise_examples(4)[0]] * 2, iters=1)
+    run([noise_examples(4)[0]] * 8, iters=1, batch_size=8)
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 

@@ -13,14 +13,14 @@ from mlx_whisper_lora.data.batches import Batch, make_batch
 from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.training import loss
 from mlx_whisper_lora.training.loss import cross_entropy_loss
-from tests.support.helpers import small_model
+from tests.support.models import small_model
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "loss.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def reference_model():
-    from tests.support.port import seeded_model
+    from tests.support.models import seeded_model
 
     return seeded_model("multilingual")
 
@@ -43,6 +43,7 @@ def test_loss_is_transformers_with_minus_100_on_prompt_and_padding(reference_mod
         assert mean_loss(reference_model, make_batch([example])).item() == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_are_transformers(reference_model, reference_examples):
     batch = make_batch(reference_examples)
     _, gradients = nn.value_and_grad(reference_model, mean_loss)(reference_model, batch)

@@ -16,6 +16,7 @@ SIZE, ROUNDS = 1024, 21
 
 
 def seconds(multiply: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
     multiply()
     return time.perf_counter() - start
@@ -31,9 +32,9 @@ def main() -> None:
     mlx_median, numpy_median = (statistics.median(column) for column in zip(*times, strict=True))
     gigaflops = 2 * SIZE**3 / 1e9
     print(f"BLAS that MLX calls: {library or 'its own'}")
-    print(f"float32 {SIZE} x {SIZE}, median of {len(times)}: MLX {1e3 * mlx_median:.1f} ms "
-          f"({gigaflops / mlx_median:.0f} GFLOP/s), NumPy {1e3 * numpy_median:.1f} ms "
-          f"({gigaflops / numpy_median:.0f} GFLOP/s)")  # fmt: skip
+    print(f"float32 {SIZE} x {SIZE}, median of {len(times)}:")
+    for name, median in (("MLX", mlx_median), ("NumPy", numpy_median)):
+        print(f"    {name}: {1e3 * median:.1f} ms ({gigaflops / median:.0f} GFLOP/s)")
     print(f"ratio MLX / NumPy: {statistics.median(x / y for x, y in times):.2f}")
 
 

@@ -1,10 +1,10 @@
-"""Peak memory of a transcription of 10 minutes and of one of 3 hours, each in a process of its own.
+"""Measure the peak memory of a transcription of 10 minutes and of one of 3 hours, each in a process of its own.
 
-python -m tools.bench.memory               # both, of the demo recording over and over
-python -m tools.bench.memory RECORDING     # one of a recording of yours
+    python -m tools.bench.memory               # both, of the demo recording over and over
+    python -m tools.bench.memory RECORDING     # one, of a recording of yours
 
-Every window is read and every result kept as in a transcription; only the first is decoded, and its result stands for
-the others', because decoding 3 hours takes long and needs the same memory in each window.
+Every window is read and every result kept as in a transcription. Only the first is decoded, and its result stands for
+the others, because decoding 3 hours takes long and needs the same memory in each window.
 """
 
 import json
@@ -21,23 +21,24 @@ import soundfile
 
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 
+ROOT = Path(__file__).parents[2]
 MINUTES = (10, 180)
 RATE = 8000  # resampled, as most recordings are
 
 
 def write_recording(path: Path, minutes: int) -> None:
-    """The demo recording over and over, as 16-bit WAV."""
-    sound, rate = soundfile.read(DEMO_RECORDING / "recording.opus", dtype="float32")
-    sound = sound[:: rate // RATE]
+    """Write the demo recording over and over, as 16-bit WAV."""
+    audio, rate = soundfile.read(DEMO_RECORDING / "recording.opus", dtype="float32")
+    audio = audio[:: rate // RATE]
     missing = minutes * 60 * RATE
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
         while missing > 0:
-            file.write(sound[:missing])
-            missing -= len(sound)
+            file.write(audio[:missing])
+            missing -= len(audio)
 
 
 def measured(path: str) -> dict:
-    """Transcribe in this process. Peak memory in MB, processor seconds and how many segments there were."""
+    """Transcribe in this process; return peak memory in MB, processor seconds and the number of segments."""
     from mlx_whisper_lora.adapters.loading import load_model
     from mlx_whisper_lora.whisper.transcription.long_form import transcribe
     from mlx_whisper_lora.whisper.transcription.windows import WindowTranscriber
@@ -59,11 +60,9 @@ def measured(path: str) -> dict:
 
 
 def measure(path: Path) -> dict:
-    """The same in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.bench.memory", path], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return json.loads(done.stdout)
+    """Transcribe in a process of its own; return what `measured` returns there."""
+    command = [sys.executable, "-m", "tools.bench.memory", path.absolute()]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout)
 
 
 def main() -> None:
@@ -76,8 +75,8 @@ def main() -> None:
             write_recording(Path(file.name), minutes)
             found = measure(Path(file.name))
         peaks.append(found["MB"])
-        print(f"{minutes:4} minutes: peak {found['MB']:.0f} MB, {found['seconds']:.1f} processor seconds, "
-              f"{found['segments']} segments", flush=True)  # fmt: skip
+        times = f"{found['seconds']:.1f} processor seconds, {found['segments']} segments"
+        print(f"{minutes:4} minutes: peak {found['MB']:.0f} MB, {times}", flush=True)
     print(f"difference: {np.ptp(peaks):.0f} MB")
 
 

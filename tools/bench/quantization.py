@@ -1,10 +1,10 @@
-"""Check what quantising costs: the word error rate of the demo's fused model in float32, 8 and 4 bits.
+"""Check the cost of quantization: the word error rate of the demo's fused model in float32, 8 and 4 bits.
 
     python -m tools.demo && python -m tools.bench.quantization
 
-Every form is written by `convert` and read again. It hears the demo's 60 test clips and 300 more of their voice, since
-of so few clips two that fail make four points. Exits with 1 if, over all of them, 8 bits cost more than a point or 4
-bits more than three. Needs flite, and about ten minutes on two cores.
+Every form is written by `convert` and read again. It transcribes the demo's 60 test clips and 300 more of their voice,
+because among 60 clips two failures make four points. Exits with 1 if, over all of them, 8 bits cost more than a point
+or 4 bits more than three. Needs flite (Debian package of that name), and about ten minutes on two cores.
 """
 
 import random
@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import mlx.core as mx
-from demo import FUSED, ROOT
 
 from mlx_whisper_lora.convert import convert
 from mlx_whisper_lora.data.dataset import build_examples
@@ -24,6 +23,7 @@ from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions
 from mlx_whisper_lora.whisper.model.quantization import dequantize
+from tools.demo import FUSED, ROOT
 from tools.demo_model.clips import write_clips
 
 MORE_CLIPS = 300
@@ -43,15 +43,15 @@ def main() -> None:
             convert(str(ROOT / FUSED), path, form)
             size = Path(f"{path}/weights.safetensors").stat().st_size / 1e6
             model = load_model(path, mx.float32)
-            dequantize(model)  # the same numbers, of which a CPU makes products many times faster
-            texts, heard = [], []
+            dequantize(model)  # the same numbers; a CPU multiplies them many times faster
+            texts, hypotheses = [], []
             for clips in sets:
                 dataset, _ = build_examples(clips, model, None, "transcribe")
                 result = evaluate(model, dataset)
                 print(f"{name}, {size:.1f} MB, {len(clips)} clips: WER {result.wer:.2f} %", flush=True)
                 texts += [clip.text for clip in clips]
-                heard += result.hypotheses
-            return word_error_rate(texts, heard)
+                hypotheses += result.hypotheses
+            return word_error_rate(texts, hypotheses)
 
         plain = measured("float32", ExportOptions("float32"))
         costs = {bits: measured(f"{bits} bits", ExportOptions(quantize=True, q_bits=bits)) - plain for bits in ALLOWED}

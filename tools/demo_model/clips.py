@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from tools.demo_model.language import sentence
-from tools.demo_model.synthesise import SAMPLE_RATE, Voice, speak
+from tools.demo_model.voices import SAMPLE_RATE, Voice, speak
 
 ASSETS = Path(__file__).parents[2] / "assets"
 CLIPS, RECORDING = ASSETS / "demo_clips", ASSETS / "demo_recording"

@@ -1,7 +1,7 @@
-"""The small world that the demo model hears: about 170 words each of English, German and Spanish.
+"""The small world of the demo model: about 170 words each of English, German and Spanish.
 
-No word is spelled alike in two of the languages and no two words of a language sound alike, so that
-what is heard settles both the language and the spelling.
+No two languages share a spelling, and no two words of a language sound alike. The audio therefore determines both the
+language and the spelling.
 """
 
 import random
@@ -207,9 +207,12 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
 def sentence(rng: random.Random, language: str, n_words: int) -> str:
     """Return `n_words` words (1 or more) of `language`, joined by spaces.
 
-    Half of the sentences of two words or more are uniformly random words, so that no word is rare and a
-    decoder cannot lean on grammar alone; the others are made from templates or are rows of digits. Single
-    words are uniform, but for some more digits. Raises KeyError for a language not in `LANGUAGES`.
+    Half of the sentences of two words or more are uniformly random words, so that no word is rare and a decoder cannot
+    lean on grammar alone. The others are made from templates or are rows of digits. Single words are uniform, apart
+    from some more digits.
+
+    Raises:
+        KeyError: the language is not in LANGUAGES.
     """
     slots = _SLOTS[language]
     kind = rng.random()

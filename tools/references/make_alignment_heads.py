@@ -1,9 +1,9 @@
-"""Write assets/alignment_heads.json: which cross-attention heads of each published Whisper follow the words.
+"""Write assets/alignment_heads.json: the cross-attention heads of each published Whisper that follow the words.
 
-    python -m venv reference && reference/bin/pip install openai-whisper==20250625
-    reference/bin/python -m tools.references.make_alignment_heads
+    python -m tools.references.make_alignment_heads
 
-openai-whisper ships them as compressed masks of (decoder layers, heads); here they are [layer, head] pairs.
+Needs openai-whisper 20250625, which `make parity` installs. It ships the heads as compressed masks of (decoder layers,
+heads); here they are [layer, head] pairs.
 """
 
 import base64
@@ -16,7 +16,7 @@ from whisper import _ALIGNMENT_HEADS
 
 ASSET = Path(__file__).parents[2] / "assets" / "alignment_heads.json"
 HEADS = {"tiny": 6, "base": 8, "small": 12, "medium": 16, "large": 20}
-OTHER_NAMES = ("large", "turbo")  # of large-v3 and large-v3-turbo
+OTHER_NAMES = ("large", "turbo")  # second names of large-v3 and large-v3-turbo
 
 
 def main() -> None:

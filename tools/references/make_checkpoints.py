@@ -1,11 +1,11 @@
 """Make the checkpoint files that the tests load: as torch, openai-whisper and transformers write them.
 
-    python -m venv reference && reference/bin/pip install openai-whisper==20250625 transformers
-    reference/bin/python -m tools.references.make_checkpoints
+    python -m tools.references.make_checkpoints
 
-Writes tests/whisper/reference/checkpoints/. One very small model (8 wide) with the seeded weights of
-tools/references/seeded.py: openai-whisper's state saved by torch in three types and in torch's old format,
-transformers' folders in one file and in several, and the logits that openai-whisper computes from log-mels of ones.
+Needs the packages that `make parity` installs. Writes tests/whisper/reference/checkpoints/. One very small model (8
+wide) with the seeded weights of tools/references/seeded.py: openai-whisper's state saved by torch in three types and in
+torch's old format, transformers' folders in one file and in several, and the logits that openai-whisper computes from
+log-mels of ones.
 """
 
 import json
@@ -17,17 +17,23 @@ import torch
 import whisper
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from tools.references.make_loss import transformers_name
+from tools.references.make_loss import load_openai_weights
 from tools.references.seeded import parameter_shapes
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "tests" / "whisper" / "reference" / "checkpoints"
-
-
 DIMS = {
-    "n_mels": 4, "n_audio_ctx": 10, "n_audio_state": 8, "n_audio_head": 2, "n_audio_layer": 1,
-    "n_vocab": 40, "n_text_ctx": 12, "n_text_state": 8, "n_text_head": 2, "n_text_layer": 2,
-}  # fmt: skip
+    "n_mels": 4,
+    "n_audio_ctx": 10,
+    "n_audio_state": 8,
+    "n_audio_head": 2,
+    "n_audio_layer": 1,
+    "n_vocab": 40,
+    "n_text_ctx": 12,
+    "n_text_state": 8,
+    "n_text_head": 2,
+    "n_text_layer": 2,
+}
 TOKENS = [1, 5, 39, 7]
 ALIGNMENT_HEADS = [[0, 1], [1, 0]]
 
@@ -46,18 +52,25 @@ def openai_model() -> whisper.Whisper:
 
 def transformers_model(state: dict[str, torch.Tensor]) -> WhisperForConditionalGeneration:
     config = WhisperConfig(
-        vocab_size=DIMS["n_vocab"], num_mel_bins=DIMS["n_mels"], d_model=DIMS["n_audio_state"],
-        encoder_layers=DIMS["n_audio_layer"], encoder_attention_heads=DIMS["n_audio_head"],
-        decoder_layers=DIMS["n_text_layer"], decoder_attention_heads=DIMS["n_text_head"],
-        encoder_ffn_dim=4 * DIMS["n_audio_state"], decoder_ffn_dim=4 * DIMS["n_audio_state"],
-        max_source_positions=DIMS["n_audio_ctx"], max_target_positions=DIMS["n_text_ctx"],
-        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=1, begin_suppress_tokens=None,
-    )  # fmt: skip
+        vocab_size=DIMS["n_vocab"],
+        num_mel_bins=DIMS["n_mels"],
+        d_model=DIMS["n_audio_state"],
+        encoder_layers=DIMS["n_audio_layer"],
+        encoder_attention_heads=DIMS["n_audio_head"],
+        decoder_layers=DIMS["n_text_layer"],
+        decoder_attention_heads=DIMS["n_text_head"],
+        encoder_ffn_dim=4 * DIMS["n_audio_state"],
+        decoder_ffn_dim=4 * DIMS["n_audio_state"],
+        max_source_positions=DIMS["n_audio_ctx"],
+        max_target_positions=DIMS["n_text_ctx"],
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=1,
+        begin_suppress_tokens=None,
+    )
     model = WhisperForConditionalGeneration(config).eval()
-    weights = {transformers_name(name): array for name, array in state.items() if "encoder.pos" not in name}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) <= {"proj_out.weight", "model.encoder.embed_positions.weight"}, missing
-    model.tie_weights()
+    load_openai_weights(model, {name: array for name, array in state.items() if "encoder.pos" not in name})
     model.generation_config.alignment_heads = ALIGNMENT_HEADS
     return model
 
@@ -73,7 +86,7 @@ def main() -> None:
     for name in ("float32", "float16", "bfloat16"):
         cast = {key: array.to(getattr(torch, name)) for key, array in state.items()}
         torch.save({"dims": DIMS, "model_state_dict": cast}, OUTPUT / f"{name}.pt")
-    # What a fine-tuning script may save: torch's own dict, a view of a larger tensor, a transposed one, integers.
+    # A fine-tuning script may save torch's own dict, a view of a larger tensor, a transposed one, or integers.
     name = "decoder.blocks.0.mlp.0.weight"
     state["decoder.positional_embedding"] = torch.cat([torch.zeros(3, 8), state["decoder.positional_embedding"]])[3:]
     state[name] = state[name].T.contiguous().T

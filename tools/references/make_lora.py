@@ -1,11 +1,10 @@
-"""Make the numbers that the tests compare LoRALinear with: what PEFT's LoRA layer answers to the same input.
+"""Make the numbers that the tests compare LoRALinear with: PEFT's LoRA layer on the same input.
 
-    python -m venv reference && reference/bin/pip install torch peft
-    reference/bin/python -m tools.references.make_lora
+    python -m tools.references.make_lora
 
-Writes tests/adapters/reference/lora_linear.npz, keys `bias/...` and `no_bias/...`: the frozen layer, the two matrices
-in PEFT's layout (A: rank x inputs, B: outputs x rank), alpha, an input, the layer's output before and after merging,
-the merged weight, and the gradients of the mean squared output.
+Needs torch and peft, which `make parity` installs. Writes tests/adapters/reference/lora_linear.npz, keys `bias/...` and
+`no_bias/...`: the frozen layer, the two matrices in PEFT's layout (A: rank x inputs, B: outputs x rank), alpha, an
+input, the layer's output before and after merging, the merged weight, and the gradients of the mean squared output.
 """
 
 from pathlib import Path
@@ -37,8 +36,16 @@ def case(bias: bool) -> dict[str, np.ndarray]:
     x = torch.randn(3, 5, INPUTS)
     output = model(x)
     output.square().mean().backward()
-    arrays = {"x": x, "weight": layer.base_layer.weight, "a": a, "b": b, "alpha": torch.tensor(float(ALPHA)),
-              "output": output, "gradient_a": a.grad, "gradient_b": b.grad}  # fmt: skip
+    arrays = {
+        "x": x,
+        "weight": layer.base_layer.weight,
+        "a": a,
+        "b": b,
+        "alpha": torch.tensor(float(ALPHA)),
+        "output": output,
+        "gradient_a": a.grad,
+        "gradient_b": b.grad,
+    }
     if bias:
         arrays["bias"] = layer.base_layer.bias
     arrays = {name: array.detach().numpy().copy() for name, array in arrays.items()}

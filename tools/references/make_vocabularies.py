@@ -3,8 +3,8 @@
     python -m tools.references.make_vocabularies
 
 The files are data (byte-pair merges, one "base64-token rank" a line; British words with their American spelling),
-published under the MIT licence; see assets/NOTICES.md. Their checksums are fixed here, so that a changed release is
-noticed rather than shipped.
+published under the MIT license; see assets/NOTICES.md. Their checksums are fixed here, so that a changed release is
+refused. Needs pip and the network.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "openai-whisper==20250625"
-# Where each of the package's files goes, and its SHA-256.
+# Name of each of the package's files in assets/, and its SHA-256.
 FILES = {
     "gpt2.tiktoken": (
         "gpt2.tiktoken",
@@ -36,10 +36,22 @@ ASSETS = Path(__file__).parents[2] / "assets"
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", PACKAGE, "--no-deps", "--no-binary", ":all:",
-             "--no-build-isolation", "--quiet", "--dest", folder],
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                PACKAGE,
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+                "--no-build-isolation",
+                "--quiet",
+                "--dest",
+                folder,
+            ],
             check=True,
-        )  # fmt: skip
+        )
         (archive,) = Path(folder).glob("*.tar.gz")
         with tarfile.open(archive) as tar:
             for member in tar.getmembers():

@@ -1,7 +1,7 @@
-"""Small seeded models and sounds, the same on both sides of the reference numbers.
+"""Small seeded models and synthetic audio, the same on both sides of the reference numbers.
 
-tools/references/make_whisper.py gives openai-whisper these weights and stores what it answers; the tests give them to
-the port. NumPy only, so that both sides can import it.
+tools/references/make_whisper.py gives openai-whisper these weights and stores its answers; the tests give them to the
+port. This file needs NumPy alone, so that both sides can import it.
 """
 
 import numpy as np
@@ -17,15 +17,23 @@ VARIANTS = {
 
 
 def small_dims(n_vocab: int, n_mels: int) -> dict[str, int]:
-    """A Whisper 64 wide, with 2 + 2 layers and the published context lengths."""
+    """Return the dimensions of a Whisper 64 wide, with 2 + 2 layers and the published context lengths."""
     return {
-        "n_mels": n_mels, "n_audio_ctx": 1500, "n_audio_state": 64, "n_audio_head": 2, "n_audio_layer": 2,
-        "n_vocab": n_vocab, "n_text_ctx": 448, "n_text_state": 64, "n_text_head": 2, "n_text_layer": 2,
-    }  # fmt: skip
+        "n_mels": n_mels,
+        "n_audio_ctx": 1500,
+        "n_audio_state": 64,
+        "n_audio_head": 2,
+        "n_audio_layer": 2,
+        "n_vocab": n_vocab,
+        "n_text_ctx": 448,
+        "n_text_state": 64,
+        "n_text_head": 2,
+        "n_text_layer": 2,
+    }
 
 
 def parameter_shapes(dims: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every trained parameter, in openai-whisper's naming and layout."""
+    """Return name -> shape of every trained parameter, by openai-whisper's names and in its layout."""
     width, shapes = dims["n_audio_state"], {}
 
     def linear(name: str, n_in: int, n_out: int, bias: bool = True) -> None:
@@ -59,7 +67,7 @@ def parameter_shapes(dims: dict[str, int]) -> dict[str, tuple[int, ...]]:
 
 
 def seeded_parameters(dims: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Random float32 parameters; large enough that the greedy tokens depend on the sound and on the text so far."""
+    """Return random float32 parameters, large enough that the greedy tokens depend on the audio and on the prefix."""
     random = np.random.default_rng(seed)
     parameters = {}
     for name, shape in sorted(parameter_shapes(dims).items()):
@@ -83,7 +91,7 @@ NUM_LANGUAGES = {51864: 99, 51865: 99, 51866: 100}
 
 
 def chirps(seconds: float, seed: int = 0) -> np.ndarray:
-    """Rising tones with pauses between them over faint noise: float32 samples at 16 kHz."""
+    """Return rising tones with pauses between them over faint noise: float32 samples at 16 kHz."""
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     phase = np.cumsum(200 + 900 * (time % 3.1) / 3.1) / SAMPLE_RATE
@@ -92,11 +100,11 @@ def chirps(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 def three_windows() -> list[np.ndarray]:
-    """Three different sounds of 30 s, the first of them quiet."""
+    """Return three different recordings of 30 s, the first of them quiet."""
     return [chirps(30, seed=0) * np.float32(0.3), chirps(30, seed=1), chirps(30, seed=2)]
 
 
-# What a scripted decoder writes: words, marks that belong to the word before or after, scripts without spaces.
+# The pieces of a scripted transcript: words, punctuation that belongs to a neighbor, scripts without spaces.
 WORDS = (
     " Hello",
     " world",
@@ -119,7 +127,7 @@ WORDS = (
 
 
 def scripted_window(seed: int, call: int) -> dict:
-    """A made-up result for a decoder's `call`-th window.
+    """Return a random result for a decoder's `call`-th window.
 
     "pieces" are words and, as numbers, timestamps in seconds; the other fields are those of a decoding result.
     """
@@ -148,7 +156,7 @@ def scripted_window(seed: int, call: int) -> dict:
 
 
 def scripted_times(seed: int, call: int, n_words: int, n_frames: int) -> list[tuple[float, float, float]]:
-    """Made-up start, end and probability of each word of a window, every word starting where the last one ended."""
+    """Return random start, end and probability of each word of a window; words follow each other without a gap."""
     random = np.random.default_rng([seed, call, 1])
     lengths, shares = (0.0, 0.02, 0.1, 0.24, 0.4, 1.0, 2.4, 4.0), (0.05, 0.1, 0.2, 0.3, 0.2, 0.05, 0.05, 0.05)
     durations = random.choice(lengths, n_words, p=shares)

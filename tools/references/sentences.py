@@ -1,6 +1,6 @@
-"""Sentences full of what normalizers have rules for: numbers, money, contractions, brackets, marks.
+"""Sentences that exercise the rules of normalizers: numbers, money, contractions, brackets, punctuation.
 
-Their words are openai-whisper's own, so that one which we lack is noticed.
+Their words are openai-whisper's own, so that a comparison finds a word that we lack.
 """
 
 import random
@@ -32,7 +32,7 @@ CONTRACTIONS = (*SHORT, "he's", "they're", "i'd", "we'll", "don't", "you've", "i
 NOISES = ("hmm", "mm", "mhm", "mmm", "uh", "um", "Um,", "(laughs)", "[applause]", "<unk>", "[a>", "<a]", "(a (b) c)",
           "()", "(", ")", "[", "]", "<", ">", "[]", "(((", "♪", "♪ la ♪", "_", "~", "...", "…", "—", "-", "'", '"', "#",
           "@you", "&", "\\", "\u2028", "\n", "\t", "\x1c")  # fmt: skip
-# What people say and write.
+# Real sentences, beside the random ones.
 SENTENCES = (
     "Let's meet at Dr. Brown's at 7:30, shan't we?",
     "They'd been waiting since the nineteen eighties; it's been 40 years, hasn't it?",
@@ -64,7 +64,7 @@ BETWEEN = (" ", " ", " ", " ", " ", " ", " ", ", ", ". ", "? ", "-", "", "  ", "
 
 
 def made_up_sentences(seed: int) -> Iterator[str]:
-    """Sentences without end. Numbers crowd together in some, and others mix everything."""
+    """Yield random sentences without end: some are crowded with numbers, others mix everything."""
     random_ = random.Random(seed)
     while True:
         weights = [random_.random() ** 3 for _ in KINDS]

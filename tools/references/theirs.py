@@ -1,6 +1,6 @@
 """openai-whisper's side: its models with weights that the port has too, its loop with scripted windows, its files.
 
-tools/references/make_whisper.py stores what these answer, so nothing here needs MLX.
+tools/references/make_whisper.py stores their answers. Nothing here needs MLX.
 """
 
 import json
@@ -24,7 +24,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def whisper_with(dims: dict[str, int], parameters: dict[str, np.ndarray]) -> whisper.Whisper:
-    """A model with `parameters` by openai-whisper's own names and in its layout."""
+    """Return a model with `parameters`, which have openai-whisper's own names and layout."""
     model = whisper.Whisper(whisper.ModelDimensions(**dims))
     weights = {name: torch.from_numpy(array) for name, array in parameters.items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
@@ -39,7 +39,7 @@ def seeded_whisper(variant: str) -> whisper.Whisper:
 
 
 def demo_whisper() -> whisper.Whisper:
-    """The bundled model."""
+    """Return the bundled model."""
     folder = ASSETS / "demo_model"
     dims = json.loads((folder / "config.json").read_text())
     dims.pop("model_type")
@@ -49,7 +49,7 @@ def demo_whisper() -> whisper.Whisper:
 
 
 class ScriptedModel:
-    """Gives scripted results in place of a model's, and keeps the checksums of the prompts that it was given."""
+    """A script in place of a model; `prompts` are the checksums of the prompts that it was given."""
 
     dims = whisper.ModelDimensions(**small_dims(51865, 80))
     device, is_multilingual, num_languages = torch.device("cpu"), True, 99
@@ -77,7 +77,7 @@ class ScriptedModel:
 
 
 def scripted_transcription(seed: int, seconds: int, **options) -> tuple[dict, list[int]]:
-    """What the loop over a long recording makes of scripted windows, and the checksums of its prompts."""
+    """Transcribe scripted windows; return the transcript, and the checksums of the prompts of its windows."""
     model = ScriptedModel(seed)
     mel = torch.zeros(80, 100 * seconds + 3000)
     with (
@@ -85,20 +85,23 @@ def scripted_transcription(seed: int, seconds: int, **options) -> tuple[dict, li
         patch.object(sys.modules["whisper.timing"], "find_alignment", model.align),
     ):
         result = whisper.transcribe(model, np.zeros(0), fp16=False, **options)
-    mend(result, options)
+    correct(result, options)
     return result, model.prompts
 
 
 def transcribe(model: whisper.Whisper, samples: np.ndarray, **options) -> dict:
     result = whisper.transcribe(model, samples, fp16=False, **options)
-    mend(result, options)
+    correct(result, options)
     return result
 
 
-def mend(result: dict, options: dict) -> None:
-    """openai-whisper leaves an empty list of words on segments that it empties, whether words were asked for or not.
-    And where a model writes timestamps although it was told not to, it takes the first token for one when it is not,
-    and has a segment start before its window, even before the recording."""
+def correct(result: dict, options: dict) -> None:
+    """Correct two faults of openai-whisper.
+
+    - It leaves an empty list of words on segments that it empties, even without word timestamps.
+    - With `without_timestamps`, if the model writes timestamps nevertheless, it takes the first token for one, and a
+      segment starts before its window, even before the recording.
+    """
     for segment in result["segments"]:
         if not options.get("word_timestamps"):
             segment.pop("words", None)
@@ -107,7 +110,7 @@ def mend(result: dict, options: dict) -> None:
 
 
 def written(result: dict, output_format: str, **options) -> dict[str, str]:
-    """Name -> text of the files that openai-whisper writes."""
+    """Return name -> text of the files that openai-whisper writes."""
     with tempfile.TemporaryDirectory() as folder:
         get_writer(output_format, folder)(result, "talk.2024.wav", **options)
         return {path.name: path.read_bytes().decode() for path in sorted(Path(folder).iterdir())}

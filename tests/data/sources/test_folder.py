@@ -6,7 +6,8 @@ import pytest
 
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.folder import load_clips
-from tests.support.helpers import ROOT, WORDS, write_clips, write_jsonl
+from tests.support.clips import WORDS, write_clips, write_jsonl
+from tests.support.processes import ROOT
 
 
 def texts(clips: dict[str, list[Clip]]) -> dict[str, set[str]]:

@@ -15,7 +15,7 @@ import soundfile
 
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio.load import BLOCK, AudioError, audio_blocks, load_audio, pad_or_trim, resample
-from tests.support.helpers import fake_ffmpeg
+from tests.support.processes import fake_ffmpeg
 from tools.references.seeded import chirps
 
 FORMATS = {  # container, encoding, and how far a sample may be off
@@ -120,8 +120,9 @@ def write_floats(*samples):
 
 def write_wav_claiming(rate, n_bytes):
     """A WAV of 1,000 samples whose header says something else."""
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16,
-                         b"data", n_bytes)  # fmt: skip
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", n_bytes
+    )
     return lambda path: path.write_bytes(header + bytes(2000))
 
 

@@ -10,7 +10,7 @@ import soundfile
 from mlx_whisper_lora.whisper.audio import log_mel as mel
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, log_mel_blocks, log_mel_spectrogram, mel_filters
-from tests.support.port import reference_arrays
+from tests.support.references import reference_arrays
 from tools.references.seeded import chirps
 
 

@@ -11,7 +11,7 @@ from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from tests.support.helpers import SMALL, small_model
+from tests.support.models import SMALL, small_model
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def test_alignment_heads_and_dimensions_are_written(folder):
     assert preprocessor["feature_size"] == 80 and preprocessor["nb_max_frames"] == 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("multilingual", "languages"), [(False, 99), (True, 99), (True, 100)])
 def test_every_token_has_one_id(multilingual, languages):
     tokenizer = get_tokenizer(multilingual, num_languages=languages)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helpers import Outcome, run_python
-from tests.support.port import REFERENCE
-
-CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
+from tests.support.processes import Outcome, run_python
+from tests.support.references import CHECKPOINTS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REVISIONS = ("main", "v1", COMMIT)
@@ -124,6 +122,7 @@ def run(program: str, *names: str, hub: Hub, home: Path, **environment: str) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
     outcome = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
     assert outcome.out == "width 64\n", outcome.err
@@ -137,6 +136,7 @@ def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
     assert len(hub.downloads) == 2
 
 
+@pytest.mark.slow
 def test_a_repository_that_does_not_exist_is_one_clear_line(hub, tmp_path):
     home = tmp_path / "home"
     outcome = run_python(
@@ -156,6 +156,7 @@ def test_a_repository_that_does_not_exist_is_one_clear_line(hub, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_offline_without_the_files_is_one_clear_line(hub, tmp_path):
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
     assert outcome.out.startswith(
@@ -164,6 +165,7 @@ def test_offline_without_the_files_is_one_clear_line(hub, tmp_path):
     assert outcome.err == "" and hub.downloads == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["nobody listens", "connections are lost"])
 def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
     hub.loses_connections = True
@@ -176,6 +178,7 @@ def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
     assert outcome.err == ""
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_whispers_are_not_downloaded(hub, tmp_path):
     hub.files["config.json"] = b'{"model_type": "wav2vec2", "hidden_size": 768}'
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
@@ -183,6 +186,7 @@ def test_weights_that_are_not_whispers_are_not_downloaded(hub, tmp_path):
     assert hub.downloads == ["config.json"]
 
 
+@pytest.mark.slow
 def test_revisions(hub, tmp_path):
     names = (f"{REPOSITORY}@v1", f"{REPOSITORY}@{COMMIT}", f"{REPOSITORY}@v2")
     outcome = run(DESCRIBE, *names, hub=hub, home=tmp_path)
@@ -194,6 +198,7 @@ def test_revisions(hub, tmp_path):
     assert len(hub.downloads) == 2
 
 
+@pytest.mark.slow
 def test_a_download_that_breaks_off_is_reported_and_continued(hub, tmp_path):
     hub.breaks_off["weights.safetensors"] = 1_000_000
     program = "import time; time.sleep = lambda seconds: None\n" + DESCRIBE  # the Hub's client waits between tries
@@ -206,6 +211,7 @@ def test_a_download_that_breaks_off_is_reported_and_continued(hub, tmp_path):
     assert run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out == "width 64\n"
 
 
+@pytest.mark.slow
 def test_a_repository_of_transformers_in_several_files(hub, tmp_path):
     hub.serve_folder(CHECKPOINTS / "transformers_sharded")
     hub.files |= {"model.fp32-00001-of-00002.safetensors": b"not for us", "tf_model.h5": b"not for us"}
@@ -221,17 +227,20 @@ def test_a_repository_of_transformers_in_several_files(hub, tmp_path):
     assert "model-00002-of-00003.safetensors: the file is missing" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_repository_without_weights(hub, tmp_path):
     del hub.files["weights.safetensors"]
     assert "no weights; expected one of" in run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out
 
 
+@pytest.mark.slow
 def test_a_repository_with_a_pt_file(hub, tmp_path):
     hub.files = {"tiny.pt": (CHECKPOINTS / "float16.pt").read_bytes(), "README.md": b"A model."}
     assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path).out == "width 8\n"
     assert hub.downloads == ["tiny.pt"]
 
 
+@pytest.mark.slow
 def test_a_size_is_mlx_communitys_repository(hub, tmp_path):
     hub.repository = "mlx-community/whisper-base.en-mlx"
     assert run(LOAD, "base.en", hub=hub, home=tmp_path).out == "width 64\n"

@@ -18,10 +18,9 @@ from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import heads_of_sizes
 from mlx_whisper_lora.whisper.model.quantization import Quantization, dequantize, quantization_of, quantize
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS
-from tests.support.helpers import small_model
-from tests.support.port import REFERENCE
+from tests.support.models import small_model
+from tests.support.references import CHECKPOINTS
 
-CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
 FORMATS = ("float32.pt", "views.pt", "transformers", "transformers_sharded")
 
 

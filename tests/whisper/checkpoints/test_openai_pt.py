@@ -17,10 +17,9 @@ from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.openai_pt import read_pt
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from tests.support.port import REFERENCE
 from tests.support.pt_writer import pickled, pickled_tensor, write_archive, write_pt
+from tests.support.references import CHECKPOINTS
 
-CHECKPOINTS = REFERENCE / "checkpoints"  # made by tools/references/make_checkpoints.py
 DIMS = json.loads((CHECKPOINTS / "reference.json").read_text())["dims"]
 
 

@@ -12,7 +12,8 @@ from mlx_whisper_lora.whisper.decoding.logit_filters import TimestampRules, logi
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.decoding.search import BeamSearchDecoder, Hypotheses, SamplingDecoder, best_sequence
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from tests.support.port import reference, seeded_model, window_features, window_mels
+from tests.support.models import seeded_model, window_features, window_mels
+from tests.support.references import reference
 
 CASES = reference("decoding")
 TOKENIZER = get_tokenizer(True, language="en", task="transcribe")

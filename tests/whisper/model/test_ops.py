@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.whisper.model.ops import cross_entropies, log_sum_exp
-from tests.support.helpers import run_python
+from tests.support.processes import run_python
 
 # Loss and gradients of a whole model, compiled and not; the largest difference between them.
 COMPILED = """
 import mlx.core as mx, mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_whisper_lora.whisper.model.ops import cross_entropies
-from tests.support.helpers import small_model
+from tests.support.models import small_model
 
 model = small_model()
 mel, tokens = mx.random.normal((2, 100, 80)), mx.array([[50258, 50259, 1], [50258, 50259, 2]])
@@ -62,6 +62,7 @@ def test_forward_and_backward_pass_compile_on_mlxs_operations():
     assert float(outcome.out) < 1e-3
 
 
+@pytest.mark.slow
 def test_an_unknown_backend_is_refused_in_one_line():
     outcome = run_python("-m", "mlx_whisper_lora.lora", "--test", MLX_WHISPER_LORA_OPS="cuda")
     assert outcome.code == 1
@@ -70,6 +71,7 @@ def test_an_unknown_backend_is_refused_in_one_line():
     )
 
 
+@pytest.mark.slow
 def test_the_list_of_languages_loads_neither_mlx_nor_numpy():
     code = "import sys, mlx_whisper_lora.whisper.text.languages; print({'mlx', 'numpy'} & {*sys.modules})"
     assert run_python("-c", code).out.strip() == "set()"

@@ -11,8 +11,8 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora.whisper.checkpoints.layout import from_openai
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
-from tests.support.helpers import small_model
-from tests.support.port import reference, reference_arrays, seeded_model, window_features, window_mels
+from tests.support.models import seeded_model, small_model, window_features, window_mels
+from tests.support.references import reference, reference_arrays
 from tools.references.seeded import VARIANTS, parameter_shapes, small_dims
 
 variants = pytest.mark.parametrize("variant", VARIANTS)

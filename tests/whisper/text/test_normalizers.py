@@ -9,7 +9,7 @@ from mlx_whisper_lora.whisper.text.normalizers import (
     EnglishTextNormalizer,
     normalize_unicode,
 )
-from tests.support.port import reference
+from tests.support.references import reference
 
 CASES = reference("normalizers")
 

@@ -4,7 +4,7 @@ import pytest
 
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer, language_code
-from tests.support.port import reference
+from tests.support.references import reference
 
 CASES = {f"multilingual={case['multilingual']}-{case['num_languages']}": case for case in reference("tokenizers")}
 

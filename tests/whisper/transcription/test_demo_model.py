@@ -12,7 +12,9 @@ from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
-from tests.support.port import reference
+from tests.support.references import reference
+
+pytestmark = pytest.mark.slow
 
 WER = 40  # a fault in decoding or in the loop over windows leaves two words in three wrong
 

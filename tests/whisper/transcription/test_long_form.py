@@ -16,7 +16,9 @@ from mlx_whisper_lora.whisper.transcription import windows
 from mlx_whisper_lora.whisper.transcription.long_form import parse_clips, transcribe
 from mlx_whisper_lora.whisper.transcription.segments import cut_at_timestamps
 from mlx_whisper_lora.whisper.transcription.windows import Thresholds
-from tests.support.port import assert_same_transcript, reference, scripted_transcription, seeded_model
+from tests.support.models import seeded_model
+from tests.support.references import assert_same_transcript, reference
+from tests.support.scripted import scripted_transcription
 from tools.references.seeded import chirps
 
 CASES = reference("transcription")
@@ -48,8 +50,9 @@ class ScriptedDecoder:
 
     def __call__(self, model, features, options):
         self.options.append(options)
-        result = DecodingResult(features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0,
-                                temperature=options.temperature)  # fmt: skip
+        result = DecodingResult(
+            features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature
+        )
         return [dataclasses.replace(result, **self.results.pop(0))]
 
 
@@ -113,8 +116,10 @@ def test_windows_start_at_the_last_timestamp_and_know_what_was_said(script):
     decoder = script({"tokens": said(0, 10, 10, 20, 20)}, {"tokens": said(0, 4)})
     result = run(40, initial_prompt="Names")
     assert [(s["seek"], s["start"], s["end"], s["text"]) for s in result["segments"]] == [
-        (0, 0, 10, " Hello"), (0, 10, 20, " Hello"), (2000, 20, 24, " Hello")
-    ]  # fmt: skip
+        (0, 0, 10, " Hello"),
+        (0, 10, 20, " Hello"),
+        (2000, 20, 24, " Hello"),
+    ]
     assert [segment["id"] for segment in result["segments"]] == [0, 1, 2]
     assert result["text"] == " Hello Hello Hello"
     names = TOKENIZER.encode(" Names")
@@ -276,10 +281,17 @@ class RepeatingDecoder:
         self.batches.append(features.shape[0])
         ends = [20 if np.abs(np.array(window[2000:])).max() > 0 else 5 for window in features]
         return [
-            DecodingResult(window, "en", tokens=said(0, end, end) if end == 20 else said(0, end), avg_logprob=-0.1,
-                           no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature)
+            DecodingResult(
+                window,
+                "en",
+                tokens=said(0, end, end) if end == 20 else said(0, end),
+                avg_logprob=-0.1,
+                no_speech_prob=0.0,
+                compression_ratio=1.0,
+                temperature=options.temperature,
+            )
             for window, end in zip(features, ends, strict=True)
-        ]  # fmt: skip
+        ]
 
 
 def test_batches_read_on_what_is_cut_off(monkeypatch):
@@ -304,19 +316,31 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
         calls.append((features.shape[0], options.temperature))
         scores = [-2.0 if options.temperature == 0 and window[0, 0] != silence else -0.1 for window in features]
         return [
-            DecodingResult(window, "en", tokens=said(0, 2), avg_logprob=score, no_speech_prob=0.0,
-                           compression_ratio=1.0, temperature=options.temperature)
+            DecodingResult(
+                window,
+                "en",
+                tokens=said(0, 2),
+                avg_logprob=score,
+                no_speech_prob=0.0,
+                compression_ratio=1.0,
+                temperature=options.temperature,
+            )
             for window, score in zip(features, scores, strict=True)
-        ]  # fmt: skip
+        ]
 
     monkeypatch.setattr(windows, "decode_features", decode)
     # Silence, then noise: log-mels of the first window start with another value than those of the second.
     mel = SpooledLogMel(np.concatenate([np.zeros(16000), chirps(1)]).astype(np.float32), 80)
     silence = mel.window(0, 1)[0, 0].item()
     reader = windows.WindowTranscriber(
-        seeded_model("multilingual"), mel, 100, TOKENIZER,
-        [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)], Thresholds(2.4, -1.0, 0.6), None,
-    )  # fmt: skip
+        seeded_model("multilingual"),
+        mel,
+        100,
+        TOKENIZER,
+        [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)],
+        Thresholds(2.4, -1.0, 0.6),
+        None,
+    )
     monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
     results = reader.decode([windows.Window(0, 100), windows.Window(100, 100)], [])
     assert calls == [(2, 0.0), (1, 0.2)]

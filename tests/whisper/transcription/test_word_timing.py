@@ -21,7 +21,8 @@ from mlx_whisper_lora.whisper.transcription.word_timing import (
     find_alignment,
     merge_punctuations,
 )
-from tests.support.port import reference, seeded_model
+from tests.support.models import seeded_model
+from tests.support.references import reference
 from tools.references.seeded import chirps
 
 CASES = reference("timing")
@@ -112,8 +113,11 @@ def test_marks_join_their_words():
     alignment = [WordTiming(word, [i], i, i + 1, 1.0) for i, word in enumerate(words)]
     merged = merge_punctuations(alignment, "“(", "!”).")
     assert [(word.word, word.tokens, word.start, word.end) for word in merged] == [
-        (" He", [0], 0, 1), (" said", [1], 1, 2), (" “Yes!”", [2, 3, 4], 3, 4), (" (no).", [5, 6, 7, 8], 6, 7)
-    ]  # fmt: skip
+        (" He", [0], 0, 1),
+        (" said", [1], 1, 2),
+        (" “Yes!”", [2, 3, 4], 3, 4),
+        (" (no).", [5, 6, 7, 8], 6, 7),
+    ]
 
 
 def test_every_published_model_has_its_heads():

@@ -3,7 +3,7 @@
 import pytest
 
 from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, format_timestamp, write_result
-from tests.support.port import reference
+from tests.support.references import reference
 
 CASE = reference("writers")
 

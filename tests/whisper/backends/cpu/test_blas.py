@@ -9,7 +9,7 @@ import pytest
 import scipy
 
 from mlx_whisper_lora.whisper.backends.cpu.blas import use_fast_blas
-from tests.support.helpers import run_python
+from tests.support.processes import run_python
 
 SCIPY_LIBRARIES = Path(scipy.__file__).parent.parent / "scipy.libs"
 LINUX_CPU = sys.platform.startswith("linux") and mx.default_device() == mx.cpu
@@ -35,6 +35,7 @@ def test_products_go_to_scipys_openblas():
     assert use_fast_blas() == library
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "expected"), [({}, ["0", "1"]), ({"MLX_WHISPER_LORA_BLAS": "off"}, ["0", "0"])]
 )

@@ -1,4 +1,4 @@
-"""The demo model's words, and the sounds made of them."""
+"""The demo model's words, and the synthetic speech that it learns from."""
 
 import random
 import shutil
@@ -9,14 +9,29 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from tools.demo_model import synthesise as synth
+from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
+from tools.demo_model.conditions import disturb
+from tools.demo_model.corpus import Recipe, load_corpus, write_corpus
 from tools.demo_model.language import LANGUAGES, VOCABULARY, sentence
+from tools.demo_model.noise import no_speech
+from tools.demo_model.voices import (
+    FLITE_VOICES,
+    HELD_OUT_VARIANTS,
+    VARIANTS,
+    Audio,
+    Voice,
+    speak,
+    speak_words,
+    speech_bounds,
+    warp,
+)
+from tools.demo_model.windows import lay_out
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")
 
 
-def tone(frequency: float, rate: int = synth.SAMPLE_RATE, seconds: float = 1.0) -> synth.Audio:
+def tone(frequency: float, rate: int = SAMPLE_RATE, seconds: float = 1.0) -> Audio:
     return np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate).astype(np.float32)
 
 
@@ -47,62 +62,62 @@ def test_no_homophones(voice):
     command = ["espeak-ng", "-q", "-x", "-v", voice, "--stdin"]
     output = subprocess.run(command, input="\n\n".join(words), capture_output=True, text=True, check=True)
     without_stress = str.maketrans("", "", " ',")
-    sounds = [line.translate(without_stress) for line in output.stdout.splitlines() if line.strip()]
-    assert len(set(sounds)) == len(words)
+    phonemes = [line.translate(without_stress) for line in output.stdout.splitlines() if line.strip()]
+    assert len(set(phonemes)) == len(words)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050])
 @pytest.mark.parametrize("factor", [0.9, 0.907, 1.0, 1.1])
 def test_warp_scales_pitch_and_length(rate, factor):
-    warped = synth.warp(tone(1000, rate), rate, factor)
+    warped = warp(tone(1000, rate), rate, factor)
     spectrum = np.abs(np.fft.rfft(warped))
     assert len(warped) == pytest.approx(16_000 / factor, rel=0.004)
-    assert np.argmax(spectrum) * synth.SAMPLE_RATE / len(warped) == pytest.approx(1000 * factor, rel=0.004)
+    assert np.argmax(spectrum) * SAMPLE_RATE / len(warped) == pytest.approx(1000 * factor, rel=0.004)
     assert np.std(warped) == pytest.approx(np.sqrt(0.5), rel=0.01)
 
 
-def test_silence_around_speech_is_cut_to_30_ms():
+def test_silence_around_speech_is_trimmed_to_30_ms():
     padded = np.concatenate([np.zeros(8000, np.float32), tone(440), np.zeros(8000, np.float32)])
-    first, last = synth._speech(padded)
+    first, last = speech_bounds(padded)
     assert (first, last) == (pytest.approx(8000 - 480, abs=4), pytest.approx(24_000 + 480, abs=4))
-    assert synth._speech(np.zeros(100, np.float32)) == (0, 0)
+    assert speech_bounds(np.zeros(100, np.float32)) == (0, 0)
 
 
 @needs_espeak
-@pytest.mark.parametrize("warp", [1.0, 1.1])
-def test_words_are_said_when_they_are_said_to_be(warp):
-    """A pause between words, which espeak-ng makes when asked, falls between their spans."""
+@pytest.mark.parametrize("rate", [1.0, 1.1])
+def test_words_are_said_at_their_reported_times(rate):
+    """The pauses that espeak-ng makes between words fall between the words' spans."""
     text = "yellow window cheese"
-    audio, words = synth.speak_words(text, synth.Voice("espeak-ng", "en-us", gap=30, warp=warp))
+    audio, words = speak_words(text, Voice("espeak-ng", "en-us", gap=30, warp=rate))
     assert len(words) == 3
-    assert words[0][0] == 0 and words[-1][1] == pytest.approx(len(audio) / synth.SAMPLE_RATE, abs=0.001)
+    assert words[0][0] == 0 and words[-1][1] == pytest.approx(len(audio) / SAMPLE_RATE, abs=0.001)
     for (_, end), (start, _) in pairwise(words):
         assert end == start
-        pause = audio[int((start - 0.08) * synth.SAMPLE_RATE) : int((start - 0.02) * synth.SAMPLE_RATE)]
+        pause = audio[int((start - 0.08) * SAMPLE_RATE) : int((start - 0.02) * SAMPLE_RATE)]
         assert np.std(pause) < 0.02 * np.std(audio)
 
 
 def test_disturb_keeps_length_and_limits_the_peak():
     for seed in range(50):
-        disturbed = synth.disturb(tone(300), np.random.default_rng(seed))
+        disturbed = disturb(tone(300), np.random.default_rng(seed))
         assert disturbed.shape == (16_000,) and disturbed.dtype == np.float32
         assert 0.049 < np.abs(disturbed).max() < 0.951
 
 
-def test_noise_is_finite_and_bounded():
+def test_audio_without_speech_is_finite_and_bounded():
     for seed in range(40):
-        sound = synth.noise(2.5, np.random.default_rng(seed))
-        assert sound.shape == (40_000,) and sound.dtype == np.float32
-        assert np.abs(sound).max() <= 1
+        audio = no_speech(2.5, np.random.default_rng(seed))
+        assert audio.shape == (40_000,) and audio.dtype == np.float32
+        assert np.abs(audio).max() <= 1
 
 
-def test_window_tells_where_each_utterance_starts():
+def test_utterances_start_in_a_window_at_their_reported_times():
     cut = 0
     for seed in range(20):
-        audio, starts = synth.window([tone(440, seconds=4)] * 10, np.random.default_rng(seed))
+        audio, starts = lay_out([tone(440, seconds=4)] * 10, np.random.default_rng(seed))
         assert audio.shape == (480_000,)
         for start in starts:
-            first = round(start * synth.SAMPLE_RATE)
+            first = round(start * SAMPLE_RATE)
             last = min(first + 64_000, len(audio))
             assert np.std(audio[first:last]) > 0.5
             assert last == len(audio) or np.std(audio[last : last + 1600]) < 0.1
@@ -113,13 +128,13 @@ def test_window_tells_where_each_utterance_starts():
 def test_unknown_voices_are_refused():
     for engine, name in (("espeak-ng", "en+nobody"), ("flite", "nobody"), ("nobody", "slt")):
         with pytest.raises(ValueError, match="unknown voice"):
-            synth.speak("hello", synth.Voice(engine, name))
+            speak("hello", Voice(engine, name))
 
 
 def test_missing_engine_names_its_package(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeError, match="apt-get install flite"):
-        synth.speak("hello", synth.Voice("flite", "slt"))
+        speak("hello", Voice("flite", "slt"))
 
 
 @needs_espeak
@@ -127,28 +142,28 @@ def test_all_variants_exist():
     command = ["espeak-ng", "--voices=variant"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     names = {line.split("!v/")[1].split()[0] for line in listed.stdout.splitlines()[1:]}
-    assert set(synth.VARIANTS + synth.HELD_OUT_VARIANTS) <= names
-    assert not set(synth.VARIANTS) & set(synth.HELD_OUT_VARIANTS)
+    assert set(VARIANTS + HELD_OUT_VARIANTS) <= names
+    assert not set(VARIANTS) & set(HELD_OUT_VARIANTS)
 
 
 @needs_flite
-@pytest.mark.parametrize("name", synth.FLITE_VOICES)
+@pytest.mark.parametrize("name", FLITE_VOICES)
 def test_flite_speaks(name):
-    voices = [synth.Voice("flite", name, speed, pitch=0) for speed in (120, 200)]
-    slow, fast = (synth.speak("seven three", voice) for voice in voices)
+    voices = [Voice("flite", name, speed, pitch=0) for speed in (120, 200)]
+    slow, fast = (speak("seven three", voice) for voice in voices)
     assert len(slow) > 1.3 * len(fast)
     assert 0.1 < np.abs(fast).max() <= 1
 
 
 @needs_espeak
 def test_corpus_is_the_same_for_any_number_of_processes(tmp_path):
-    recipe = synth.Recipe(seed=5, weights=(1.0, 2.0), held_out=True)
+    recipe = Recipe(seed=5, weights=(1.0, 2.0), held_out=True)
     for processes in (1, 2):
-        synth.corpus(tmp_path / str(processes), 6, recipe, processes)
-    ones, twos = (synth.load_corpus(tmp_path / name) for name in ("1", "2"))
+        write_corpus(tmp_path / str(processes), 6, recipe, processes)
+    ones, twos = (load_corpus(tmp_path / name) for name in ("1", "2"))
     for one, two in zip(ones, twos, strict=True):
         assert (one.text, one.voice, one.language) == (two.text, two.voice, two.language)
-        assert one.voice.name.split("+")[1] in synth.HELD_OUT_VARIANTS
+        assert one.voice.name.split("+")[1] in HELD_OUT_VARIANTS
         assert len(one.text.split()) == len(one.words) <= 2
         np.testing.assert_array_equal(one.audio(), two.audio())
         assert one.audio().dtype == np.float32 and len(one.audio()) == one.length

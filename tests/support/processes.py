@@ -1,0 +1,49 @@
+"""Commands in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The way a command ended."""
+
+    code: int  # exit code
+    out: str  # standard output
+    err: str  # standard error
+
+
+def start_python(*arguments: str | Path, **environment: str) -> subprocess.Popen:
+    """Start Python in a process of its own, with the package importable from anywhere."""
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        # Tests that run in the background ignore Control-C, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def run_python(*arguments: str | Path, **environment: str) -> Outcome:
+    """Run Python in a process of its own and wait for its end."""
+    process = start_python(*arguments, **environment)
+    out, err = process.communicate(timeout=600)
+    return Outcome(process.returncode, out, err)
+
+
+def fake_ffmpeg(folder: Path, script: str) -> str:
+    """Write a program called ffmpeg that runs `script` in a shell; return the PATH that finds it."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
