@@ -49,17 +49,23 @@ def _hyphenated(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
 
-def add_options(parser: argparse._ActionsContainer, options: type, leave_out: Collection[str] = ()) -> None:
+def add_options(
+    parser: argparse._ActionsContainer,
+    options: type,
+    leave_out: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> None:
     """Add a flag for each field of a dataclass that was declared with `option`.
 
     Args:
         parser: a parser, or a group of one.
         options: the dataclass.
         leave_out: fields that get no flag.
+        only: fields that get a flag. By default, all do.
     """
     annotations = typing.get_type_hints(options)
     for each in fields(options):
-        if each.metadata and each.name not in leave_out:
+        if each.metadata and each.name not in leave_out and (only is None or each.name in only):
             _add_option(parser, each, annotations[each.name])
 
 
@@ -87,7 +93,7 @@ def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any
         settings["metavar"] = about["metavar"] or {int: "N", float: "X"}.get(kind)
     settings["type"] = _named(parse, optional and kind is not str)
     # A flag that is not given leaves no trace, so that the field's own default holds.
-    parser.add_argument(flag(each.name), default=argparse.SUPPRESS, **settings)
+    parser.add_argument(*filter(None, (about["short"], flag(each.name))), default=argparse.SUPPRESS, **settings)
 
 
 def _kind(annotation: Any) -> tuple[type, bool]:

@@ -7,3 +7,4 @@ ASSETS = _PACKAGE / "assets" if (_PACKAGE / "assets").is_dir() else _PACKAGE.par
 DEMO_MODEL = ASSETS / "demo_model"
 DEMO_CLIPS = ASSETS / "demo_clips"
 DEMO_RECORDING = ASSETS / "demo_recording"
+DEMO_AUDIO = DEMO_RECORDING / "recording.opus"

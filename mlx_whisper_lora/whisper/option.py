@@ -53,6 +53,7 @@ def option(
     above: float | None = None,
     below: float | None = None,
     metavar: str | None = None,
+    short: str | None = None,
     parse: Callable[[str], Any] | None = None,
     shown_default: str | None = None,
 ) -> Any:
@@ -65,12 +66,13 @@ def option(
         minimum, maximum: the smallest and the largest value allowed.
         above, below: bounds that a value must not reach.
         metavar: a name for the value in `--help`, such as SECONDS.
+        short: a short flag beside the long one, such as -o.
         parse: turns the text of a flag into the value. By default the field's type decides. Raises ValueError.
         shown_default: how `--help` describes the default, if its value says too little.
     """
     about = {
         "help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "above": above, "below": below,
-        "metavar": metavar, "parse": parse, "shown_default": shown_default,
+        "metavar": metavar, "short": short, "parse": parse, "shown_default": shown_default,
     }  # fmt: skip
     return field(default=default, metadata=about)
 

@@ -11,7 +11,7 @@ from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
-from mlx_whisper_lora.whisper.decoding.search import Hypotheses, SamplingDecoder, best_sequence
+from mlx_whisper_lora.whisper.decoding.search import Candidate, Hypotheses, SamplingDecoder, best_sequence
 from tests.parity.pairs import DEMO, MODELS, SHALLOW, Pair, encoded, features, pair, shallow_pair
 from tools.references.seeded import chirps
 
@@ -69,25 +69,26 @@ def test_detected_languages_agree(name):
 
 @pytest.mark.parametrize("options", [{}, *OTHERS.values()], ids=["default", *OTHERS])
 def test_the_same_tokens_are_forbidden_at_every_step(options):
-    """Along random transcripts that keep the rules, with logits that draw now to text and now to timestamps."""
+    """Follow random transcripts, with logits that favor text at some steps and timestamps at others."""
     models = pair("multilingual")
     tokenizer = models.ours.tokenizer("en")
     task = DecodingTask(models.theirs, whisper.DecodingOptions(language="en", fp16=False, **options))
-    rules = logit_filters(tokenizer, DecodingOptions(**options), models.ours.dims.n_vocab)
+    filters = logit_filters(tokenizer, DecodingOptions(**options), models.ours.dims.n_vocab)
     random = np.random.default_rng(0)
-    strategy, written = SamplingDecoder(1, 1.0, tokenizer.eot), Hypotheses.nothing(8)
+    decoder, hypotheses = SamplingDecoder(1, 1.0, tokenizer.eot), Hypotheses.empty(8)
     mx.random.seed(0)
     for _ in range(30):
         logits = 3 * random.standard_normal((8, models.ours.dims.n_vocab)).astype(np.float32)
         logits[:, tokenizer.timestamp_begin :] -= random.uniform(0, 8, (8, 1))
         found, expected = mx.array(logits), torch.from_numpy(logits.copy())
-        for rule in rules:
-            found = rule.apply(found, written.tokens)
+        for logit_filter in filters:
+            found = logit_filter.apply(found, hypotheses.tokens)
         before = torch.tensor(task.initial_tokens).repeat(8, 1)
         for rule in task.logit_filters:
-            rule.apply(expected, torch.cat([before, torch.tensor(np.array(written.tokens), dtype=torch.long)], dim=1))
+            tokens = torch.tensor(np.array(hypotheses.tokens), dtype=torch.long)
+            rule.apply(expected, torch.cat([before, tokens], dim=1))
         np.testing.assert_array_equal(np.array(found), expected.numpy())
-        written, _ = strategy.extend(written, found)
+        hypotheses, _ = decoder.step(hypotheses, found)
 
 
 @pytest.mark.parametrize("length_penalty", [None, 0.0, 0.6, 1.0])
@@ -99,4 +100,5 @@ def test_the_same_candidate_is_kept(length_penalty):
             -length * chance for length, chance in zip(map(len, candidates), random.uniform(0.2, 2, 5), strict=True)
         ]
         (expected,) = MaximumLikelihoodRanker(length_penalty).rank([candidates], [scores])
-        assert best_sequence(candidates, scores, length_penalty) == expected
+        ours = [Candidate(*candidate) for candidate in zip(candidates, scores, strict=True)]
+        assert best_sequence(ours, length_penalty) is ours[expected]

@@ -13,7 +13,7 @@ from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from tests.parity.pairs import DEMO, features, pair
 
 RUNS, AT_ONCE, LENGTH = 10, 200, 6
-SMALLEST_P = 1e-4  # of a test; the seeds are fixed, so that what passes once passes always
+SMALLEST_P = 1e-4  # of a test; the seeds are fixed, so the result is always the same
 RARE = 5  # a chi-square test wants so many expected in each bin
 
 
@@ -33,8 +33,9 @@ class Samples:
     def draw_ours(self) -> tuple[np.ndarray, np.ndarray]:
         tokenizer = self.models.ours.tokenizer("en")
         options = DecodingOptions(**self.options)
-        (tokens,), (scores,), _ = generate(self.models.ours, self.features[:1], [tokenizer], options)
-        return np.array([row + [tokenizer.eot] * (LENGTH - len(row)) for row in tokens]), np.array(scores)
+        (window,) = generate(self.models.ours, self.features[:1], [tokenizer], options)
+        tokens = [sample.tokens + [tokenizer.eot] * (LENGTH - len(sample.tokens)) for sample in window.candidates]
+        return np.array(tokens), np.array([sample.sum_logprob for sample in window.candidates])
 
     def their_task(self) -> DecodingTask:
         return DecodingTask(self.models.theirs, whisper.DecodingOptions(fp16=False, **self.options))
@@ -49,7 +50,7 @@ class Samples:
 
     @torch.no_grad()
     def first_probabilities(self) -> np.ndarray:
-        """What openai-whisper's logits and rules say: (V,)."""
+        """Return the probabilities by openai-whisper's logits and rules, shape (V,)."""
         task = self.their_task()
         start = torch.tensor([task.initial_tokens])
         logits = self.models.theirs.decoder(start, self.their_features[:1])[:, -1]
@@ -78,7 +79,7 @@ def test_first_tokens_are_as_frequent_as_they_are_probable(samples):
 
 @pytest.mark.parametrize("position", range(1, LENGTH))
 def test_later_tokens_are_spread_alike(samples, position):
-    """Tokens by number, in bins that hold about as many of both sides' together."""
+    """Compare tokens in bins of about equal size."""
     ours, theirs = samples.tokens[:, position], samples.their_tokens[:, position]
     edges = np.unique(np.quantile(np.concatenate([ours, theirs]), np.linspace(0, 1, 21), method="nearest"))
     counts = [np.bincount(np.searchsorted(edges, tokens), minlength=len(edges)) for tokens in (ours, theirs)]
@@ -87,7 +88,7 @@ def test_later_tokens_are_spread_alike(samples, position):
 
 
 def test_log_probabilities_are_distributed_alike(samples):
-    """The same transcript's scores differ in their last digits; noise keeps the test from telling the sides by them."""
+    """Compare the scores of transcripts. Noise hides that the scores of one transcript differ in their last digits."""
     random = np.random.default_rng(1)
     scores = (found + random.uniform(-0.01, 0.01, len(found)) for found in (samples.scores, samples.their_scores))
     assert scipy.stats.ks_2samp(*scores).pvalue > SMALLEST_P

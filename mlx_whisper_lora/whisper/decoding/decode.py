@@ -1,8 +1,9 @@
-"""Decoding: from one window's spectrogram to its transcript.
+"""Decoding: from the spectrogram of one window to its transcript.
 
-A window is encoded once. The decoder then writes one token a step: rules forbid some tokens, a strategy picks among the
-rest. Radford et al. (2022), section 2.3; the rules and defaults are those of openai-whisper. Shapes: B windows, N = B
-times `best_of` or `beam_size` sequences, T tokens written so far, V the vocabulary, P encoder positions, D model width.
+A window is encoded once. The decoder then generates one token per step: logit filters forbid some tokens, and a token
+decoder chooses among the rest. See Radford et al. (2022), section 2.3. The rules and defaults are those of
+openai-whisper. Shapes: B windows, N = B times `best_of` or `beam_size` sequences, T tokens generated so far, V the
+vocabulary, P encoder positions, D model width.
 """
 
 import zlib
@@ -17,6 +18,7 @@ from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.decoding.search import (
     BeamSearchDecoder,
+    Candidate,
     Hypotheses,
     SamplingDecoder,
     TokenDecoder,
@@ -30,25 +32,25 @@ from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class DecodingResult:
-    """The transcript of one window.
+    """The transcript of one window."""
 
-    audio_features: the encoder's output, shape (P, D).
-    language: the code given or detected; language_probs: code -> probability where it was detected.
-    tokens: what was written, timestamps included, the end of text left out; text: the same as words.
-    avg_logprob: mean natural-log probability of a token, the end of text counted.
-    no_speech_prob: probability that the window holds no speech.
-    compression_ratio: bytes of text over bytes of zlib's output; high for repetitive text.
-    """
-
-    audio_features: mx.array
-    language: str
-    language_probs: dict[str, float] | None = None
-    tokens: list[int] = field(default_factory=list)
+    audio_features: mx.array  # the encoder's output, shape (P, D)
+    language: str  # the code that was given or detected
+    language_probs: dict[str, float] | None = None  # code -> probability, if the language was detected
+    tokens: list[int] = field(default_factory=list)  # with timestamps, without the end of text
     text: str = ""
-    avg_logprob: float = float("nan")
-    no_speech_prob: float = float("nan")
+    avg_logprob: float = float("nan")  # mean natural-log probability of a token, the end of text included
+    no_speech_prob: float = float("nan")  # probability that the window contains no speech
     temperature: float = float("nan")
-    compression_ratio: float = float("nan")
+    compression_ratio: float = float("nan")  # bytes of text / bytes of zlib's output; high for repetitive text
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The candidate transcripts of one window."""
+
+    candidates: list[Candidate]
+    no_speech_prob: float  # probability that the window contains no speech
 
 
 def decode(
@@ -56,9 +58,18 @@ def decode(
 ) -> DecodingResult | list[DecodingResult]:
     """Decode one window, or a batch of windows of one length.
 
-    `mel` is a log-mel spectrogram (F, n_mels) or (B, F, n_mels) of up to 30 s, or encoder output (P, D) or (B, P, D).
-    `changes` replace fields of `options`. Returns one DecodingResult, or a list of B for a batch.
-    Raises ValueError for a wrong shape, or for options that this model cannot follow.
+    Args:
+        model: the model.
+        mel: a log-mel spectrogram of up to 30 s, shape (F, n_mels) or (B, F, n_mels), or encoder output, shape (P, D)
+            or (B, P, D).
+        options: how to decode.
+        changes: replace fields of `options`.
+
+    Returns:
+        One result for one window, a list of B results for a batch.
+
+    Raises:
+        ValueError: `mel` has a wrong shape, or this model cannot follow the options.
     """
     options = replace(options or DecodingOptions(), **changes)
     results = decode_features(model, as_features(model, mel), options)
@@ -66,23 +77,27 @@ def decode(
 
 
 def decode_features(model: Whisper, features: mx.array, options: DecodingOptions) -> list[DecodingResult]:
-    """Decode a batch of encoded windows (B, P, D); raises ValueError as `decode` does."""
+    """Decode a batch of encoded windows, shape (B, P, D).
+
+    Raises:
+        ValueError: this model cannot follow the options.
+    """
     languages, language_probs = resolve_languages(model, features, options.language)
     tokenizers = [model.tokenizer(code, options.task) for code in languages]
-    tokens, sum_logprobs, no_speech_probs = generate(model, features, tokenizers, options)
+    windows = generate(model, features, tokenizers, options)
 
     results = []
-    for i, tokenizer in enumerate(tokenizers):
-        best = best_sequence(tokens[i], sum_logprobs[i], options.length_penalty)
-        text = tokenizer.decode(tokens[i][best]).strip()
+    for i, (tokenizer, window) in enumerate(zip(tokenizers, windows, strict=True)):
+        best = best_sequence(window.candidates, options.length_penalty)
+        text = tokenizer.decode(best.tokens).strip()
         result = DecodingResult(
             audio_features=features[i],
             language=languages[i],
             language_probs=language_probs[i],
-            tokens=tokens[i][best],
+            tokens=best.tokens,
             text=text,
-            avg_logprob=sum_logprobs[i][best] / (len(tokens[i][best]) + 1),
-            no_speech_prob=no_speech_probs[i],
+            avg_logprob=best.sum_logprob / (len(best.tokens) + 1),
+            no_speech_prob=window.no_speech_prob,
             temperature=options.temperature,
             compression_ratio=compression_ratio(text),
         )
@@ -92,64 +107,77 @@ def decode_features(model: Whisper, features: mx.array, options: DecodingOptions
 
 def generate(
     model: Whisper, features: mx.array, tokenizers: list[Tokenizer], options: DecodingOptions
-) -> tuple[list[list[list[int]]], list[list[float]], list[float]]:
-    """Write transcripts for `features` (B, P, D), one tokenizer a window.
+) -> list[Generated]:
+    """Generate candidate transcripts for a batch of encoded windows.
 
-    Returns, for each window, the tokens of its sequences, their summed log-probabilities (the end of text included),
-    and the probability that nothing is spoken.
+    Args:
+        model: the model.
+        features: the encoder's output, shape (B, P, D).
+        tokenizers: one for each window.
+        options: how to decode.
+
+    Returns:
+        The candidates of each window.
     """
     tokenizer = tokenizers[0]
     n_text_ctx = model.dims.n_text_ctx
     sample_len = options.sample_len or n_text_ctx // 2
     prompts = [initial_tokens(each, options, n_text_ctx, sample_len) for each in tokenizers]
-    rules = logit_filters(tokenizer, options, model.dims.n_vocab)
-    strategy: TokenDecoder
-    if options.beam_size:
-        strategy = BeamSearchDecoder(options.beam_size, options.patience, tokenizer.eot)
-    else:
-        strategy = SamplingDecoder(options.best_of or 1, options.temperature, tokenizer.eot)
+    filters = logit_filters(tokenizer, options, model.dims.n_vocab)
+    decoder = _token_decoder(options, tokenizer.eot)
 
-    # The prompt runs once a window; its cache is then shared out among the window's sequences.
+    # The prompt runs once per window. Its cache is then repeated for the sequences of the window.
     cache = model.new_cache()
     hidden, _ = model.decoder.hidden(mx.array(prompts), features, cache)
     ends = hidden[:, mx.array([prompts[0].index(tokenizer.sot), hidden.shape[1] - 1])]
     at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
     no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
-    rows = mx.repeat(mx.arange(len(prompts)), strategy.sequences_per_window)
-    if strategy.sequences_per_window > 1:
+    rows: mx.array | None = mx.repeat(mx.arange(len(prompts)), decoder.sequences_per_window)
+    if decoder.sequences_per_window > 1:
         reorder_cache(cache, rows)
     logits = logits[rows, 0]
 
-    written = Hypotheses.nothing(len(rows))
-    # The last position that fits is an input too, so the output may run one past the text context.
-    for step in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
-        if step > 0:
-            hidden, _ = model.decoder.hidden(written.tokens[:, -1:], features, cache)
+    hypotheses = Hypotheses.empty(len(logits))
+    # The last position that fits is an input too, so the output may exceed the text context by one token.
+    for i in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
+        if i > 0:
+            hidden, _ = model.decoder.hidden(hypotheses.tokens[:, -1:], features, cache)
             logits = model.decoder.logits(hidden[:, -1]).astype(mx.float32)
-        for rule in rules:
-            logits = rule.apply(logits, written.tokens)
-        previous, (written, rows) = written, strategy.extend(written, logits)
+        for logit_filter in filters:
+            logits = logit_filter.apply(logits, hypotheses.tokens)
+        previous = hypotheses
+        hypotheses, rows = decoder.step(previous, logits)
         if rows is not None:
             reorder_cache(cache, rows)
-        # Looking at the step before while this one computes keeps the device busy.
-        mx.async_eval(written.tokens, written.sum_logprobs, written.all_ended)
-        if previous.all_ended.item():
-            written = previous
+        # Checking the step before while this one is computed keeps the device busy.
+        mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.all_finished)
+        if previous.all_finished.item():
+            hypotheses = previous
             break
-    return *strategy.sequences(written), np.array(no_speech_probs).tolist()
+    windows = zip(decoder.finalize(hypotheses), np.array(no_speech_probs).tolist(), strict=True)
+    return [Generated(candidates, probability) for candidates, probability in windows]
+
+
+def _token_decoder(options: DecodingOptions, eot: int) -> TokenDecoder:
+    if options.beam_size:
+        return BeamSearchDecoder(options.beam_size, options.patience, eot)
+    return SamplingDecoder(options.best_of or 1, options.temperature, eot)
 
 
 def compression_ratio(text: str) -> float:
-    """How many times zlib shrinks `text`; a loop of repeated phrases scores above 2.4."""
+    """Return how many times zlib shrinks `text`. A loop of repeated phrases scores above 2.4."""
     data = text.encode("utf-8")
     return len(data) / len(zlib.compress(data))
 
 
 def initial_tokens(tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: int, sample_len: int) -> list[int]:
-    """What the decoder reads before it writes: [earlier text,] start of transcript, language, task[, prefix].
+    """Return the decoder's input before generation: [prompt,] start of transcript, language, task[, prefix].
 
-    Earlier text is cut to its last tokens that fit half of the text context. A prefix shares the other half with the
-    tokens to come where `sample_len` leaves room. Raises ValueError when no room for a transcript is left.
+    The prompt is cut to its last tokens that fit into half of the text context. The prefix shares the other half with
+    the transcript, if `sample_len` leaves room.
+
+    Raises:
+        ValueError: the prompt and the prefix leave no room for a transcript.
     """
     half = n_text_ctx // 2
     start = tokenizer.sot_sequence_including_notimestamps if options.without_timestamps else tokenizer.sot_sequence
@@ -164,6 +192,7 @@ def initial_tokens(tokenizer: Tokenizer, options: DecodingOptions, n_text_ctx: i
 
 
 def encode_prompt(text: str | Sequence[int] | None, tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens of a prompt or prefix that is given as text or as tokens."""
     if not text:
         return []
     return tokenizer.encode(" " + text.strip()) if isinstance(text, str) else list(text)

@@ -1,19 +1,32 @@
 """Language detection: the most likely language token after the start of transcript."""
 
+from typing import NamedTuple
+
 import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, language_code
 
+LanguageProbs = dict[str, float]  # code -> probability
+
 
 def detect_language(
     model: Whisper, mel: mx.array, tokenizer: Tokenizer | None = None
-) -> tuple[mx.array, list[dict[str, float]] | dict[str, float]]:
-    """The language spoken in one window or in each of a batch; `mel` as for `decode`.
+) -> tuple[mx.array, list[LanguageProbs] | LanguageProbs]:
+    """Detect the language spoken in one window, or in each window of a batch.
 
-    Returns the likeliest language tokens (B,) and, for each window, code -> probability over all languages; for one
-    window, a scalar and one dict. Raises ValueError for an English-only model.
+    Args:
+        model: a multilingual model.
+        mel: a spectrogram or encoder output, as for `decode`.
+        tokenizer: by default the model's.
+
+    Returns:
+        The most likely language tokens, shape (B,), and the probabilities of all languages in each window. For one
+        window, a scalar and one dict.
+
+    Raises:
+        ValueError: the model is English-only.
     """
     features = as_features(model, mel)
     tokens, probs = detect_language_from_features(model, features, tokenizer)
@@ -22,8 +35,12 @@ def detect_language(
 
 def detect_language_from_features(
     model: Whisper, features: mx.array, tokenizer: Tokenizer | None = None
-) -> tuple[mx.array, list[dict[str, float]]]:
-    """`detect_language` for a batch of encoded windows (B, P, D)."""
+) -> tuple[mx.array, list[LanguageProbs]]:
+    """Detect the language of each encoded window of a batch, shape (B, P, D), as `detect_language` does.
+
+    Raises:
+        ValueError: the model is English-only.
+    """
     if not model.is_multilingual:
         raise ValueError("this model is English-only and cannot detect a language")
     tokenizer = tokenizer or model.tokenizer()
@@ -34,15 +51,20 @@ def detect_language_from_features(
     return first + logits.argmax(axis=-1), [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows]
 
 
-def resolve_languages(
-    model: Whisper, features: mx.array, language: str | None
-) -> tuple[list[str], list[dict[str, float] | None]]:
-    """Each window's language code, given or detected, and the probabilities where it was detected."""
+class Languages(NamedTuple):
+    """The languages of a batch of windows."""
+
+    codes: list[str]
+    probs: list[LanguageProbs | None]  # None for a language that was given
+
+
+def resolve_languages(model: Whisper, features: mx.array, language: str | None) -> Languages:
+    """Return the language of each encoded window, shape (B, P, D): the given one, or else the one detected."""
     count = features.shape[0]
     if language is not None or not model.is_multilingual:
-        return [language_code(language or "en")] * count, [None] * count
+        return Languages([language_code(language or "en")] * count, [None] * count)
     _, probs = detect_language_from_features(model, features)
-    return [max(window, key=window.__getitem__) for window in probs], [*probs]
+    return Languages([max(window, key=window.__getitem__) for window in probs], [*probs])
 
 
 def as_features(model: Whisper, mel: mx.array) -> mx.array:

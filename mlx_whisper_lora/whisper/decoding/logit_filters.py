@@ -1,4 +1,4 @@
-"""Logit filters: the tokens that may not come next."""
+"""Logit filters, which forbid tokens at the next step."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,62 +11,65 @@ from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Token
 
 
 class LogitFilter(Protocol):
+    """A rule on which tokens may come next."""
+
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
-        """`logits` (N, V) with -inf for what may not follow the sampled `tokens` (N, T)."""
+        """Return `logits` (N, V) with -inf for the tokens that may not follow the generated `tokens` (N, T)."""
         ...
 
 
 def logit_filters(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) -> list[LogitFilter]:
-    """The rules that `options` ask for, in the order in which they apply."""
-    rules: list[LogitFilter] = []
+    """Return the filters for `options`, in the order in which they apply."""
+    filters: list[LogitFilter] = []
     if options.suppress_blank:
-        rules.append(SuppressBlank(tokenizer, n_vocab))
+        filters.append(SuppressBlank(tokenizer, n_vocab))
     if options.suppress_tokens:
-        rules.append(SuppressTokens(tokenizer.suppressed_tokens(options.suppress_tokens, n_vocab), n_vocab))
+        filters.append(SuppressTokens(tokenizer.suppressed_tokens(options.suppress_tokens, n_vocab), n_vocab))
     if not options.without_timestamps:
-        rules.append(TimestampRules(tokenizer, n_vocab, options.max_initial_timestamp))
-    return rules
+        filters.append(TimestampRules(tokenizer, n_vocab, options.max_initial_timestamp))
+    return filters
 
 
-def suppression_mask(tokens: Sequence[int] | set[int], n_vocab: int) -> mx.array:
-    """Zeros (V,) with -inf at `tokens`."""
+def _suppression_mask(tokens: Sequence[int] | set[int], n_vocab: int) -> mx.array:
+    """Return zeros (V,) with -inf at `tokens`."""
     mask = np.zeros(n_vocab, np.float32)
     mask[list(tokens)] = -np.inf
     return mx.array(mask)
 
 
 class SuppressBlank:
-    """No transcript starts with a space token or ends before it began."""
+    """Forbids a transcript that starts with a space token, or that ends before its first token."""
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int):
-        self.mask = suppression_mask([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
+        self.mask = _suppression_mask([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         return logits + self.mask if tokens.shape[1] == 0 else logits
 
 
 class SuppressTokens:
-    """Some tokens are never written."""
+    """Forbids the given tokens at every step."""
 
     def __init__(self, tokens: set[int], n_vocab: int):
-        self.mask = suppression_mask(tokens, n_vocab)
+        self.mask = _suppression_mask(tokens, n_vocab)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         return logits + self.mask
 
 
 class TimestampRules:
-    """Timestamps frame the text: <|0.00|> text <|1.20|><|1.20|> text <|3.04|>.
+    """Keeps timestamps around the text: <|0.00|> text <|1.20|><|1.20|> text <|3.04|>.
 
-    The first token is a timestamp, no later than the limit. One that follows text closes a segment, and then the next
-    segment's opens, or the transcript ends; after the opening one comes text. Times never go back, and no segment is
-    empty. Where all timestamps together are likelier than any single other token, the next token is a timestamp.
+    The first token is a timestamp, no later than the limit. A timestamp after text closes a segment. After it, a
+    timestamp opens the next segment, or the transcript ends. After an opening timestamp comes text. Times never
+    decrease, and a segment is never empty. If all timestamps together are more likely than any single other token, the
+    next token is a timestamp.
     """
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int, max_initial_timestamp: float | None):
         self.eot = tokenizer.eot
         self.begin = tokenizer.timestamp_begin
-        self.text_end = tokenizer.no_timestamps  # the token before `begin`, forbidden where timestamps are written
+        self.text_end = tokenizer.no_timestamps  # the token before `begin`, forbidden if timestamps are generated
         self.ids = mx.arange(n_vocab)
         self.first_limit = n_vocab
         if max_initial_timestamp:

@@ -3,60 +3,77 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
+
+@documented
 @dataclass(frozen=True)
 class DecodingOptions:
-    """How to decode a window.
+    """Options for decoding one window.
 
-    task: "transcribe", or "translate" into English.
-    language: a code or an English name; None detects it in each window.
-    temperature: 0 takes the likeliest token at every step, above 0 samples.
-    sample_len: the most tokens to write; None is half of the model's text context.
-    best_of: how many sequences to sample at a temperature above 0; the likeliest is kept.
-    beam_size: how many sequences beam search follows at temperature 0; None takes the likeliest token at every step.
-    patience: beam search ends once `beam_size` times this many sequences have (Kasai et al. 2022); None is 1.
-    length_penalty: alpha, 0 to 1, of Wu et al. (2016), which compares sequences of unlike length: 0 favours short ones.
-        None compares the mean log-probability of a token.
-    prompt: text or tokens of what was said before, as context.
-    prefix: text or tokens that this window's transcript starts with.
-    suppress_tokens: tokens never written, as numbers or "1,2,3"; -1 stands for the tokenizer's non-speech tokens.
-        Whisper's special tokens are added; None or "" suppresses nothing at all.
-    suppress_blank: forbid a transcript that starts with a space or with its end.
-    without_timestamps: write text only.
-    max_initial_timestamp: the latest start of the first segment, in seconds; None or 0 for no limit.
-
-    Raises ValueError for values that contradict each other.
+    Raises:
+        OptionError: a value is out of range, or values exclude each other.
     """
 
-    task: str = "transcribe"
-    language: str | None = None
-    temperature: float = 0.0
-    sample_len: int | None = None
-    best_of: int | None = None
-    beam_size: int | None = None
-    patience: float | None = None
-    length_penalty: float | None = None
-    prompt: str | Sequence[int] | None = None
-    prefix: str | Sequence[int] | None = None
-    suppress_tokens: str | Sequence[int] | None = "-1"
-    suppress_blank: bool = True
-    without_timestamps: bool = False
-    max_initial_timestamp: float | None = 1.0
+    task: str = option(
+        "transcribe",
+        "Whether to write the transcript in the language spoken, or translate it to English.",
+        choices=TASKS,
+    )
+    language: str | None = option(
+        None, "Spoken language, as a code (te) or an English name (telugu).", shown_default="detected"
+    )
+    temperature: float = option(
+        0.0, "At 0, take the most likely token at every step. Above 0, sample at this temperature.", minimum=0
+    )
+    sample_len: int | None = option(
+        None, "Maximum number of tokens to generate.", shown_default="half of the model's text context"
+    )
+    best_of: int | None = option(
+        None,
+        "Number of sequences to sample at a temperature above 0. The most likely one is kept.",
+        minimum=1,
+        shown_default="1",
+    )
+    beam_size: int | None = option(
+        None, "Number of beams in beam search, at temperature 0.", minimum=1, shown_default="no beam search"
+    )
+    patience: float | None = option(
+        None,
+        "Factor of the beam size: beam search stops once that many sequences have finished (Kasai et al., 2022).",
+        metavar="FACTOR",
+        shown_default="1",
+    )
+    length_penalty: float | None = option(
+        None,
+        "Alpha, from 0 to 1, of the length penalty of Wu et al. (2016) for comparing sequences. 0 favors short ones.",
+        minimum=0,
+        maximum=1,
+        metavar="ALPHA",
+        shown_default="sequences are compared by the mean log-probability of a token",
+    )
+    prompt: str | Sequence[int] | None = option(None, "Text or tokens that came before this window, as context.")
+    prefix: str | Sequence[int] | None = option(None, "Text or tokens that the transcript of a window starts with.")
+    suppress_tokens: str | Sequence[int] | None = option(
+        "-1",
+        "Token ids that are never generated, separated by commas. -1 stands for non-speech tokens, such as brackets "
+        "and musical notes. Whisper's special tokens are added unless the list is empty.",
+        metavar="IDS",
+    )
+    suppress_blank: bool = option(True, "Forbid a transcript that starts with a space or is empty.")
+    without_timestamps: bool = option(False, "Generate text only. Every segment is then an entire window.")
+    max_initial_timestamp: float | None = option(
+        1.0, "Latest start of the first segment, in seconds. None or 0 sets no limit.", metavar="SECONDS"
+    )
 
     def __post_init__(self):
-        if self.temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+        check_ranges(self)
         if self.best_of is not None and self.temperature == 0:
-            raise ValueError("best_of needs a temperature above 0: at 0 every sequence is the same")
+            raise OptionError("`best_of` requires a `temperature` above 0: at 0, all samples are the same")
         if self.beam_size is not None and self.temperature > 0:
-            raise ValueError("beam_size needs temperature 0: above it sequences are sampled, best_of of them")
+            raise OptionError("`beam_size` requires `temperature` 0: above 0, `best_of` sequences are sampled instead")
         if self.patience is not None and self.beam_size is None:
-            raise ValueError("patience needs beam_size: only beam search can wait")
+            raise OptionError("`patience` requires `beam_size`: only beam search waits for more sequences")
         if self.patience is not None and round((self.beam_size or 0) * self.patience) < 1:
-            raise ValueError(f"patience must let at least one sequence end, got {self.patience}")
-        if self.length_penalty is not None and not 0 <= self.length_penalty <= 1:
-            raise ValueError(f"length_penalty must be from 0 to 1, got {self.length_penalty}")
-        for name in ("best_of", "beam_size"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
+            raise OptionError(f"`patience` must let at least one sequence finish, got {self.patience}")

@@ -1,5 +1,6 @@
 """Token decoders: greedy search, sampling and beam search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,9 +12,10 @@ from mlx_whisper_lora.whisper.model.whisper import LayerCache
 
 
 def reorder_cache(cache: list[LayerCache], rows: mx.array) -> None:
-    """Keep the given rows (sequences) of the text in a decoder cache, in that order; one may be taken several times.
+    """Replace the sequences of a decoder cache by the given rows, in that order. A row may occur several times.
 
-    The sound's keys and values stay one a window: its sequences, side by side in the batch, share them.
+    Only the keys and values of the text are reordered. Those of the audio stay one a window: the sequences of a window
+    lie side by side in the batch and share them.
     """
     for layer in cache:
         if layer.text is not None:
@@ -21,96 +23,114 @@ def reorder_cache(cache: list[LayerCache], rows: mx.array) -> None:
             layer.text = key[rows], value[rows]
 
 
-def trim_at_eot(eot: int, tokens: list[int]) -> list[int]:
+def _trim_at_eot(tokens: list[int], eot: int) -> list[int]:
     return tokens[: tokens.index(eot)] if eot in tokens else tokens
 
 
-def best_sequence(tokens: list[list[int]], sum_logprobs: list[float], length_penalty: float | None) -> int:
-    """The index of the likeliest sequence, its length made up for as DecodingOptions says."""
-    lengths = np.array([len(sequence) for sequence in tokens])
+@dataclass(frozen=True)
+class Candidate:
+    """A transcript that a token decoder proposes for a window."""
+
+    tokens: list[int]  # without the end of text
+    sum_logprob: float  # natural logarithm of its probability, the end of text included
+
+
+def best_sequence(candidates: Sequence[Candidate], length_penalty: float | None) -> Candidate:
+    """Return the most likely candidate, each score normalized by its length as `length_penalty` says."""
+    lengths = np.array([len(candidate.tokens) for candidate in candidates])
     weights = np.maximum(lengths, 1) if length_penalty is None else ((5 + lengths) / 6) ** length_penalty
-    return int(np.argmax(np.array(sum_logprobs) / weights))
+    scores = np.array([candidate.sum_logprob for candidate in candidates])
+    return candidates[int(np.argmax(scores / weights))]
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The sequences so far: tokens (N, T) and summed log-probabilities (N,)."""
+    """The sequences generated so far."""
 
-    tokens: mx.array
-    sum_logprobs: mx.array
-    all_ended: mx.array  # one boolean, computed with the rest so that reading it waits for nothing else
+    tokens: mx.array  # (N, T)
+    sum_logprobs: mx.array  # (N,)
+    all_finished: mx.array  # one boolean, computed with the rest so that reading it waits for nothing else
 
     @classmethod
-    def nothing(cls, count: int) -> "Hypotheses":
+    def empty(cls, count: int) -> "Hypotheses":
         return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.array(False))
 
 
 class TokenDecoder(Protocol):
-    """Chooses the tokens."""
+    """A strategy for choosing the next tokens."""
 
     sequences_per_window: int
 
-    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array | None]:
-        """One more token for every sequence, from `logits` (N, V); with it, the sequences that were gone on from, as
-        row numbers (N,), or None where each is its own."""
+    def step(self, hypotheses: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array | None]:
+        """Add one token to every sequence.
+
+        Args:
+            hypotheses: the sequences so far.
+            logits: of the next token, shape (N, V).
+
+        Returns:
+            The longer sequences, and the row of the sequence that each of them extends, shape (N,). The rows are None
+            if every sequence extends itself.
+        """
         ...
 
-    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
-        """For each window, the tokens of its sequences up to the end of text, and their summed log-probabilities."""
+    def finalize(self, hypotheses: Hypotheses) -> list[list[Candidate]]:
+        """Return the candidates of each window."""
         ...
 
 
 class SamplingDecoder:
-    """Extends each sequence alone: by the likeliest token at temperature 0, by a random draw above it."""
+    """Extends each sequence on its own: by the most likely token at temperature 0, by a random draw above 0."""
 
     def __init__(self, count: int, temperature: float, eot: int):
         self.sequences_per_window = count
         self.temperature = temperature
         self.eot = eot
 
-    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, None]:
+    def step(self, hypotheses: Hypotheses, logits: mx.array) -> tuple[Hypotheses, None]:
         greedy = self.temperature == 0
         chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
         logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
-        if written.tokens.shape[1] > 0:  # a sequence that has ended gets the end again
-            ended = written.tokens[:, -1] == self.eot
-            chosen, logprobs = mx.where(ended, self.eot, chosen), mx.where(ended, 0, logprobs)
+        if hypotheses.tokens.shape[1] > 0:  # a finished sequence is filled up with the end of text
+            finished = hypotheses.tokens[:, -1] == self.eot
+            chosen, logprobs = mx.where(finished, self.eot, chosen), mx.where(finished, 0, logprobs)
         chosen = chosen.astype(mx.int32)
         extended = Hypotheses(
-            tokens=mx.concatenate([written.tokens, chosen[:, None]], axis=1),
-            sum_logprobs=written.sum_logprobs + logprobs,
-            all_ended=(chosen == self.eot).all(),
+            tokens=mx.concatenate([hypotheses.tokens, chosen[:, None]], axis=1),
+            sum_logprobs=hypotheses.sum_logprobs + logprobs,
+            all_finished=(chosen == self.eot).all(),
         )
         return extended, None
 
-    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
+    def finalize(self, hypotheses: Hypotheses) -> list[list[Candidate]]:
+        rows = zip(np.array(hypotheses.tokens).tolist(), np.array(hypotheses.sum_logprobs).tolist(), strict=True)
+        candidates = [Candidate(_trim_at_eot(tokens, self.eot), sum_logprob) for tokens, sum_logprob in rows]
         count = self.sequences_per_window
-        tokens = [trim_at_eot(self.eot, row) for row in np.array(written.tokens).tolist()]
-        groups = [tokens[i : i + count] for i in range(0, len(tokens), count)]
-        return groups, np.array(written.sum_logprobs).reshape(-1, count).tolist()
+        return [candidates[i : i + count] for i in range(0, len(candidates), count)]
 
 
 class BeamSearchDecoder:
-    """Follows the likeliest sequences of each window, those that end being set aside.
+    """Follows the most likely sequences of each window and sets aside those that finish.
 
-    A window is done once `beam_size` times `patience` sequences have ended. Each step looks at twice as many of the
-    likeliest extensions as there are beams: of these at most one a beam ends, so enough go on. Those that end count
-    only where they are likelier than the last one that goes on. W stands for the beam size below.
+    A window is done once `beam_size` times `patience` of its sequences have finished. Each step considers twice as many
+    extensions as there are beams. At most one of them per beam finishes, so enough are left to continue. A finished
+    sequence counts only if it is more likely than the last one that continues. W stands for the beam size below.
     """
 
     def __init__(self, beam_size: int, patience: float | None, eot: int):
         self.sequences_per_window = beam_size
-        self.wanted = round(beam_size * (1.0 if patience is None else patience))
+        self.max_finished = round(beam_size * (1.0 if patience is None else patience))
         self.eot = eot
-        self.counts = mx.array(0)  # of ended sequences a window (B,)
-        # Step by step, the tokens (B, 2W, T) looked at, likeliest first, their scores, and which of them ended (B, 2W).
-        self.steps: list[tuple[mx.array, mx.array, mx.array]] = []
+        self.n_finished = mx.array(0)  # finished sequences of each window (B,)
+        # For each step the tokens (B, 2W, T) considered, the most likely first, their scores, and which of them
+        # finished (B, 2W).
+        self.history: list[tuple[mx.array, mx.array, mx.array]] = []
 
-    def extend(self, written: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array]:
+    def step(self, hypotheses: Hypotheses, logits: mx.array) -> tuple[Hypotheses, mx.array]:
         beams, n_vocab = self.sequences_per_window, logits.shape[-1]
-        scores = written.sum_logprobs[:, None] + logits - log_sum_exp(logits)
+        scores = hypotheses.sum_logprobs[:, None] + logits - log_sum_exp(logits)
         scores = scores.reshape(-1, beams * n_vocab)
-        if written.tokens.shape[1] == 0:
+        if hypotheses.tokens.shape[1] == 0:
             scores = scores[:, :n_vocab]  # all beams are still the same
         best = mx.argpartition(-scores, 2 * beams - 1, axis=-1)[:, : 2 * beams]
         scores = mx.take_along_axis(scores, best, axis=-1)
@@ -119,37 +139,43 @@ class BeamSearchDecoder:
 
         chosen = (best % n_vocab).astype(mx.int32)
         rows = mx.arange(len(best))[:, None] * beams + best // n_vocab
-        tokens = mx.concatenate([written.tokens[rows], chosen[..., None]], axis=-1)
+        tokens = mx.concatenate([hypotheses.tokens[rows], chosen[..., None]], axis=-1)
         ends = chosen == self.eot
-        going_on_before = mx.cumsum(~ends, axis=-1) - ~ends
-        ended = ends & (going_on_before < beams) & (scores > -mx.inf)
-        self.steps.append((tokens, scores, ended))
-        self.counts = self.counts + ended.sum(axis=-1)
-        mx.async_eval(self.steps[-1], self.counts)
+        n_continuing_before = mx.cumsum(~ends, axis=-1) - ~ends
+        finished = ends & (n_continuing_before < beams) & (scores > -mx.inf)
+        self.history.append((tokens, scores, finished))
+        self.n_finished = self.n_finished + finished.sum(axis=-1)
+        mx.async_eval(self.history[-1], self.n_finished)
 
-        go_on = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
+        continuing = mx.argsort(mx.where(ends, 2 * beams, 0) + mx.arange(2 * beams), axis=-1)[:, :beams]
         extended = Hypotheses(
-            tokens=mx.take_along_axis(tokens, go_on[..., None], axis=1).flatten(0, 1),
-            sum_logprobs=mx.take_along_axis(scores, go_on, axis=-1).flatten(),
-            all_ended=(self.counts >= self.wanted).all(),
+            tokens=mx.take_along_axis(tokens, continuing[..., None], axis=1).flatten(0, 1),
+            sum_logprobs=mx.take_along_axis(scores, continuing, axis=-1).flatten(),
+            all_finished=(self.n_finished >= self.max_finished).all(),
         )
-        return extended, mx.take_along_axis(rows, go_on, axis=-1).flatten()
+        return extended, mx.take_along_axis(rows, continuing, axis=-1).flatten()
 
-    def sequences(self, written: Hypotheses) -> tuple[list[list[list[int]]], list[list[float]]]:
-        """Those that ended, in the order in which they did, and where they are too few, the likeliest that did not."""
-        steps = [[np.array(array) for array in step] for step in self.steps]
-        groups, sums = [], []
-        for i in range(len(written.tokens) // self.sequences_per_window):
-            found: list[tuple[list[int], float]] = []
-            for step in steps:
-                tokens, scores, ended = (array[i] for array in step)
-                found += zip(tokens[ended, :-1].tolist(), scores[ended].tolist(), strict=True)
-                if len(found) >= self.wanted:  # done, though other windows may not be
-                    break
-            found = found[: self.wanted]
-            missing = max(self.sequences_per_window - len(found), 0)
-            going_on = tokens[:, -1] != self.eot
-            found += zip(tokens[going_on][:missing].tolist(), scores[going_on][:missing].tolist(), strict=True)
-            groups.append([tokens for tokens, _ in found])
-            sums.append([score for _, score in found])
-        return groups, sums
+    def finalize(self, hypotheses: Hypotheses) -> list[list[Candidate]]:
+        """Return the finished sequences in the order in which they finished.
+
+        If a window has fewer than there are beams, its most likely unfinished sequences fill the gap.
+        """
+        history = [tuple(np.array(array) for array in step) for step in self.history]
+        n_windows = len(hypotheses.tokens) // self.sequences_per_window
+        return [self._candidates([tuple(array[i] for array in step) for step in history]) for i in range(n_windows)]
+
+    def _candidates(self, history: list[tuple[np.ndarray, ...]]) -> list[Candidate]:
+        """Return the candidates of the window whose part of the history is given."""
+        found: list[Candidate] = []
+        for tokens, scores, finished in history:
+            found += _candidates(tokens[finished, :-1], scores[finished])
+            if len(found) >= self.max_finished:  # done, though other windows may not be
+                break
+        found = found[: self.max_finished]
+        n_missing = max(self.sequences_per_window - len(found), 0)
+        continuing = tokens[:, -1] != self.eot
+        return found + _candidates(tokens[continuing][:n_missing], scores[continuing][:n_missing])
+
+
+def _candidates(tokens: np.ndarray, scores: np.ndarray) -> list[Candidate]:
+    return [Candidate(*row) for row in zip(tokens.tolist(), scores.tolist(), strict=True)]

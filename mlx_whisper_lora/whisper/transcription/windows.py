@@ -1,8 +1,9 @@
-"""Reading a recording window by window: one after another, or the pieces between its pauses side by side."""
+"""Transcribing the windows of a recording: one after another, or chunks between pauses side by side."""
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import mlx.core as mx
 
@@ -16,6 +17,7 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription.hallucination import first_hallucination, leading_silence
 from mlx_whisper_lora.whisper.transcription.segments import (
+    Segment,
     Window,
     clear_empty_segments,
     cut_at_timestamps,
@@ -23,28 +25,28 @@ from mlx_whisper_lora.whisper.transcription.segments import (
     speech_end,
     window_segments,
 )
-from mlx_whisper_lora.whisper.transcription.word_timing import add_word_timestamps
+from mlx_whisper_lora.whisper.transcription.word_timing import Punctuation, add_word_timestamps
 
-CONTEXT_TEMPERATURE = 0.5  # text sampled at a higher one is too uncertain to be the next window's prompt
+_CONTEXT_TEMPERATURE = 0.5  # text sampled at a higher temperature is too uncertain to be the next prompt
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What makes a window's transcript a failure or a silence; None switches a test off."""
+    """Tests for failed and silent windows. None switches a test off."""
 
     compression_ratio: float | None
     logprob: float | None
     no_speech: float | None
 
     def failed(self, result: DecodingResult) -> bool:
-        """Whether to try again: the text repeats itself or is improbable, and not merely because nobody speaks."""
+        """Return whether to try again: the text repeats itself or is improbable, and not just because of silence."""
         improbable = self.logprob is not None and result.avg_logprob < self.logprob
         repetitive = self.compression_ratio is not None and result.compression_ratio > self.compression_ratio
         silent = self.no_speech is not None and result.no_speech_prob > self.no_speech
         return (improbable or repetitive) and not (silent and improbable)
 
     def silent(self, result: DecodingResult) -> bool:
-        """Whether to skip the window: it sounds like silence, and the text is not probable enough to overrule that."""
+        """Return whether to skip the window: it is probably silent, and its text is not probable enough to count."""
         if self.no_speech is None or result.no_speech_prob <= self.no_speech:
             return False
         return self.logprob is None or result.avg_logprob <= self.logprob
@@ -52,60 +54,71 @@ class Thresholds:
 
 @dataclass
 class Context:
-    """What the decoder is told before a window: the initial prompt, and what was said so far.
+    """Builds the prompt of the next window from the initial prompt and the transcript so far."""
 
-    `room` is how many tokens the decoder reads of a prompt, from its end. With `carry` every prompt starts with the
-    initial one; with `remember` it goes on with what was said.
-    """
-
-    initial: list[int]
-    room: int
-    carry: bool
-    remember: bool
-    said: list[int] = field(default_factory=list)
+    initial_prompt: list[int]
+    max_tokens: int  # the decoder reads only the last tokens of a longer prompt
+    carry_initial_prompt: bool  # start every prompt with the initial one
+    condition_on_previous: bool  # add the transcript so far
+    text_tokens: list[int] = field(default_factory=list)  # the transcript so far
 
     def __post_init__(self):
-        if not self.carry:
-            self.said = list(self.initial)
+        if not self.carry_initial_prompt:
+            self.text_tokens = list(self.initial_prompt)
 
     def prompt(self) -> list[int]:
-        if not self.carry:
-            return self.said
-        room = self.room - len(self.initial)
-        return self.initial + (self.said[-room:] if room > 0 else [])
+        """Return the prompt of the next window."""
+        if not self.carry_initial_prompt:
+            return self.text_tokens
+        n_left = self.max_tokens - len(self.initial_prompt)
+        return self.initial_prompt + (self.text_tokens[-n_left:] if n_left > 0 else [])
 
-    def add(self, segments: list[dict], temperature: float) -> None:
-        self.said = self.said + [token for segment in segments for token in segment["tokens"]]
-        if not self.remember or temperature > CONTEXT_TEMPERATURE:
-            self.said = []
+    def add(self, segments: list[Segment], temperature: float) -> None:
+        """Add the segments of a window that was decoded at `temperature`."""
+        self.text_tokens = self.text_tokens + [token for segment in segments for token in segment.tokens]
+        if not self.condition_on_previous or temperature > _CONTEXT_TEMPERATURE:
+            self.text_tokens = []
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The segments of a window, and where to continue."""
+
+    segments: list[Segment]
+    next_seek: int  # first frame of the next window
+    skipped: bool = False  # the window is silent, or will be decoded again: its text does not become context
+
+
+class Progress(NamedTuple):
+    """One step of a transcription."""
+
+    segments: list[Segment]  # new ones
+    n_frames: int  # how many more frames of the recording are done
 
 
 @dataclass(frozen=True)
 class WindowTranscriber:
-    """Turns windows of a recording into segments.
-
-    mel: its log-mels; marks: the punctuation marks that words take before and after them, None where words are not
-    timed.
-    """
+    """Turns windows of a recording into segments."""
 
     model: Whisper
     mel: SpooledLogMel
-    window_frames: int
+    window_frames: int  # maximum length of a window
     tokenizer: Tokenizer
-    attempts: list[DecodingOptions]
+    fallback_options: list[DecodingOptions]  # tried in turn until a transcript passes the thresholds
     thresholds: Thresholds
-    marks: tuple[str, str] | None
+    punctuation: Punctuation | None  # None if words are not timed
 
     def window(self, seek: int, stop: int) -> Window:
+        """Return the window from frame `seek` on that does not exceed frame `stop`."""
         return Window(seek, min(self.window_frames, stop - seek))
 
     def decode(self, windows: list[Window], prompt: list[int]) -> list[DecodingResult]:
-        """Decode windows together, each by one attempt after the other until it passes the thresholds."""
+        """Decode windows together, and those that fail the thresholds again with the next fallback options."""
         mels = [self.mel.window(each.seek, each.n_frames) for each in windows]
         features = self.model.encode(mx.stack([pad_or_trim(mel, self.window_frames, axis=0) for mel in mels]))
         results: dict[int, DecodingResult] = {}
         waiting = list(range(len(windows)))
-        for options in self.attempts:
+        for options in self.fallback_options:
             if len(waiting) < features.shape[0]:
                 features = mx.stack([results[i].audio_features for i in waiting])
             decoded = decode_features(self.model, features, replace(options, prompt=prompt))
@@ -115,104 +128,111 @@ class WindowTranscriber:
                 break
         return [results[i] for i in range(len(windows))]
 
-    def read(self, window: Window, result: DecodingResult, last_speech: float) -> tuple[list[dict] | None, int]:
-        """The segments of a decoded window, None if it is silent, and the frame to read on from.
+    def to_segments(self, window: Window, result: DecodingResult, last_speech: float) -> Reading:
+        """Return the segments of a decoded window.
 
-        last_speech: when speech ended before it, in seconds.
+        Args:
+            window: the window.
+            result: its transcript.
+            last_speech: when the speech before it ended, in seconds.
         """
         if self.thresholds.silent(result):
-            return None, window.stop
-        stretches, done = cut_at_timestamps(result.tokens, self.tokenizer, window.n_frames)
-        segments = window_segments(stretches, result, window, self.tokenizer)
-        seek = window.seek + done
-        if self.marks is not None:
-            add_word_timestamps(
-                segments, model=self.model, tokenizer=self.tokenizer, features=result.audio_features,
-                n_frames=window.n_frames, last_speech=last_speech,
-                prepend_punctuations=self.marks[0], append_punctuations=self.marks[1],
-            )  # fmt: skip
+            return Reading([], window.stop, skipped=True)
+        spans, n_done = cut_at_timestamps(result.tokens, self.tokenizer, window.n_frames)
+        segments = window_segments(spans, result, window, self.tokenizer)
+        seek = window.seek + n_done
+        if self.punctuation is not None:
+            segments = add_word_timestamps(
+                segments,
+                model=self.model,
+                tokenizer=self.tokenizer,
+                features=result.audio_features,
+                n_frames=window.n_frames,
+                last_speech=last_speech,
+                punctuation=self.punctuation,
+            )
             if not ends_in_silence(result.tokens, self.tokenizer) and speech_end(segments) > window.start:
                 seek = round(speech_end(segments) * FRAMES_PER_SECOND)
-        return segments, max(seek, window.seek + 1)  # never stand still
+        return Reading(segments, max(seek, window.seek + 1))  # never stand still
 
 
 def transcribe_sequential(
-    reader: WindowTranscriber, clips: list[tuple[int, int]], context: Context, silence_threshold: float | None
-) -> Iterator[tuple[list[dict], int]]:
-    """The segments of one window after another, and how many frames it goes forward."""
+    transcriber: WindowTranscriber, clips: list[tuple[int, int]], context: Context, silence_threshold: float | None
+) -> Iterator[Progress]:
+    """Transcribe one window after another. Each starts where the text of the one before it ends.
+
+    Args:
+        transcriber: the transcriber of the recording.
+        clips: the first frame of each clip, and the frame after its last.
+        context: makes the prompts.
+        silence_threshold: skip silence of more seconds around hallucinations; requires words.
+    """
     last_speech = 0.0
     for first, stop in clips:
         seek = first
         while seek < stop:
-            window = reader.window(seek, stop)
-            (result,) = reader.decode([window], context.prompt())
-            segments, seek = reader.read(window, result, last_speech)
-            if segments is not None and silence_threshold is not None:
-                if not ends_in_silence(result.tokens, reader.tokenizer):
-                    seek = skip_short_rest(reader, window, segments, seek, silence_threshold)
-                segments, seek = skip_hallucinations(reader, window, segments, seek, last_speech, silence_threshold)
-            if segments is not None:
-                if segments and reader.marks is not None:
-                    last_speech = speech_end(segments)
-                clear_empty_segments(segments)
+            window = transcriber.window(seek, stop)
+            (result,) = transcriber.decode([window], context.prompt())
+            reading = transcriber.to_segments(window, result, last_speech)
+            if silence_threshold is not None and not reading.skipped:
+                if not ends_in_silence(result.tokens, transcriber.tokenizer):
+                    reading = _skip_short_rest(transcriber, window, reading, silence_threshold)
+                reading = _skip_hallucinations(transcriber, window, reading, last_speech, silence_threshold)
+            segments = clear_empty_segments(reading.segments)
+            if not reading.skipped:
+                if reading.segments and transcriber.punctuation is not None:
+                    last_speech = speech_end(reading.segments)
                 context.add(segments, result.temperature)
-            yield segments or [], min(seek, stop) - window.seek
+            seek = reading.next_seek
+            yield Progress(segments, min(seek, stop) - window.seek)
 
 
 def transcribe_batched(
-    reader: WindowTranscriber, pieces: list[Chunk], prompt: list[int], batch_size: int
-) -> Iterator[tuple[list[dict], int]]:
-    """The segments of each window, read `batch_size` together, and how many frames each goes forward.
+    transcriber: WindowTranscriber, chunks: list[Chunk], prompt: list[int], batch_size: int
+) -> Iterator[Progress]:
+    """Transcribe chunks of a recording, `batch_size` of them together.
 
-    A piece whose window is cut off in mid-speech is read on from there, with the next batch.
+    If the window of a chunk is cut off in mid-speech, the rest of the chunk is transcribed with the next batch.
     """
-    waiting = deque(pieces)
+    waiting = deque(chunks)
     while waiting:
         batch = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
-        windows = [reader.window(piece.first, piece.stop) for piece in batch]
-        unread: list[Chunk] = []
-        for piece, window, result in zip(batch, windows, reader.decode(windows, prompt), strict=True):
-            segments, seek = reader.read(window, result, window.start)
-            if seek < piece.silence_start:
-                unread.append(replace(piece, first=seek))
+        windows = [transcriber.window(chunk.first, chunk.stop) for chunk in batch]
+        rests: list[Chunk] = []
+        for chunk, window, result in zip(batch, windows, transcriber.decode(windows, prompt), strict=True):
+            reading = transcriber.to_segments(window, result, window.start)
+            seek = reading.next_seek
+            if seek < chunk.silence_start:
+                rests.append(replace(chunk, first=seek))
             else:
-                seek = piece.stop
-            clear_empty_segments(segments or [])
-            yield segments or [], seek - window.seek
-        waiting.extendleft(reversed(unread))
+                seek = chunk.stop
+            yield Progress(clear_empty_segments(reading.segments), seek - window.seek)
+        waiting.extendleft(reversed(rests))
 
 
-def skip_short_rest(
-    reader: WindowTranscriber, window: Window, segments: list[dict], seek: int, silence_threshold: float
-) -> int:
-    """The frame to read on from: where the window's words end, or its end if there is no pause between the two."""
-    end = speech_end(segments)
-    rest = (window.seek + reader.window_frames) / FRAMES_PER_SECOND - end
-    return window.stop if end > window.start and rest <= silence_threshold else seek
+def _skip_short_rest(
+    transcriber: WindowTranscriber, window: Window, reading: Reading, silence_threshold: float
+) -> Reading:
+    """Continue after the window, not after its last word, if there is no pause between the two."""
+    end = speech_end(reading.segments)
+    rest = (window.seek + transcriber.window_frames) / FRAMES_PER_SECOND - end
+    return replace(reading, next_seek=window.stop) if end > window.start and rest <= silence_threshold else reading
 
 
-def skip_hallucinations(
-    reader: WindowTranscriber,
-    window: Window,
-    segments: list[dict],
-    seek: int,
-    last_speech: float,
-    silence_threshold: float,
-) -> tuple[list[dict] | None, int]:
-    """Leave out what looks made up amid silence.
-
-    segments, seek: what was read of the window, and the frame to read on from. Returns the same with what is left out
-    changed: None for segments where the window is to be read again from its first words.
-    """
+def _skip_hallucinations(
+    transcriber: WindowTranscriber, window: Window, reading: Reading, last_speech: float, silence_threshold: float
+) -> Reading:
+    """Remove hallucinations in silence. If the window starts with one, decode it again from its first words."""
+    segments = reading.segments
     silence = leading_silence(segments, window.start)
     if silence > silence_threshold:
-        return None, window.seek + max(round(silence * FRAMES_PER_SECOND), 1)
-    text_end = window.start + window.n_frames / FRAMES_PER_SECOND
-    end = (window.seek + reader.window_frames) / FRAMES_PER_SECOND
-    found = first_hallucination(segments, window.start, text_end, end, last_speech, silence_threshold)
+        return Reading([], window.seek + max(round(silence * FRAMES_PER_SECOND), 1), skipped=True)
+    audio_end = window.start + window.n_frames / FRAMES_PER_SECOND
+    end = (window.seek + transcriber.window_frames) / FRAMES_PER_SECOND
+    found = first_hallucination(segments, window.start, audio_end, end, last_speech, silence_threshold)
     if found is None:
-        return segments, seek
-    seek = round(max(window.start + 1, segments[found]["start"]) * FRAMES_PER_SECOND)
-    if reader.mel.n_frames / FRAMES_PER_SECOND - segments[found]["end"] < silence_threshold:
-        seek = reader.mel.n_frames
-    return segments[:found], seek
+        return reading
+    seek = round(max(window.start + 1, segments[found].start) * FRAMES_PER_SECOND)
+    if transcriber.mel.n_frames / FRAMES_PER_SECOND - segments[found].end < silence_threshold:
+        seek = transcriber.mel.n_frames
+    return Reading(segments[:found], seek)

@@ -56,7 +56,7 @@ def test_blocks_of_any_size_give_the_spectrogram_of_the_whole(n_samples, cuts):
 
 
 @pytest.mark.parametrize("in_memory", [2**25, 1000])
-def test_windows_are_stretches_of_the_padded_spectrogram(in_memory, monkeypatch):
+def test_windows_are_parts_of_the_padded_spectrogram(in_memory, monkeypatch):
     monkeypatch.setattr(mel, "IN_MEMORY", in_memory)  # of 1000 bytes: on disk
     sound = chirps(40)
     whole = np.array(log_mel_spectrogram(sound, padding=480000))
@@ -81,7 +81,7 @@ def test_windows_of_a_file_take_little_memory(tmp_path, monkeypatch):
     ("samples", "message"),
     [(np.zeros((2, 16000)), "one-dimensional"), (np.array([0.1, np.nan]), "the array: .* NaN")],
 )
-def test_bad_samples_are_told(samples, message):
+def test_bad_samples_are_refused(samples, message):
     for function in (log_mel_spectrogram, lambda audio: SpooledLogMel(audio, 80)):
         with pytest.raises(AudioError, match=message):
             function(samples)

@@ -10,7 +10,14 @@ from mlx_whisper_lora.whisper.decoding.decode import compression_ratio, decode, 
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.decoding.logit_filters import TimestampRules, logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
-from mlx_whisper_lora.whisper.decoding.search import BeamSearchDecoder, Hypotheses, SamplingDecoder, best_sequence
+from mlx_whisper_lora.whisper.decoding.search import (
+    BeamSearchDecoder,
+    Candidate,
+    Hypotheses,
+    SamplingDecoder,
+    TokenDecoder,
+    best_sequence,
+)
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.models import seeded_model, window_features, window_mels
 from tests.support.references import reference
@@ -68,7 +75,7 @@ def test_short_windows_are_decoded():
     assert result.audio_features.shape == (250, 64) and len(result.tokens) == 5
 
 
-def test_a_wrong_shape_says_which_is_right():
+def test_a_wrong_shape_is_refused_with_the_right_one():
     with pytest.raises(ValueError, match="3000 frames by 80 mel bands"):
         decode(seeded_model("english"), mx.zeros((3000, 128)))
     with pytest.raises(ValueError, match="3000 frames by 80 mel bands"):
@@ -85,9 +92,10 @@ def test_a_wrong_shape_says_which_is_right():
         ("multilingual", {"language": "en", "suppress_tokens": "1,two"}, "suppress_tokens"),
         ("multilingual", {"language": "en", "suppress_tokens": [60000]}, "60000"),
         ("multilingual", {"language": "en", "prefix": list(range(500))}, "at most 448"),
+        ("multilingual", {"task": "sing"}, "task must be one of transcribe, translate, got 'sing'"),
         ("multilingual", {"temperature": 0.0, "best_of": 5}, "best_of"),
         ("multilingual", {"temperature": 0.5, "best_of": 0}, "best_of"),
-        ("multilingual", {"temperature": -1}, "negative"),
+        ("multilingual", {"temperature": -1}, "temperature must be at least 0"),
         ("multilingual", {"temperature": 0.5, "beam_size": 5}, "beam_size"),
         ("multilingual", {"beam_size": 0}, "beam_size"),
         ("multilingual", {"patience": 2.0}, "patience"),
@@ -95,7 +103,7 @@ def test_a_wrong_shape_says_which_is_right():
         ("multilingual", {"length_penalty": 1.5}, "length_penalty"),
     ],
 )
-def test_options_that_cannot_be_followed(variant, options, message):
+def test_bad_options_are_refused(variant, options, message):
     with pytest.raises(ValueError, match=message):
         decode(seeded_model(variant), window_features(variant)[0], **options)
 
@@ -131,15 +139,15 @@ def test_sampling_repeats_with_the_seed_and_varies_without():
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_best_of_keeps_the_likeliest_sample():
+def test_best_of_keeps_the_most_likely_sample():
     model, features = seeded_model("multilingual"), window_features("multilingual")[:2]
     options = DecodingOptions(language="en", temperature=1.0, best_of=4, sample_len=8)
     mx.random.seed(3)
-    samples, sum_logprobs, _ = generate(model, features, [TOKENIZER] * 2, options)
+    windows = generate(model, features, [TOKENIZER] * 2, options)
     mx.random.seed(3)
-    for window, result in enumerate(decode(model, features, options)):
-        means = [total / len(tokens) for tokens, total in zip(samples[window], sum_logprobs[window], strict=True)]
-        assert len(set(means)) == 4 and result.tokens == samples[window][np.argmax(means)]
+    for window, result in zip(windows, decode(model, features, options), strict=True):
+        means = [sample.sum_logprob / len(sample.tokens) for sample in window.candidates]
+        assert len(set(means)) == 4 and result.tokens == window.candidates[np.argmax(means)].tokens
 
 
 def test_samples_near_temperature_zero_are_the_greedy_ones():
@@ -150,62 +158,65 @@ def test_samples_near_temperature_zero_are_the_greedy_ones():
     assert [result.tokens for result in sampled] == greedy
 
 
-def test_likeliest_goes_by_the_mean():
-    assert best_sequence([[1, 2, 3, 4], [1]], [-4.0, -1.5], None) == 0
-    assert best_sequence([[], [1]], [-5.0, -1.5], None) == 1
-    assert best_sequence([[1, 2, 3, 4], [1]], [-4.0, -1.5], 0.0) == 1  # no reward for length
+def test_the_best_sequence_has_the_highest_mean_log_probability():
+    long, short, empty = Candidate([1, 2, 3, 4], -4.0), Candidate([1], -1.5), Candidate([], -5.0)
+    assert best_sequence([long, short], None) == long
+    assert best_sequence([empty, short], None) == short
+    assert best_sequence([long, short], 0.0) == short  # no reward for length
 
 
 def test_a_finished_sequence_stays_finished():
     logits = mx.array([[0.0, 1.0, 5.0], [3.0, 1.0, 0.0]])
-    strategy = SamplingDecoder(1, 0.0, eot=2)
-    once, _ = strategy.extend(Hypotheses.nothing(2), logits)
-    twice, _ = strategy.extend(once, logits[::-1])
+    decoder = SamplingDecoder(1, 0.0, eot=2)
+    once, _ = decoder.step(Hypotheses.empty(2), logits)
+    twice, _ = decoder.step(once, logits[::-1])
     assert twice.tokens.tolist() == [[2, 2], [0, 2]]
-    assert (once.all_ended.item(), twice.all_ended.item()) == (False, True)
+    assert (once.all_finished.item(), twice.all_finished.item()) == (False, True)
     assert twice.sum_logprobs[0].item() == once.sum_logprobs[0].item()
 
 
-# Probabilities of the next token, of 0, 1, the end 2 and others that never come, after 0, 1, ... and after the start.
-# Token 0 looks best at first, but the likeliest whole is "1 2", at 0.36.
+# Probabilities of the next token (0, 1, the end 2, and others that never come) after 0, 1, ... and after the start.
+# Token 0 looks best at first, but the most likely sequence is "1 2", at 0.36.
 EIGHT, START = 8, 8
 NEXT = np.full((EIGHT + 1, EIGHT), 1e-9, np.float32)
 NEXT[[0, 1, START], :3] = [[0.35, 0.35, 0.3], [0.05, 0.05, 0.9], [0.55, 0.4, 0.05]]
 NEXT = np.log(NEXT)
 
 
-def search(strategy, windows: int = 2) -> tuple:
-    """Both windows' sequences after as many steps as it takes."""
-    written = Hypotheses.nothing(windows * strategy.sequences_per_window)
+def search(decoder: TokenDecoder) -> list[list[Candidate]]:
+    """Return the candidates of two windows, after as many steps as they need."""
+    hypotheses = Hypotheses.empty(2 * decoder.sequences_per_window)
+    last = np.full(len(hypotheses.sum_logprobs), START)
     for _ in range(20):
-        last = np.array(written.tokens[:, -1]) if written.tokens.shape[1] else np.full(len(written.sum_logprobs), START)
-        written, _ = strategy.extend(written, mx.array(NEXT[last]))
-        if written.all_ended.item():
+        hypotheses, _ = decoder.step(hypotheses, mx.array(NEXT[last]))
+        if hypotheses.all_finished.item():
             break
-    return strategy.sequences(written)
+        last = np.array(hypotheses.tokens[:, -1])
+    return decoder.finalize(hypotheses)
 
 
 def test_beam_search_finds_what_greedy_decoding_misses():
-    (greedy, _), _ = search(SamplingDecoder(1, 0.0, eot=2))
-    assert greedy[0][0] == 0
-    for tokens, sums in zip(*search(BeamSearchDecoder(2, None, eot=2)), strict=True):
-        assert tokens[best_sequence(tokens, sums, 0.0)] == [1]
-        assert max(sums) == pytest.approx(np.log(0.4 * 0.9), abs=1e-5)
+    for (greedy,) in search(SamplingDecoder(1, 0.0, eot=2)):
+        assert greedy.tokens[0] == 0
+    for candidates in search(BeamSearchDecoder(2, None, eot=2)):
+        best = best_sequence(candidates, 0.0)
+        assert best.tokens == [1]
+        assert best.sum_logprob == pytest.approx(np.log(0.4 * 0.9), abs=1e-5)
 
 
 def test_patience_waits_for_more_sequences():
-    tokens, _ = search(BeamSearchDecoder(2, 3.0, eot=2))
-    assert [len(window) for window in tokens] == [6, 6]
-    assert all(len({tuple(sequence) for sequence in window}) == 6 for window in tokens)
+    for candidates in search(BeamSearchDecoder(2, 3.0, eot=2)):
+        assert len(candidates) == len({tuple(candidate.tokens) for candidate in candidates}) == 6
 
 
 def test_unfinished_beams_stand_in_for_missing_ones():
-    strategy = BeamSearchDecoder(3, None, eot=2)
-    written, rows = strategy.extend(Hypotheses.nothing(3), mx.array(NEXT[[START] * 3]))
+    decoder = BeamSearchDecoder(3, None, eot=2)
+    hypotheses, rows = decoder.step(Hypotheses.empty(3), mx.array(NEXT[[START] * 3]))
     assert rows.tolist() == [0, 0, 0]
-    tokens, sums = strategy.sequences(written)
-    assert tokens == [[[], [0], [1]]]
-    assert sums[0] == pytest.approx(np.log([0.05, 0.55, 0.4]), abs=1e-5)
+    (candidates,) = decoder.finalize(hypotheses)
+    assert [candidate.tokens for candidate in candidates] == [[], [0], [1]]
+    scores = [candidate.sum_logprob for candidate in candidates]
+    assert scores == pytest.approx(np.log([0.05, 0.55, 0.4]), abs=1e-5)
 
 
 @pytest.mark.parametrize("patience", [None, 0.5])
@@ -217,7 +228,7 @@ def test_beams_and_windows_together_are_as_one_by_one(patience):
 
 
 def allowed(tokens: list[int], logits: np.ndarray | None = None, **options) -> set[int]:
-    """The tokens that the timestamp rules leave after `tokens`, where text is far likelier than timestamps."""
+    """Return the tokens that the timestamp rules allow after `tokens`, if text is far more likely than timestamps."""
     if logits is None:
         logits = np.zeros(N_VOCAB, np.float32)
         logits[:BEGIN] = 20
@@ -259,19 +270,19 @@ def test_timestamps_outweigh_a_less_likely_text_token():
     assert allowed([BEGIN + 5, 7], logits) == TEXT | SPECIAL | set(range(BEGIN + 6, N_VOCAB))
 
 
-def test_random_transcripts_keep_the_rules():
-    rules = logit_filters(TOKENIZER, DecodingOptions(), N_VOCAB)
-    strategy, written = SamplingDecoder(1, 1.0, EOT), Hypotheses.nothing(12)
+def test_random_transcripts_follow_the_rules():
+    filters = logit_filters(TOKENIZER, DecodingOptions(), N_VOCAB)
+    decoder, hypotheses = SamplingDecoder(1, 1.0, EOT), Hypotheses.empty(12)
     mx.random.seed(0)
     for _ in range(25):
         logits = mx.random.normal((12, N_VOCAB)) * 3
         logits[:, EOT] += 9
         logits[:, BEGIN:] -= mx.random.uniform(shape=(12, 1)) * 8
-        for rule in rules:
-            logits = rule.apply(logits, written.tokens)
-        written, _ = strategy.extend(written, logits)
+        for logit_filter in filters:
+            logits = logit_filter.apply(logits, hypotheses.tokens)
+        hypotheses, _ = decoder.step(hypotheses, logits)
     lengths = set()
-    for row in written.tokens.tolist():
+    for row in hypotheses.tokens.tolist():
         tokens = row[: row.index(EOT)] if EOT in row else row
         lengths.add(len(tokens))
         times = [token - BEGIN for token in tokens if token >= BEGIN]

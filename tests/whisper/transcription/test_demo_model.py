@@ -1,4 +1,4 @@
-"""The bundled model: openai-whisper makes the same of it, and it understands its own world."""
+"""The bundled model: it gives openai-whisper's results, and transcribes most of its own recording."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.training.metrics import word_error_rate
-from mlx_whisper_lora.whisper.assets import DEMO_MODEL, DEMO_RECORDING
+from mlx_whisper_lora.whisper.assets import DEMO_AUDIO, DEMO_MODEL, DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
@@ -25,8 +25,8 @@ def model() -> Whisper:
 
 
 def transcribed(model: Whisper, **options) -> dict:
-    """The two-minute recording, at temperature 0: what is sampled after a failure cannot be compared."""
-    return transcribe(model, DEMO_RECORDING / "recording.opus", temperature=0.0, **options)
+    """Transcribe the two-minute recording at temperature 0: sampled text could not be compared."""
+    return transcribe(model, DEMO_AUDIO, temperature=0.0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def transcript(model) -> dict:
 
 @pytest.fixture(scope="module")
 def spoken() -> dict:
-    """What is said in the recording, and when."""
+    """The text of the recording, with times."""
     return json.loads((DEMO_RECORDING / "reference.json").read_text(encoding="utf-8"))
 
 
@@ -55,11 +55,11 @@ def test_beam_search_finds_what_openai_whispers_does(model):
 
 @pytest.fixture(scope="module")
 def timed_transcript(model) -> dict:
-    """The same with words."""
+    """The transcript with words."""
     return transcribed(model, word_timestamps=True)
 
 
-def test_words_are_when_openai_whisper_hears_them(timed_transcript):
+def test_word_times_are_openai_whispers(timed_transcript):
     words = [word for segment in timed_transcript["segments"] for word in segment["words"]]
     expected = reference("demo")["words"]
     assert [word["word"] for word in words] == [word for word, _, _ in expected]
@@ -67,31 +67,31 @@ def test_words_are_when_openai_whisper_hears_them(timed_transcript):
     assert np.abs(times - [times for _, *times in expected]).max() <= 0.02 + 1e-9
 
 
-def test_words_are_said_within_their_segments(timed_transcript):
+def test_words_lie_within_their_segments(timed_transcript):
     for segment in timed_transcript["segments"]:
         times = [time for word in segment["words"] for time in (word["start"], word["end"])]
         assert times == sorted(times)
         assert "".join(word["word"] for word in segment["words"]) == segment["text"]
 
 
-def test_it_understands_most_of_a_voice_that_it_never_heard(transcript, spoken):
+def test_most_words_of_an_unknown_voice_are_right(transcript, spoken):
     assert transcript["language"] == spoken["language"]
     assert word_error_rate([spoken["text"]], [transcript["text"]]) < WER
 
 
 def errors_of_starts(transcript, spoken) -> list[float]:
-    """In seconds, of the segments whose text is right."""
+    """Return the errors of the starts, in seconds, of segments whose text is right."""
     starts = {segment["text"]: segment["start"] for segment in transcript["segments"]}
     heard = [said for said in spoken["segments"] if " " + said["text"] in starts]
     assert len(heard) > len(spoken["segments"]) / 3
     return [abs(starts[" " + said["text"]] - said["start"]) for said in heard]
 
 
-def test_it_says_when(transcript, spoken):
+def test_segments_start_on_time(transcript, spoken):
     assert np.mean(np.array(errors_of_starts(transcript, spoken)) < 0.3) > 0.9
 
 
-def test_it_says_when_in_batches_too(model, spoken):
+def test_segments_start_on_time_in_batches(model, spoken):
     transcript = transcribed(model, batch_size=4)
     assert word_error_rate([spoken["text"]], [transcript["text"]]) < WER
     assert np.mean(np.array(errors_of_starts(transcript, spoken)) < 0.3) > 0.9
@@ -100,5 +100,5 @@ def test_it_says_when_in_batches_too(model, spoken):
 def test_noise_is_no_speech(model):
     hiss = 0.05 * np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
     assert transcribe(model, hiss)["text"] == ""
-    speech = load_audio(DEMO_RECORDING / "recording.opus")[: 5 * SAMPLE_RATE]
+    speech = load_audio(DEMO_AUDIO)[: 5 * SAMPLE_RATE]
     assert transcribe(model, speech)["text"] != ""

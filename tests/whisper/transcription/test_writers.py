@@ -1,8 +1,13 @@
-"""Transcripts as files."""
+"""Transcript files."""
 
 import pytest
 
-from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, format_timestamp, write_result
+from mlx_whisper_lora.whisper.transcription.writers import (
+    OUTPUT_FORMATS,
+    SubtitleLayout,
+    format_timestamp,
+    write_result,
+)
 from tests.support.references import reference
 
 CASE = reference("writers")
@@ -22,16 +27,19 @@ def test_files_with_words_are_openai_whispers_to_the_byte(tmp_path):
 @pytest.mark.parametrize("layout", CASE["layouts"], ids=lambda layout: "-".join(layout["options"]))
 def test_laid_out_subtitles_are_openai_whispers_to_the_byte(layout, tmp_path):
     for suffix in ("srt", "vtt"):
-        (path,) = write_result(CASE["timed_result"], tmp_path, "x", suffix, **layout["options"])
+        (path,) = write_result(CASE["timed_result"], tmp_path, "x", suffix, SubtitleLayout(**layout["options"]))
         assert path.read_bytes().decode() == layout[suffix]
 
 
 def test_a_layout_needs_words(tmp_path):
     with pytest.raises(ValueError, match="word_timestamps"):
-        write_result(CASE["result"], tmp_path, "x", "srt", highlight_words=True)
-    with pytest.raises(ValueError, match="max_line_width must be at least 1"):
-        write_result(CASE["timed_result"], tmp_path, "x", "srt", max_line_width=0)
+        write_result(CASE["result"], tmp_path, "x", "srt", SubtitleLayout(highlight_words=True))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_is_at_least_one():
+    with pytest.raises(ValueError, match=r"^max_line_width must be at least 1, got 0$"):
+        SubtitleLayout(max_line_width=0)
 
 
 @pytest.mark.parametrize("output_format", [name for name in OUTPUT_FORMATS if name != "all"])
@@ -66,6 +74,6 @@ def test_format_timestamp(seconds, short, long):
     assert format_timestamp(seconds, always_include_hours=True, decimal_marker=",") == long
 
 
-def test_no_time_is_negative():
+def test_a_negative_time_is_refused():
     with pytest.raises(ValueError, match="negative"):
         format_timestamp(-0.1)

@@ -1,0 +1,206 @@
+"""The command line of `transcribe`."""
+
+import argparse
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
+from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
+from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
+from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, SubtitleLayout
+
+PROGRAM = "mlx_whisper_lora.transcribe"
+DESCRIPTION = """\
+Transcribe audio files with a Whisper model and, if given, a trained adapter.
+Options have the names of mlx_whisper. The spelling of openai-whisper, such as --output_dir, works too.
+"""
+EXAMPLES = """\
+examples:
+  the bundled demo recording with the bundled demo model
+    python -m mlx_whisper_lora.transcribe
+
+  a recording with an adapter, on the model that the adapter was trained on and in its language
+    python -m mlx_whisper_lora.transcribe --adapter-file adapters.npz --audio interview.wav
+
+  a recording in Telugu with a model from the Hugging Face Hub
+    python -m mlx_whisper_lora.transcribe --model mlx-community/whisper-small-mlx --language te --audio interview.wav
+
+  subtitles for every recording of a folder, in a folder of their own
+    python -m mlx_whisper_lora.transcribe --audio talks/*.mp3 --output-format srt --output-dir subtitles
+
+  the output of another program; the transcript is called content.txt
+    curl https://example.org/talk.mp3 | python -m mlx_whisper_lora.transcribe --audio -
+
+  an English translation, without the live transcript
+    python -m mlx_whisper_lora.transcribe --audio x.flac --task translate --verbose False
+
+  subtitles of two short lines, in which each word is underlined while it is spoken
+    python -m mlx_whisper_lora.transcribe --audio talk.wav --output-format srt --word-timestamps True \\
+        --highlight-words True --max-line-width 32 --max-line-count 2
+
+  a long recording, eight windows at a time
+    python -m mlx_whisper_lora.transcribe --audio lecture.mp3 --batch-size 8
+
+  a list of suppressed tokens that starts with a minus sign
+    python -m mlx_whisper_lora.transcribe --suppress-tokens=-1,220
+
+If a recording cannot be read, one line reports it, the others are still transcribed, and the exit code is 1.
+"""
+
+
+def _file_name(text: str) -> str:
+    if text in ("", ".", "..") or Path(text).name != text:
+        raise ValueError(f"expected a file name without folders, got {text!r}; give the folder as --output-dir")
+    return text
+
+
+@documented
+@dataclass(frozen=True)
+class CommandOptions:
+    """Options that only the command has, or whose default differs from the library's."""
+
+    model: str | None = option(
+        None, f"Model: {MODEL_HELP}.", shown_default="the base of the adapter, or else the bundled demo model"
+    )
+    adapter_file: str | None = option(
+        None, "Adapter from mlx_whisper_lora.lora, trained on this model.", metavar="FILE", shown_default="no adapter"
+    )
+    language: str | None = option(
+        None,
+        "Spoken language, as a code (te) or an English name (telugu).",
+        parse=language_code,
+        shown_default="that of the adapter, or else detected in the first 30 s",
+    )
+    task: str | None = option(
+        None,
+        "Write the transcript in the language spoken, or translate it to English.",
+        choices=TASKS,
+        shown_default="that of the adapter, or else transcribe",
+    )
+    output_dir: str = option(
+        ".",
+        "Folder for the transcripts. It is created if it does not exist.",
+        short="-o",
+        metavar="FOLDER",
+        shown_default="the current folder",
+    )
+    output_name: str | None = option(
+        None,
+        "Name of the transcripts, without suffix.",
+        metavar="NAME",
+        parse=_file_name,
+        shown_default="that of the recording",
+    )
+    output_format: str = option("txt", "Format of the transcripts.", short="-f", choices=OUTPUT_FORMATS)
+    verbose: bool = option(True, "True prints each segment as it is found, False shows a progress bar.")
+    temperature: float = option(
+        0.0,
+        "0 takes the most likely token at every step, above 0 tokens are sampled. A window that fails a threshold is "
+        "decoded again at higher temperatures.",
+        minimum=0,
+        metavar="T",
+    )
+    temperature_increment_on_fallback: float | None = option(
+        0.2,
+        "How much higher the next temperature is, up to 1. With None, windows are decoded once, and the transcript "
+        "stands even if it fails.",
+        above=0,
+        metavar="T",
+    )
+    best_of: int | None = option(
+        5, "Number of sequences to sample at a temperature above 0. The most likely one is kept.", minimum=1
+    )
+    fp16: bool | None = option(
+        None, "Compute in float16 instead of float32.", shown_default="True on a GPU, False on a CPU"
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+
+    def temperatures(self) -> list[float]:
+        """Return the first temperature, and the higher ones up to 1 to fall back on."""
+        if self.temperature_increment_on_fallback is None:
+            return [self.temperature]
+        n_steps = max(int((1.0 - self.temperature) / self.temperature_increment_on_fallback + 1e-6), 0)
+        return [round(self.temperature + i * self.temperature_increment_on_fallback, 6) for i in range(n_steps + 1)]
+
+
+def build_parser() -> CommandParser:
+    parser = CommandParser(PROGRAM, DESCRIPTION, EXAMPLES)
+
+    source = parser.add_argument_group("recordings and model")
+    source.add_argument("recordings", nargs="*", metavar="AUDIO", help="The same as --audio AUDIO ...")
+    source.add_argument(
+        "--audio",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="Audio files, patterns such as 'clips/*.wav', or - for standard input. WAV, FLAC, OGG, Opus, MP3 and AIFF "
+        "are read directly; M4A, MP4, WebM and others require ffmpeg. Default: the bundled demo recording.",
+    )
+    add_options(source, CommandOptions, only=("model", "adapter_file", "language", "task"))
+
+    output = parser.add_argument_group("output")
+    add_options(output, CommandOptions, only=("output_dir", "output_name", "output_format", "verbose"))
+
+    words = parser.add_argument_group(
+        "words and subtitles", "The layout of subtitles requires --word-timestamps True and --output-format srt or vtt."
+    )
+    punctuation = ("prepend_punctuations", "append_punctuations")
+    add_options(words, TranscriptionOptions, only=("word_timestamps", *punctuation))
+    add_options(words, SubtitleLayout)
+
+    long_form = parser.add_argument_group("long recordings")
+    context = ("initial_prompt", "carry_initial_prompt", "condition_on_previous_text")
+    batches = ("batch_size", "vad")
+    add_options(
+        long_form,
+        TranscriptionOptions,
+        only=(*context, "clip_timestamps", *batches, "hallucination_silence_threshold"),
+    )
+
+    decoding = parser.add_argument_group("decoding")
+    search = ("beam_size", "patience", "length_penalty", "suppress_tokens", "without_timestamps")
+    thresholds = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")
+    add_options(decoding, CommandOptions, only=("temperature", "temperature_increment_on_fallback", "best_of", "fp16"))
+    add_options(decoding, TranscriptionOptions, only=(*search, *thresholds))
+    return parser
+
+
+def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> TranscriptionOptions:
+    """Return the options of the command line. Language and task default to those of the adapter.
+
+    Raises:
+        OptionError: a value is out of range, or values exclude each other.
+    """
+    command = from_args(CommandOptions, args)
+    return from_args(
+        TranscriptionOptions,
+        args,
+        language=command.language or (adapter.language if adapter else None),
+        task=command.task or (adapter.task if adapter else "transcribe"),
+        temperature=command.temperatures(),
+        best_of=command.best_of,
+    )
+
+
+def subtitle_layout(args: argparse.Namespace, options: TranscriptionOptions) -> SubtitleLayout:
+    """Return the layout of subtitles of the command line. Print a note about limits without effect.
+
+    Raises:
+        OptionError: a value is out of range, or requires words that `options` do not ask for.
+    """
+    layout = from_args(SubtitleLayout, args)
+    for each in fields(layout):
+        if getattr(layout, each.name) and not options.word_timestamps:
+            raise OptionError(f"`{each.name}` requires `word_timestamps` True")
+    if layout.max_line_count and not layout.max_line_width:
+        print("Note: --max-line-count has no effect without --max-line-width", file=sys.stderr)
+    if layout.max_words_per_line and layout.max_line_width:
+        print("Note: --max-words-per-line has no effect with --max-line-width", file=sys.stderr)
+    return layout
