@@ -3,7 +3,7 @@
     python -m tools.house
 
 Needs Python alone. Prints a line for each room with the rooms that it imports. Imports inside functions count too, and
-so do modules that are named in a string. Exits with 1 if an import does not run down in the order of LAYERS. If all run
+so do the modules that __init__.py and __main__.py name in a string, to import them when they are used. Exits with 1 if an import does not run down in the order of LAYERS. If all run
 down, there is no circle.
 """
 
@@ -37,14 +37,14 @@ def room_of(module: str) -> str:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Return the dotted names of the package's modules that a file imports, or names in a string."""
+    """Return the dotted names of the package's modules that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif path.name.startswith("__") and isinstance(node, ast.Constant) and isinstance(node.value, str):
             names.add(node.value.rstrip("."))
     files = {name: PACKAGE.parent.joinpath(*name.split(".")) for name in names if name.startswith(f"{PACKAGE.name}.")}
     return {name for name, file in files.items() if file.is_dir() or file.with_suffix(".py").is_file()}
