@@ -3,8 +3,8 @@
     python -m tools.house
 
 Needs Python alone. Prints a line for each room with the rooms that it imports. Imports inside functions count too, and
-so do the modules that __init__.py and __main__.py name in a string, to import them when they are used. Exits with 1 if an import does not run down in the order of LAYERS. If all run
-down, there is no circle.
+so do the modules that __init__.py and __main__.py name in a string, to import them when they are used. Exits with 1 if
+an import does not run down in the order of LAYERS. If all run down, there is no circle.
 """
 
 import ast
