@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,8 +13,8 @@ from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter_co
 from mlx_whisper_lora.adapters.inject import DEFAULT_TARGETS, TARGETS, LoRAConfig
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.dataset import LabelledExample, build_examples
-from mlx_whisper_lora.data.sources.folder import load_clips
+from mlx_whisper_lora.data.dataset import Example, build_examples
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -158,14 +158,14 @@ def main(args: argparse.Namespace) -> None:
     print(f"Clips in {folder}" + ("" if args.data else " (bundled; --data gives others)")
           + f": {len(clips['train'])} train, {len(clips['valid'])} valid, {len(clips['test'])} test")  # fmt: skip
 
-    if adapter:
-        clips = {split: in_language(found, adapter.language) for split, found in clips.items()}
+    default = adapter.language if adapter else None
     longest = training.audio_context or CHUNK_LENGTH
     # What is wrong with the test clips should not come out after hours of training.
-    test_set = examples(clips["test"], "test", model, language, task) if args.test else []
+    test_set = examples(clips["test"], "test", model, language, task, default) if args.test else []
     if args.train:
-        train_set = examples(clips["train"], "train", model, language, task, longest)
-        valid_set = examples(clips["valid"], "valid", model, language, task, longest) if clips["valid"] else []
+        train_set = examples(clips["train"], "train", model, language, task, default, longest)
+        valid = clips["valid"]
+        valid_set = examples(valid, "valid", model, language, task, default, longest) if valid else []
         languages = {example.language for example in train_set}
         finetune(
             model, base_name, train_set, valid_set, training, lora, adapter_file,
@@ -181,24 +181,26 @@ def main(args: argparse.Namespace) -> None:
         print(test_line(result, normalizer))
 
 
-def in_language(clips: list[Clip], language: str | None) -> list[Clip]:
-    """The clips, those without a language now in `language`."""
-    return [replace(clip, language=clip.language or language) for clip in clips]
-
-
 def examples(
-    clips: list[Clip], split: str, model: Whisper, language: str | None, task: str, longest: float = CHUNK_LENGTH
-) -> list[LabelledExample]:
-    """The examples of a split. Clips of over `longest` seconds are left out, and a line says so.
+    clips: list[Clip],
+    split: str,
+    model: Whisper,
+    language: str | None,
+    task: str,
+    default_language: str | None,
+    longest: float = CHUNK_LENGTH,
+) -> list[Example]:
+    """Build the examples of a split, and print a line if clips of over `longest` seconds are dropped.
 
     Raises DataError if none is left.
     """
-    fitting, long = build_examples(clips, model, language, task, longest)
-    if long:
-        print(f"Left out {len(long)} {split} clips of over {longest:g} s, such as {long[0].audio}")
-    if not fitting:
-        raise DataError(f"there are no {split} clips" + (f" of up to {longest:g} s" if long else ""))
-    return fitting
+    built = build_examples(clips, model, language, task, default_language=default_language, max_seconds=longest)
+    if built.dropped:
+        example = built.dropped[0].clip.name
+        print(f"Left out {len(built.dropped)} {split} clips of over {longest:g} s, such as {example}")
+    if not built.examples:
+        raise DataError(f"there are no {split} clips" + (f" of up to {longest:g} s" if built.dropped else ""))
+    return built.examples
 
 
 def test_line(result: Evaluation, normalizer: str) -> str:

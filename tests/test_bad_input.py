@@ -102,11 +102,11 @@ COMMANDS = {
 # What is made bad, the command that meets it with options of its own, and what the line says.
 CASES = {
     "missing recording": (lambda: Path("clips/1.wav").unlink(), "train", r"line 2: there is no recording clips/1\.wav"),
-    "text called .wav": (lambda: Path("clips/1.wav").write_text("hello"), "train", r"1\.wav: not a readable sound"),
+    "text called .wav": (lambda: Path("clips/1.wav").write_text("hello"), "train", r"1\.wav: not a readable audio"),
     "empty file": (lambda: Path("clips/1.wav").write_bytes(b""), "train", r"1\.wav: the file is empty \(0 bytes\)"),
     "no samples": (sound(np.zeros(0)), "train", r"1\.wav: the recording holds no samples"),
     "NaN samples": (sound(np.full(800, np.nan), "FLOAT"), "train", r"1\.wav: the recording holds NaN"),
-    "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", r"1\.wav: not a readable sound"),
+    "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", r"1\.wav: not a readable audio"),
     "no text column": (lambda: table({"file_name": "1.wav", "words": "x"}), "train", "line 1: no text column"),
     "no file_name column": (lambda: table({"audio": "1.wav", "text": "x"}), "train", "line 1: no 'file_name' column"),
     "missing clip": (lambda: table({"file_name": "9.wav", "text": "x"}), "train", "line 1: there is no recording"),

@@ -12,7 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora import convert, fuse, lora
 from mlx_whisper_lora.data.batches import make_batch
 from mlx_whisper_lora.data.dataset import build_examples
-from mlx_whisper_lora.data.sources.folder import load_clips
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.transcribe import transcribe
 from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai

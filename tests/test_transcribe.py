@@ -218,7 +218,7 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
 def test_from_a_shell(model_folder, folder):
     done = shell("--model", str(model_folder), "--audio", "text.wav", "other.wav", *FAST, cwd=folder)
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and "text.wav: not a readable sound file" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "text.wav: not a readable audio file" in done.stderr
     assert "Wrote other.txt" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Batches: examples of like length, padded to one shape, with the places where loss is taken."""
+"""Group examples of similar length into batches, padded to one shape."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
@@ -6,27 +6,31 @@ from typing import NamedTuple, TypeVar
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import pad_frames
 
 T = TypeVar("T")
 
-FRAME_STEP = 50  # batches come in steps of half a second, so that few shapes occur
+FRAME_STEP = 50  # batches grow in steps of half a second, so that few shapes occur
 POOL_BATCHES = 16  # shuffled examples are sorted by length within this many batches
 
 
 class Batch(NamedTuple):
-    """mel: (B, F, n_mels). tokens: (B, T), the decoder's input. positions: (N,), the label positions in the flattened
-    (B * T) outputs. labels: (N,), the tokens to be given there."""
+    """Examples padded to one shape, with the positions that the loss is taken at."""
 
-    mel: mx.array
-    tokens: mx.array
-    positions: mx.array
-    labels: mx.array
+    mel: mx.array  # (B, F, n_mels)
+    tokens: mx.array  # (B, T), the decoder's input
+    positions: mx.array  # (N,), of the labels in the flattened outputs (B * T)
+    labels: mx.array  # (N,), the tokens to predict there
 
 
 def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
-    """Pad `examples` to one batch of `frames` mel frames (None: as many as the longest needs)."""
+    """Pad examples to one batch.
+
+    Args:
+        examples: One for each row.
+        frames: The mel frames of the batch; None for as many as the longest example needs.
+    """
     frames = frames or longest_frames(examples)
     mel = np.stack([pad_frames(example.mel, frames) for example in examples]).astype(np.float32)
     width = max(len(example.tokens) for example in examples) - 1
@@ -42,14 +46,19 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
 
 
 def longest_frames(examples: Sequence[Example]) -> int:
-    """Mel frames that hold every one of `examples`, in steps of FRAME_STEP."""
+    """Return the mel frames that the longest example needs, rounded up to a multiple of FRAME_STEP."""
     return -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
 
 
 def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
-    """Endless batches of `batch_size` examples: every example once an epoch, in an order fixed by `seed`.
+    """Yield batches without end: every example once an epoch, in a random order.
 
-    A batch holds clips of like length, so that little of it is padding; batches come in random order.
+    A batch holds clips of similar length, so that little of it is padding.
+
+    Args:
+        dataset: The examples; only their `mel` is read to sort them.
+        batch_size: Examples in a batch; all of them if the dataset is smaller.
+        seed: Fixes the order.
     """
     rng = np.random.default_rng(seed)
     batch_size = min(batch_size, len(dataset))
@@ -66,6 +75,6 @@ def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> I
 
 
 def batched(items: Sequence[T], batch_size: int) -> Iterator[list[T]]:
-    """The items once, in their order, `batch_size` at a time."""
+    """Yield the items once, in their order, `batch_size` at a time."""
     for first in range(0, len(items), batch_size):
         yield [items[i] for i in range(first, min(first + batch_size, len(items)))]

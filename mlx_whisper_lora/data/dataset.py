@@ -1,69 +1,114 @@
-"""Clips as examples: recordings read, resampled and turned into log-mel frames, texts into tokens."""
+"""Turn clips into examples: audio into log-mel frames, texts into tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.example import Example
 from mlx_whisper_lora.data.features import clip_frames
-from mlx_whisper_lora.data.labels import transcript_tokens
+from mlx_whisper_lora.data.labels import Label, transcript_tokens
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
-from mlx_whisper_lora.whisper.audio.load import audio_blocks
+from mlx_whisper_lora.whisper.audio.load import AudioError, audio_blocks
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class LabelledExample(Example):
-    """An example with the reference text and language that its score needs."""
+class Example:
+    """A clip as the model is trained on it."""
 
-    text: str
-    language: str | None
+    mel: np.ndarray  # shape (F, n_mels), float16; F is even and at most 3000
+    tokens: tuple[int, ...]  # from start to end of transcript
+    prompt_length: int  # the decoder is given these first tokens, and learns the others
+    text: str = field(default="", kw_only=True)  # the reference that a transcript is scored against
+    language: str | None = field(default=None, kw_only=True)  # a code; None for an English-only model
+
+
+class DroppedClip(NamedTuple):
+    """A clip that no example was made of."""
+
+    clip: Clip
+    reason: str  # such as "longer than 30 s"
+
+
+class BuiltExamples(NamedTuple):
+    """The examples of clips, and the clips that were dropped, both in the order of the clips."""
+
+    examples: list[Example]
+    dropped: list[DroppedClip]
 
 
 def build_examples(
-    clips: Sequence[Clip], model: Whisper, language: str | None, task: str, longest: float = CHUNK_LENGTH
-) -> tuple[list[LabelledExample], list[Clip]]:
-    """Examples of `clips` for `model`, all in memory (60 MB an hour of speech), and the clips that are left out: those
-    of over `longest` seconds.
+    clips: Sequence[Clip],
+    model: Whisper,
+    language: str | None = None,
+    task: str = "transcribe",
+    *,
+    default_language: str | None = None,
+    max_seconds: float = CHUNK_LENGTH,
+) -> BuiltExamples:
+    """Read clips as examples for a model, all in memory: 60 MB an hour of speech.
 
-    `language` is for all clips; None takes each clip's own. Raises DataError for a clip without a language, in one that
-    the model lacks, or with more text than the decoder takes, and AudioError for an unreadable recording.
+    Args:
+        clips: The clips of one split.
+        model: The model whose mel bands, tokenizer and length of text the examples fit.
+        language: The code of the language of all clips; None takes each clip's own.
+        task: "transcribe" or "translate".
+        default_language: The language of clips without one of their own.
+        max_seconds: Longer clips are dropped.
+
+    Raises:
+        DataError: A clip has no language, has one that the model does not know, has more text than the decoder takes,
+            or its audio cannot be read. The message names the clip, and the table and line that it comes from.
     """
-    examples: list[LabelledExample] = []
-    long: list[Clip] = []
+    built = BuiltExamples([], [])
     for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
-        samples = load_audio_up_to(clip.audio, longest)
+        samples = _read_samples(clip, max_seconds)
         if samples is None:
-            long.append(clip)
+            built.dropped.append(DroppedClip(clip, f"longer than {max_seconds:g} s"))
             continue
-        code = language or clip.language
-        if code is None and model.is_multilingual:
-            raise DataError(f"{clip.audio}: its language is not known; give --language or a 'language' column")
-        try:
-            tokenizer = model.tokenizer(code, task)
-        except ValueError as error:
-            raise DataError(f"{clip.audio}: {error}") from None
-        tokens, prompt_length = transcript_tokens(tokenizer, clip.text)
-        if len(tokens) > model.dims.n_text_ctx:
-            raise DataError(
-                f"{clip.audio}: its text takes {len(tokens)} tokens, and the decoder has room for "
-                f"{model.dims.n_text_ctx}; cut the clip"
-            )
+        tokenizer = _make_tokenizer(clip, model, language or clip.language or default_language, task)
+        label = _make_label(clip, tokenizer, model.dims.n_text_ctx)
         mel = clip_frames(samples, model.dims.n_mels)
-        examples.append(LabelledExample(mel, tokens, prompt_length, clip.text, tokenizer.language))
-    return examples, long
+        built.examples.append(Example(mel, *label, text=clip.text, language=tokenizer.language))
+    return built
 
 
-def load_audio_up_to(path: Path, longest: float) -> np.ndarray | None:
-    """A recording's 16 kHz samples, shape (n_samples,); None, and no more of it is read, once they are over `longest`
-    seconds."""
+def _read_samples(clip: Clip, max_seconds: float) -> np.ndarray | None:
+    """Return a clip's 16 kHz samples, shape (n_samples,). Stop reading and return None if it is too long."""
     blocks: list[np.ndarray] = []
-    for block in audio_blocks(path):
-        blocks.append(block)
-        if sum(map(len, blocks)) > longest * SAMPLE_RATE:
-            return None
+    try:
+        for block in audio_blocks(clip.audio, start=clip.start, end=clip.end):
+            blocks.append(block)
+            if sum(map(len, blocks)) > max_seconds * SAMPLE_RATE:
+                return None
+    except AudioError as error:
+        raise _data_error(clip, str(error)) from None
     return np.concatenate(blocks)
+
+
+def _make_tokenizer(clip: Clip, model: Whisper, language: str | None, task: str) -> Tokenizer:
+    if language is None and model.is_multilingual:
+        raise _data_error(clip, f"{clip.name}: its language is not known; give --language or a 'language' column")
+    try:
+        return model.tokenizer(language, task)
+    except ValueError as error:
+        raise _data_error(clip, f"{clip.name}: {error}") from None
+
+
+def _make_label(clip: Clip, tokenizer: Tokenizer, max_tokens: int) -> Label:
+    label = transcript_tokens(tokenizer, clip.text)
+    if len(label.tokens) > max_tokens:
+        raise _data_error(
+            clip,
+            f"{clip.name}: its text takes {len(label.tokens)} tokens, and the decoder has room for {max_tokens}; "
+            "split the clip",
+        )
+    return label
+
+
+def _data_error(clip: Clip, problem: str) -> DataError:
+    return DataError(f"{clip.origin}: {problem}" if clip.origin else problem)

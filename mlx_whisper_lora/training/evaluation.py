@@ -7,7 +7,7 @@ import mlx.core as mx
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import batched, make_batch
-from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
@@ -29,7 +29,7 @@ class Evaluation:
 
 def evaluate(
     model: Whisper,
-    dataset: Sequence[LabelledExample],
+    dataset: Sequence[Example],
     batch_size: int = 16,
     task: str = "transcribe",
     audio_context: float = 30.0,

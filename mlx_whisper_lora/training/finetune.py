@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, describe_trainable_parameters, freeze_base
-from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -38,8 +38,8 @@ def check_writable(path: str | PathLike) -> None:
 def finetune(
     model: Whisper,
     base_name: str,
-    train_set: Sequence[LabelledExample],
-    valid_set: Sequence[LabelledExample],
+    train_set: Sequence[Example],
+    valid_set: Sequence[Example],
     args: TrainingOptions,
     lora: LoRAConfig,
     adapter_file: str | PathLike,

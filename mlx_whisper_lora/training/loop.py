@@ -11,7 +11,7 @@ from mlx.utils import tree_map
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import Batch, iterate_batches, longest_frames, make_batch
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions

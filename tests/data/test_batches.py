@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.data.batches import batched, iterate_batches, make_batch
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 
 
 def example(number: int, frames: int = 100, tokens: tuple[int, ...] = (1, 2, 3, 4, 9), prompt: int = 2) -> Example:
@@ -25,14 +25,14 @@ def test_a_batch_predicts_each_label_from_the_token_before_it():
     assert batch.mel.shape == (2, 150, 80)
 
 
-def test_frames_are_padded_with_silence_to_the_length_asked_for():
+def test_frames_are_padded_with_silence_to_the_given_length():
     batch = make_batch([example(1, frames=100)], frames=3000)
     assert batch.mel.shape == (1, 3000, 80)
     assert batch.mel[0, 99, 0].item() == 1.0 and batch.mel[0, 100:].max().item() == -1.0
 
 
 @pytest.mark.parametrize("count", [3, 10, 200])
-def test_every_example_comes_once_an_epoch(count):
+def test_every_example_comes_about_once_an_epoch(count):
     dataset = [example(i, frames=100 + i) for i in range(count)]
     epochs = 4
     seen = [
@@ -42,11 +42,11 @@ def test_every_example_comes_once_an_epoch(count):
     ]
     times = [seen.count(i) for i in range(count)]
     assert set(times) <= {epochs - 1, epochs, epochs + 1}
-    whole = count - count % 4
-    assert len(set(seen[:whole])) == whole or count < 4
+    n_first = count - count % 4
+    assert len(set(seen[:n_first])) == n_first or count < 4
 
 
-def test_whole_epochs_hold_every_example_exactly_once():
+def test_epochs_of_full_batches_hold_every_example_exactly_once():
     dataset = [example(i) for i in range(64)]
     batches = iterate_batches(dataset, 4, seed=0)
     epochs = [[number for batch in islice(batches, 16) for number in numbers(batch)] for _ in range(3)]
@@ -63,7 +63,7 @@ def test_the_order_is_fixed_by_the_seed():
     assert order(1) == order(1) != order(2)
 
 
-def test_a_batch_holds_clips_of_like_length():
+def test_a_batch_holds_clips_of_similar_length():
     random = np.random.default_rng(0)
     dataset = [example(i, frames=int(random.integers(100, 2000))) for i in range(64)]
     spreads = [
@@ -77,5 +77,5 @@ def test_a_batch_larger_than_the_dataset_is_the_dataset():
     assert sorted(numbers(next(iterate_batches([example(0), example(1)], 16, seed=0)))) == [0, 1]
 
 
-def test_in_order():
+def test_batches_in_the_order_of_the_items():
     assert [numbers(batch) for batch in batched([example(i) for i in range(5)], 2)] == [[0, 1], [2, 3], [4]]

@@ -1,12 +1,13 @@
-"""Clips read as examples."""
+"""Clips turned into examples."""
 
 import numpy as np
 import pytest
 import soundfile
 
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.dataset import build_examples
-from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.data.dataset import DroppedClip, build_examples
+from mlx_whisper_lora.data.features import clip_frames
+from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.clips import tone
 from tests.support.models import small_model
@@ -19,7 +20,7 @@ def sound(tmp_path):
     return tmp_path / "sound.flac"
 
 
-def test_recordings_become_frames_and_texts_tokens(sound):
+def test_audio_becomes_frames_and_text_becomes_tokens(sound):
     (example,), _ = build_examples([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
     tokenizer = get_tokenizer(True, language="te")
     assert example.mel.shape == (104, 80)
@@ -31,10 +32,26 @@ def test_recordings_become_frames_and_texts_tokens(sound):
     assert (example.prompt_length, example.text, example.language) == (4, "hello", "te")
 
 
-def test_the_language_given_goes_before_the_clips_own(sound):
+def test_a_given_language_replaces_that_of_the_clips(sound):
     (example,), _ = build_examples([Clip(sound, "hello", "te")], small_model(), "hi", "translate")
     tokenizer = get_tokenizer(True, language="hi", task="translate")
     assert example.language == "hi" and example.tokens[:3] == tokenizer.sot_sequence
+
+
+@pytest.mark.parametrize(("own", "expected"), [("te", "te"), (None, "hi")])
+def test_the_default_language_is_that_of_clips_without_one(own, expected, sound):
+    (example,), _ = build_examples([Clip(sound, "hello", own)], small_model(), default_language="hi")
+    assert example.language == expected
+
+
+def test_a_clip_is_a_stretch_of_a_recording_or_of_bytes(tmp_path):
+    path = tmp_path / "talk.flac"
+    soundfile.write(path, tone(3.0), 16000)
+    clips = [Clip(audio, "hello", "en", start=0.5, end=2.0) for audio in (path, path.read_bytes())]
+    examples, _ = build_examples(clips, small_model())
+    expected = clip_frames(load_audio(path)[8000:32_000], 80)
+    for example in examples:
+        np.testing.assert_array_equal(example.mel, expected)
 
 
 def test_mel_bands_are_the_models(sound):
@@ -57,42 +74,67 @@ def test_an_english_only_model_needs_no_language(sound):
         (51864, None, None, "translate", "this model is English-only"),
     ],
 )
-def test_a_language_that_the_model_lacks_is_told_by_clip(n_vocab, clip_language, language, task, message, sound):
+def test_a_language_that_the_model_does_not_know_is_refused(n_vocab, clip_language, language, task, message, sound):
     with pytest.raises(DataError, match=message) as error:
         build_examples([Clip(sound, "hello", clip_language)], small_model(n_vocab=n_vocab), language, task)
     assert str(error.value).startswith(str(sound))
 
 
-def test_more_text_than_the_decoder_takes_is_told(sound):
-    with pytest.raises(DataError, match="its text takes 105 tokens, and the decoder has room for 64; cut the clip"):
-        build_examples([Clip(sound, "a " * 100, "en")], small_model(), None, "transcribe")
+def test_a_text_longer_than_the_decoder_takes_is_refused(sound):
+    clip = Clip(sound, "a " * 100, "en", end=0.5, origin="train.jsonl, line 7")
+    with pytest.raises(DataError) as error:
+        build_examples([clip], small_model())
+    assert str(error.value) == (
+        f"train.jsonl, line 7: {sound}, 0.00 to 0.50 s: its text takes 105 tokens, and the decoder has room for 64; "
+        "split the clip"
+    )
 
 
-def test_an_unreadable_recording_is_told(tmp_path):
-    (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(AudioError, match=r"text\.wav: not a readable sound file"):
-        build_examples([Clip(tmp_path / "text.wav", "hello", "en")], small_model(), None, "transcribe")
+def test_a_file_that_is_not_audio_is_refused(tmp_path):
+    (tmp_path / "text.wav").write_text("not audio")
+    with pytest.raises(DataError, match=r"^train\.jsonl, line 7: .*text\.wav: not a readable audio file"):
+        build_examples([Clip(tmp_path / "text.wav", "hello", "en", origin="train.jsonl, line 7")], small_model())
 
 
-def left_out(clips: list[Clip], longest: float) -> list[Clip]:
-    """The clips that are, the others being read."""
-    examples, long = build_examples(clips, small_model(), "en", "transcribe", longest)
-    assert len(examples) + len(long) == len(clips)
-    return long
+def test_a_clip_that_ends_after_its_recording_is_refused(sound):
+    with pytest.raises(DataError) as error:
+        build_examples([Clip(sound, "hello", "en", 0.5, 1.5, origin="train.jsonl, line 7")], small_model())
+    assert str(error.value) == (
+        f"train.jsonl, line 7: {sound}: the recording ends at 1.00 s, and the clip at 1.50 s; correct its times"
+    )
 
 
-def test_clips_of_over_30_seconds_are_left_out(tmp_path):
+@pytest.mark.parametrize(
+    ("start", "end", "name"),
+    [(0, None, "talk.opus"), (12.5, 14.2, "talk.opus, 12.50 to 14.20 s"), (12.5, None, "talk.opus, from 12.50 s")],
+)
+def test_a_clip_has_a_short_name(start, end, name):
+    assert Clip("talk.opus", "hello", start=start, end=end).name == name
+
+
+def dropped_clips(clips: list[Clip], max_seconds: float) -> list[Clip]:
+    examples, dropped = build_examples(clips, small_model(), "en", max_seconds=max_seconds)
+    assert len(examples) + len(dropped) == len(clips)
+    return [each.clip for each in dropped]
+
+
+def test_the_reason_for_dropping_a_clip_is_returned(sound):
+    clip = Clip(sound, "hello", "en")
+    assert build_examples([clip], small_model(), max_seconds=0.5) == ([], [DroppedClip(clip, "longer than 0.5 s")])
+
+
+def test_clips_of_over_30_seconds_are_dropped(tmp_path):
     for seconds in (1, 8.5, 30, 30.1):
         soundfile.write(tmp_path / f"{seconds}.wav", np.zeros(round(seconds * 2000)), 2000)
     clips = [Clip(tmp_path / f"{name}.wav", "") for name in ("1", "8.5", "30", "30.1")]
-    assert left_out(clips, longest=30) == [clips[3]]
-    assert left_out(clips, longest=8) == clips[1:]
+    assert dropped_clips(clips, max_seconds=30) == [clips[3]]
+    assert dropped_clips(clips, max_seconds=8) == clips[1:]
 
 
-def test_a_clip_that_takes_ffmpeg_is_decoded_once_and_not_beyond_30_seconds(tmp_path, monkeypatch):
+def test_ffmpeg_decodes_a_clip_once_and_not_beyond_30_seconds(tmp_path, monkeypatch):
     (tmp_path / "talk.m4a").write_bytes(b"....ftypM4A ")
     clip = Clip(tmp_path / "talk.m4a", "")
     for sound, expected in (("head -c 960000 /dev/zero", []), ("cat /dev/zero", [clip])):
         monkeypatch.setenv("PATH", fake_ffmpeg(tmp_path, f"echo run >>{tmp_path / 'runs'}; exec {sound}"))
-        assert left_out([clip], longest=30) == expected
+        assert dropped_clips([clip], max_seconds=30) == expected
     assert (tmp_path / "runs").read_text() == "run\nrun\n"

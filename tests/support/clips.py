@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.data.dataset import Example
 
 WORDS = ("one", "two", "three", "four", "five", "six")
 
@@ -34,12 +34,9 @@ def write_jsonl(path: Path, rows: Sequence[dict]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def noise_examples(count: int) -> list[LabelledExample]:
+def noise_examples(count: int) -> list[Example]:
     """Return examples of a second of noise; the label of each is a word of its own."""
     random = np.random.default_rng(0)
     prompt = (50258, 50259, 50359, 50363)
     mels = random.standard_normal((count, 100, 80)).astype(np.float16)
-    return [
-        LabelledExample(mel, (*prompt, 500 + i, 50257), len(prompt), text="x", language="en")
-        for i, mel in enumerate(mels)
-    ]
+    return [Example(mel, (*prompt, 500 + i, 50257), len(prompt), text="x", language="en") for i, mel in enumerate(mels)]

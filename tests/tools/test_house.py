@@ -10,7 +10,7 @@ from tools import house
     [
         ("mlx_whisper_lora.lora", "commands"),
         ("mlx_whisper_lora.version", "ground"),
-        ("mlx_whisper_lora.data.sources.folder", "data"),
+        ("mlx_whisper_lora.data.sources.tables", "data"),
         ("mlx_whisper_lora.whisper.errors", "ground"),
         ("mlx_whisper_lora.whisper.audio.load", "whisper.audio"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlx_whisper_lora.data.batches import make_batch
-from mlx_whisper_lora.data.dataset import LabelledExample
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import clip_frames, pad_frames
 from mlx_whisper_lora.data.labels import transcript_tokens
 from mlx_whisper_lora.training.evaluation import evaluate
@@ -21,13 +21,13 @@ TEXTS = {"en": "one two", "te": "మూడు", "hi": "चार"}
 
 
 @pytest.fixture(scope="module")
-def dataset() -> list[LabelledExample]:
+def dataset() -> list[Example]:
     """Clips of 3, 2 and 1 s in three languages."""
     examples = []
     for i, (language, text) in enumerate(TEXTS.items()):
         mel = clip_frames(tone(3 - i, 200 * (i + 1)), 80)
         label = transcript_tokens(get_tokenizer(True, language=language), text)
-        examples.append(LabelledExample(mel, *label, text, language))
+        examples.append(Example(mel, *label, text=text, language=language))
     return examples
 
 
@@ -75,7 +75,7 @@ def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
 @pytest.mark.slow
 def test_the_demo_model_understands_its_clips(demo_model_folder, demo_clips_folder):
     from mlx_whisper_lora.data.dataset import build_examples
-    from mlx_whisper_lora.data.sources.folder import load_clips
+    from mlx_whisper_lora.data.sources import load_clips
     from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
     demo = load_model(demo_model_folder)

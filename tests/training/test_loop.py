@@ -9,7 +9,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, freeze_base
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule

@@ -10,7 +10,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.data.batches import Batch, make_batch
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training import loss
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from tests.support.models import small_model

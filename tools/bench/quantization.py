@@ -16,7 +16,7 @@ import mlx.core as mx
 
 from mlx_whisper_lora.convert import convert
 from mlx_whisper_lora.data.dataset import build_examples
-from mlx_whisper_lora.data.sources.folder import load_clips
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS

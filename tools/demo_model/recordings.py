@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import make_batch
-from mlx_whisper_lora.data.example import Example
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE

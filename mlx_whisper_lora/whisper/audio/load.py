@@ -1,10 +1,11 @@
-"""From a recording in any format to 16 kHz mono samples, a few seconds at a time.
+"""Decode a recording, or a stretch of one, in any format to 16 kHz mono samples, a few seconds at a time.
 
-libsndfile decodes what it knows; ffmpeg, where it is installed, the rest. Nothing here holds a whole recording but
-`load_audio`, whose purpose that is.
+libsndfile decodes the formats that it knows, and ffmpeg, if it is installed, the others. Only `load_audio` holds all
+samples at once.
 """
 
 import contextlib
+import functools
 import io
 import math
 import os
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -25,8 +26,10 @@ from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES, SAMPLE_RATE
 
 BLOCK = 2**16  # samples of each channel that are decoded at a time
-RATES = (1000, 400_000)  # Hz; a header that claims another is damaged
+RATES = (1000, 400_000)  # Hz; a header with another rate is damaged
 LOUDEST = 2.0**31  # 1 is full scale; some tools write floats in the range of integers
+LEAD_IN = 2.0  # seconds decoded before a stretch: the decoders of Opus, Vorbis and MP3 need some to settle
+END_TOLERANCE = 0.1  # seconds: tables round times, and encoders change a recording's length a little
 FFMPEG_HINT = (
     "M4A, MP4, AAC, WebM and other formats that libsndfile does not read need ffmpeg: install it "
     "(brew install ffmpeg, or apt install ffmpeg), or convert the file to WAV"
@@ -39,60 +42,121 @@ class AudioError(ValueError):
     """A recording that cannot be used; the message names the file and says what to do."""
 
 
-def load_audio(file: AudioSource, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Read a whole recording as mono float32 samples in [-1, 1] at `sample_rate` Hz, shape (n_samples,).
+def load_audio(
+    file: AudioSource, sample_rate: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None
+) -> np.ndarray:
+    """Read a recording, or a stretch of one, into one array.
 
-    `file` and what is raised are those of `audio_blocks`.
+    Args:
+        file: A path, the bytes of an audio file, or a binary stream.
+        sample_rate: The rate of the result, in Hz.
+        start: Where the stretch starts, in seconds.
+        end: Where it ends, in seconds; None for the end of the recording.
+
+    Returns:
+        Mono float32 samples in [-1, 1], shape (n_samples,).
+
+    Raises:
+        AudioError: As `audio_blocks` does.
     """
-    return np.concatenate(list(audio_blocks(file, sample_rate)))
+    return np.concatenate(list(audio_blocks(file, sample_rate, start, end)))
 
 
-def audio_blocks(file: AudioSource, sample_rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
-    """Read a recording as successive blocks of mono float32 samples at `sample_rate` Hz, in little memory.
+def audio_blocks(
+    file: AudioSource, sample_rate: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None
+) -> Iterator[np.ndarray]:
+    """Read a recording, or a stretch of one, as successive blocks of samples, in little memory.
 
-    `file` is a path, the bytes of a sound file, or a binary stream such as an open file, a pipe or `sys.stdin.buffer`.
-    Channels are averaged; the rate is changed with a polyphase filter. What libsndfile does not know goes through
-    ffmpeg, as in openai-whisper: 16-bit samples, mixed and resampled there.
-    Raises AudioError when the file is missing, is no sound file or holds no sound, or holds values that are no samples.
+    Channels are averaged, and the rate is changed with a polyphase filter. Formats that libsndfile does not know go
+    through ffmpeg, as in openai-whisper: 16-bit samples, mixed and resampled there.
+
+    A stretch holds samples round(start * sample_rate) to round(end * sample_rate) of the whole decoded and resampled
+    recording, because the filter reads beyond its ends. Lossless formats give the same bits as the whole. Opus, Vorbis
+    and MP3 differ from it by a few thousandths of full scale at most, as their decoders start near the stretch; the
+    same stretch always gives the same samples. Where libsndfile cannot seek, and with ffmpeg, everything before the
+    stretch is decoded and skipped.
+
+    Args:
+        file: A path, the bytes of an audio file, or a binary stream such as an open file, a pipe or `sys.stdin.buffer`.
+        sample_rate: The rate of the blocks, in Hz.
+        start: Where the stretch starts, in seconds.
+        end: Where it ends, in seconds; None for the end of the recording. If it is after the recording's end by up to
+            0.1 s, the stretch ends with the recording.
+
+    Yields:
+        Mono float32 samples in [-1, 1], shape (n_samples,).
+
+    Raises:
+        AudioError: The file is missing, is not an audio file, or holds no samples, NaN, infinite or enormous ones; or
+            the stretch is not in the recording.
     """
     with _local_file(file) as (path, name):
-        empty = True
-        for block in _decode(path, name, sample_rate):
+        first, stop = _sample_range(name, sample_rate, start, end)
+        n_samples = 0
+        for block in _decode(path, name, sample_rate, first, stop):
             check_samples(block, name)
-            empty = empty and block.size == 0
+            n_samples += len(block)
             yield block
-        if empty:
+        if n_samples == 0:
+            if first:
+                raise AudioError(
+                    f"{name}: the recording ends before {start:.2f} s, where the clip starts; correct its times"
+                )
             raise AudioError(f"{name}: the recording holds no samples")
+        seconds = (first + n_samples) / sample_rate
+        if end is not None and seconds < end - END_TOLERANCE:
+            raise AudioError(
+                f"{name}: the recording ends at {seconds:.2f} s, and the clip at {end:.2f} s; correct its times"
+            )
+
+
+def _sample_range(name: str, sample_rate: int, start: float, end: float | None) -> tuple[int, int | None]:
+    """Return the first sample of a stretch and the one after its last, or raise AudioError."""
+    if not 0 <= start < math.inf:
+        raise AudioError(f"{name}: the clip starts at {start:g} s; give seconds from the start of the recording")
+    first = round(start * sample_rate)
+    if end is None:
+        return first, None
+    if not start < end < math.inf or round(end * sample_rate) == first:
+        raise AudioError(f"{name}: the clip starts at {start:g} s and ends at {end:g} s; it must end after its start")
+    return first, round(end * sample_rate)
+
+
+def source_name(file: AudioSource) -> str:
+    """Return the name of a recording for messages: its path, or the type of a stream without a name."""
+    if isinstance(file, (str, PathLike)):
+        return str(Path(file))
+    return str(getattr(file, "name", f"<{type(file).__name__}>"))
 
 
 def check_samples(samples: np.ndarray, name: str) -> None:
-    """Raise AudioError, naming the recording, unless all samples are finite and of a size that sound can have."""
-    if samples.size and not np.abs(samples).max() <= LOUDEST:  # so put, NaN fails too
+    """Raise AudioError, naming the recording, unless all samples are finite and at most 2**31 in size."""
+    if samples.size and not np.abs(samples).max() <= LOUDEST:  # NaN fails this comparison too
         raise AudioError(f"{name}: the recording holds NaN, infinite or enormous samples; export it again")
 
 
 @contextlib.contextmanager
 def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
-    """The path of a regular file that holds what `file` does, and the name to call it by.
+    """Yield the path of a regular file with the content of `file`, and the name of `file` for messages.
 
-    Bytes and streams are written to a temporary file: the decoders go back and forth in a recording, and a pipe cannot.
+    Bytes and streams are written to a temporary file, because decoders seek in a recording, and a pipe cannot.
     """
+    name = source_name(file)
     if isinstance(file, (str, PathLike)):
         path = Path(file)
         if path.is_dir():
-            raise AudioError(f"{path}: a folder, not a sound file")
+            raise AudioError(f"{name}: a folder, not an audio file")
         if not path.exists():
-            raise AudioError(f"{path}: no such file")
+            raise AudioError(f"{name}: no such file")
         if path.is_file():
             if path.stat().st_size == 0:
-                raise AudioError(f"{path}: the file is empty (0 bytes)")
-            yield path, str(path)
+                raise AudioError(f"{name}: the file is empty (0 bytes)")
+            yield path, name
             return
         with path.open("rb") as pipe, _local_file(pipe) as (copy, _):  # a named pipe, /dev/stdin or <(command)
-            yield copy, str(path)
+            yield copy, name
         return
 
-    name = str(getattr(file, "name", f"<{type(file).__name__}>"))
     with tempfile.NamedTemporaryFile(prefix="recording-") as copy:
         stream = io.BytesIO(file) if isinstance(file, bytes) else file
         if isinstance(stream.read(0), str):
@@ -105,18 +169,19 @@ def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
         yield Path(copy.name), name
 
 
-def _decode(path: Path, name: str, sample_rate: int) -> Iterator[np.ndarray]:
+def _decode(path: Path, name: str, sample_rate: int, first: int, stop: int | None) -> Iterator[np.ndarray]:
+    """Yield samples `first` to `stop` (None: to the end) of a recording at `sample_rate`."""
     with path.open("rb") as file:
         try:
-            # By its descriptor, so that only the content tells the format: a wrong suffix does no harm.
+            # Through the descriptor, so that the content alone decides the format: a wrong suffix does no harm.
             sound = soundfile.SoundFile(file.fileno(), closefd=False)
         except soundfile.SoundFileError as error:
             reason = _reason(error)
         else:
             with sound:
-                yield from _decode_by_libsndfile(sound, name, sample_rate)
+                yield from _decode_by_libsndfile(sound, name, sample_rate, first, stop)
             return
-    yield from _decode_by_ffmpeg(path, name, sample_rate, reason)
+    yield from _slice_blocks(_decode_by_ffmpeg(path, name, sample_rate, reason), first, stop)
 
 
 def _reason(error: Exception) -> str:
@@ -124,40 +189,68 @@ def _reason(error: Exception) -> str:
     return text.rstrip(".").strip()
 
 
-def _decode_by_libsndfile(sound: soundfile.SoundFile, name: str, sample_rate: int) -> Iterator[np.ndarray]:
-    if not RATES[0] <= sound.samplerate <= RATES[1]:
-        raise AudioError(f"{name}: {sound.samplerate} samples a second cannot be; the file's header is damaged")
+def _slice_blocks(blocks: Iterable[np.ndarray], first: int, stop: int | None) -> Iterator[np.ndarray]:
+    """Yield samples `first` to `stop` (None: to the end) of successive blocks, and read no further."""
+    position = 0
+    for block in blocks:
+        part = block[max(first - position, 0) : None if stop is None else stop - position]
+        if part.size:
+            yield part
+        position += len(block)
+        if stop is not None and position >= stop:
+            return
 
-    def mono() -> Iterator[np.ndarray]:
-        # Read until nothing comes: the length that a header claims may be a lie.
-        while len(samples := sound.read(BLOCK, dtype="float32", always_2d=True)):
-            yield samples.mean(axis=1)
 
+def _decode_by_libsndfile(
+    sound: soundfile.SoundFile, name: str, sample_rate: int, first: int, stop: int | None
+) -> Iterator[np.ndarray]:
+    rate = sound.samplerate
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(f"{name}: the header gives an impossible rate, {rate} samples a second; export it again")
+    # Resample from a multiple of `down` before the stretch, far enough that the filter reads real samples throughout.
+    up, down, _, reach = _resampling_filter(rate, sample_rate)
+    steps = max(first // up - reach // down, 0)
+    source_first = steps * down
+    source_stop = None if stop is None else -(-stop * down // up) + reach
     try:
-        yield from resample(mono(), sound.samplerate, sample_rate)
+        seek_to = min(max(source_first - round(LEAD_IN * rate), 0), sound.frames) if sound.seekable() else 0
+        if seek_to:
+            sound.seek(seek_to)
+        source = _slice_blocks(
+            _mono_blocks(sound), source_first - seek_to, None if source_stop is None else source_stop - seek_to
+        )
+        resampled = resample(source, rate, sample_rate)
+        yield from _slice_blocks(resampled, first - steps * up, None if stop is None else stop - steps * up)
     except soundfile.SoundFileError as error:
-        raise AudioError(f"{name}: the sound file is damaged ({_reason(error)})") from None
+        raise AudioError(f"{name}: the audio file is damaged ({_reason(error)})") from None
+
+
+def _mono_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    # Read until no samples come, because the length in a header may be wrong.
+    while len(samples := sound.read(BLOCK, dtype="float32", always_2d=True)):
+        yield samples.mean(axis=1)
 
 
 def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> Iterator[np.ndarray]:
     program = shutil.which("ffmpeg")
     if program is None:
-        raise AudioError(f"{name}: not a readable sound file ({reason}). {FFMPEG_HINT}")
-    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", f"file:{path}",
-               "-vn", "-f", "s16le", "-ac", "1", "-ar", str(sample_rate), "-"]  # fmt: skip
+        raise AudioError(f"{name}: not a readable audio file ({reason}). {FFMPEG_HINT}")
+    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", f"file:{path}"]
+    command += ["-vn", "-f", "s16le", "-ac", "1", "-ar", str(sample_rate), "-"]
     with (
-        tempfile.TemporaryFile() as messages,  # a pipe that nobody empties would fill up and stop ffmpeg
+        tempfile.TemporaryFile() as messages,  # a pipe that nobody reads would fill up and stop ffmpeg
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages) as process,
     ):
         assert process.stdout is not None
         try:
             while data := process.stdout.read(2 * BLOCK):
                 yield np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
-        except BaseException:  # the caller wants no more of it
+        except BaseException:  # also raised here if the caller closes this generator early
             process.kill()
             raise
         if process.wait() != 0:
-            messages.seek(max(messages.seek(0, os.SEEK_END) - 4096, 0))  # a damaged film fills megabytes with them
+            # A damaged film fills megabytes with messages; the last ones are enough.
+            messages.seek(max(messages.seek(0, os.SEEK_END) - 4096, 0))
             raise AudioError(_ffmpeg_failure(name, path, messages.read().decode(errors="replace"), reason))
 
 
@@ -165,26 +258,47 @@ def _ffmpeg_failure(name: str, path: Path, messages: str, reason: str) -> str:
     if "does not contain any stream" in messages:
         return f"{name}: there is no audio track in this file"
     last = messages.strip().rpartition("\n")[2].replace(f"file:{path}: ", "")
-    return f"{name}: not a readable sound file (libsndfile: {reason}; ffmpeg: {last or 'failed'})"
+    return f"{name}: not a readable audio file (libsndfile: {reason}; ffmpeg: {last or 'failed'})"
+
+
+class _ResamplingFilter(NamedTuple):
+    """The filter of `scipy.signal.resample_poly` from one rate to another."""
+
+    up: int  # samples out for every `down` samples in
+    down: int
+    taps: np.ndarray
+    reach: int  # samples in, on either side, that a sample out depends on; a multiple of `down`
+
+
+@functools.cache
+def _resampling_filter(rate: int, target_rate: int) -> _ResamplingFilter:
+    if rate == target_rate:
+        return _ResamplingFilter(up=1, down=1, taps=np.ones(1, dtype=np.float32), reach=0)
+    divisor = math.gcd(rate, target_rate)
+    up, down = target_rate // divisor, rate // divisor
+    half_length = 10 * max(up, down)
+    taps = scipy.signal.firwin(2 * half_length + 1, 1 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
+    return _ResamplingFilter(up, down, taps, reach=down * math.ceil(half_length / (up * down) + 1))
 
 
 def resample(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Iterator[np.ndarray]:
     """Change the sampling rate of successive blocks of float32 samples.
 
-    The result is that of `scipy.signal.resample_poly` on the whole: each stretch is filtered together with as many
-    samples on either side as the filter reaches.
+    The result equals `scipy.signal.resample_poly` of all samples at once: each stretch is filtered together with as
+    many samples on either side as the filter reaches.
+
+    Args:
+        blocks: Arrays of shape (n_samples,).
+        rate: Their rate in Hz.
+        target_rate: The rate of the result in Hz.
     """
-    if rate == target_rate:
+    up, down, taps, reach = _resampling_filter(rate, target_rate)
+    if up == down:
         yield from blocks
         return
-    divisor = math.gcd(rate, target_rate)
-    up, down = target_rate // divisor, rate // divisor
-    half_length = 10 * max(up, down)  # this filter is resample_poly's own
-    taps = scipy.signal.firwin(2 * half_length + 1, 1 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
-    reach = down * math.ceil(half_length / (up * down) + 1)  # in steps of `down` samples in, `up` samples out
 
     def filtered(samples: np.ndarray) -> np.ndarray:
-        # The stubs know no float32 array of taps.
+        # The stubs do not accept a float32 array of taps.
         resampled = scipy.signal.resample_poly(samples, up, down, window=taps)  # type: ignore[call-overload]
         return resampled[reach // down * up :]
 
@@ -200,7 +314,13 @@ def resample(blocks: Iterable[np.ndarray], rate: int, target_rate: int) -> Itera
 
 
 def pad_or_trim(array, length: int = N_SAMPLES, *, axis: int = -1):
-    """Cut `array` (NumPy or MLX) to `length` along `axis`, or fill it up with zeros at the end."""
+    """Cut an array to a length along an axis, or fill it up with zeros at the end.
+
+    Args:
+        array: A NumPy or an MLX array; the result is of the same kind.
+        length: The length to reach; by default that of a window, 30 s of samples.
+        axis: The axis to cut or fill up.
+    """
     axis %= array.ndim
     size = array.shape[axis]
     if size > length:

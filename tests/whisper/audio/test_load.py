@@ -1,4 +1,4 @@
-"""From recordings to samples."""
+"""Recordings, and stretches of them, decoded to samples."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import threading
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -34,7 +35,7 @@ FORMATS = {  # container, encoding, and how far a sample may be off
     ("container", "encoding", "tolerance"),
     [(container, encoding, off) for container, kinds in FORMATS.items() for encoding, off in kinds],
 )
-def test_formats_are_told_by_their_content(tmp_path, container, encoding, tolerance):
+def test_the_format_is_detected_from_the_content(tmp_path, container, encoding, tolerance):
     sound = scipy.signal.lfilter([0.25] * 4, 1, chirps(1))  # without noise that lossy codecs drop
     soundfile.write(tmp_path / "talk.raw", sound, 16000, format=container, subtype=encoding)  # a wrong suffix
     samples = load_audio(tmp_path / "talk.raw")
@@ -61,7 +62,7 @@ def test_any_rate_keeps_pitch_and_duration(tmp_path, rate):
 
 @pytest.mark.parametrize("rate", [8000, 11025, 32000, 44099, 44100, 48000])
 @pytest.mark.parametrize("cuts", [[], [1, 2, 700, 30000], range(1000, 60000, 1000)])
-def test_resampling_in_blocks_is_scipys_of_the_whole(rate, cuts):
+def test_resampling_in_blocks_equals_scipy_on_the_entire_recording(rate, cuts):
     sound = chirps(4)[:60001]
     divisor = np.gcd(rate, 16000)
     expected = scipy.signal.resample_poly(sound, 16000 // divisor, rate // divisor)
@@ -76,13 +77,97 @@ def test_resampling_down_leaves_no_alias():
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".mp3", ".opus"])
-def test_decoding_in_blocks_is_decoding_the_whole(tmp_path, suffix):
+def test_decoding_in_blocks_equals_decoding_at_once(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     soundfile.write(path, chirps(9), 48000, **({"format": "OGG", "subtype": "OPUS"} if suffix == ".opus" else {}))
     whole, _ = soundfile.read(path, dtype="float32")
     blocks = list(audio_blocks(path, sample_rate=48000))
     assert len(blocks) == 3 and max(map(len, blocks)) == BLOCK
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+
+
+def write_recording(path: Path, rate: int, format: str, subtype: str) -> Path:
+    """Write 9 s of audio."""
+    soundfile.write(path, chirps(9 * rate / 16000), rate, format=format, subtype=subtype)
+    return path
+
+
+STRETCHES = [(0.0, 1.0), (0.25, 0.75), (3.3333, 3.3334), (4.321, 8.765), (8.9, 9.0), (5.0, None)]
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize(
+    ("format", "subtype"), [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("AIFF", "PCM_24")]
+)
+def test_a_stretch_of_a_lossless_recording_is_bit_equal_to_the_slice(tmp_path, rate, format, subtype):
+    path = write_recording(tmp_path / "x", rate, format, subtype)
+    entire = load_audio(path)
+    for start, end in STRETCHES:
+        stop = None if end is None else round(end * 16000)
+        np.testing.assert_array_equal(load_audio(path, start=start, end=end), entire[round(start * 16000) : stop])
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
+def test_a_stretch_of_a_lossy_recording_is_close_to_the_slice_and_always_the_same(tmp_path, format, subtype):
+    path = write_recording(tmp_path / "x", 16000, format, subtype)
+    entire = load_audio(path)
+    for start, end in STRETCHES:
+        stretch = load_audio(path, start=start, end=end)
+        stop = None if end is None else round(end * 16000)
+        np.testing.assert_allclose(stretch, entire[round(start * 16000) : stop], rtol=0, atol=5e-3)
+        np.testing.assert_array_equal(stretch, load_audio(path, start=start, end=end))
+
+
+def test_a_stretch_is_decoded_from_the_start_if_the_format_cannot_seek(tmp_path):
+    path = write_recording(tmp_path / "x", 8000, "WAV", "GSM610")
+    with soundfile.SoundFile(path) as sound:
+        assert not sound.seekable()
+    np.testing.assert_array_equal(load_audio(path, start=4.5, end=5), load_audio(path)[72_000:80_000])
+
+
+def test_a_stretch_of_bytes(tmp_path):
+    path = write_recording(tmp_path / "x", 16000, "FLAC", "PCM_16")
+    np.testing.assert_array_equal(load_audio(path.read_bytes(), start=1, end=2), load_audio(path)[16_000:32_000])
+
+
+def test_only_the_surroundings_of_a_stretch_are_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros(600 * 8000, np.int16), 8000)
+    n_read = []
+    read = soundfile.SoundFile.read
+
+    def counted_read(*arguments, **options):
+        n_read.append(len(samples := read(*arguments, **options)))
+        return samples
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted_read)
+    assert len(load_audio(path, start=300, end=301)) == 16_000
+    assert sum(n_read) <= BLOCK
+
+
+def test_an_end_just_after_the_recordings_is_its_end(tmp_path):
+    path = write_recording(tmp_path / "x", 16000, "WAV", "PCM_16")
+    assert len(load_audio(path, start=8.0, end=9.09)) == 16_000
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (-1, None, "the clip starts at -1 s; give seconds from the start of the recording"),
+        (float("nan"), None, "the clip starts at nan s; give seconds from the start of the recording"),
+        (5, 3, "the clip starts at 5 s and ends at 3 s; it must end after its start"),
+        (5, 5.00001, "the clip starts at 5 s and ends at 5.00001 s; it must end after its start"),
+        (5, float("inf"), "the clip starts at 5 s and ends at inf s; it must end after its start"),
+        (5, 9.5, "the recording ends at 9.00 s, and the clip at 9.50 s; correct its times"),
+        (9.5, 10, "the recording ends before 9.50 s, where the clip starts; correct its times"),
+        (9.5, None, "the recording ends before 9.50 s, where the clip starts; correct its times"),
+    ],
+)
+def test_a_stretch_that_is_not_in_the_recording_is_refused(tmp_path, start, end, message):
+    path = write_recording(tmp_path / "x.wav", 16000, "WAV", "PCM_16")
+    with pytest.raises(AudioError) as error:
+        load_audio(path, start=start, end=end)
+    assert str(error.value) == f"{path}: {message}"
 
 
 class Pipe:
@@ -92,7 +177,7 @@ class Pipe:
         self.read = io.BytesIO(data).read
 
 
-def test_bytes_and_streams_are_read_as_the_file_is(tmp_path):
+def test_bytes_and_streams_give_the_samples_of_the_file(tmp_path):
     path = tmp_path / "x.flac"
     soundfile.write(path, chirps(1), 22050)
     data, expected = path.read_bytes(), load_audio(path)
@@ -111,7 +196,7 @@ def test_a_named_pipe_is_read(tmp_path):
 
 
 def write_text(path):
-    path.write_text("these are words, not sound")
+    path.write_text("these are words, not audio")
 
 
 def write_floats(*samples):
@@ -130,17 +215,17 @@ BAD_FILES = {
     "missing": (lambda path: None, "no such file"),
     "folder": (lambda path: path.mkdir(), "a folder"),
     "empty": (lambda path: path.touch(), "empty"),
-    "text": (write_text, "not a readable sound file"),
+    "text": (write_text, "not a readable audio file"),
     "no samples": (lambda path: soundfile.write(path, np.zeros(0, np.float32), 16000), "no samples"),
     "nan": (write_floats(0.1, np.nan, 0.2), "NaN"),
     "infinite": (write_floats(0.1, -np.inf), "infinite"),
     "enormous": (write_floats(0.1, 1e30), "enormous"),
-    "rate": (write_wav_claiming(2**31 - 1, 2000), "2147483647 samples a second cannot be"),
+    "rate": (write_wav_claiming(2**31 - 1, 2000), "the header gives an impossible rate, 2147483647 samples a second"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, case):
+def test_a_bad_file_is_refused_by_name_and_reason(tmp_path, case):
     make, message = BAD_FILES[case]
     path = tmp_path / "talk.wav"
     make(path)
@@ -150,19 +235,19 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, case):
 
 
 @pytest.mark.parametrize("n_bytes", [2**31 - 1, 2**32 - 1, 10**6])
-def test_a_header_that_claims_too_much_is_not_believed(tmp_path, n_bytes):
+def test_a_length_in_the_header_beyond_the_file_is_ignored(tmp_path, n_bytes):
     write_wav_claiming(16000, n_bytes)(tmp_path / "x.wav")  # what a program leaves that writes to a pipe
     assert len(load_audio(tmp_path / "x.wav")) == 1000
 
 
-def test_bad_streams_are_named_with_what_is_wrong(tmp_path):
+def test_a_bad_stream_is_refused_by_name_and_reason(tmp_path):
     write_text(tmp_path / "words")
     with (tmp_path / "words").open() as file, pytest.raises(AudioError, match=r"words: opened as text; .* 'rb'"):
         load_audio(file)
     with pytest.raises(AudioError, match=r"<BytesIO>: the recording is empty"):
         load_audio(io.BytesIO())
-    with pytest.raises(AudioError, match=r"^<bytes>: not a readable sound file"):
-        load_audio(b"these are words, not sound")
+    with pytest.raises(AudioError, match=r"^<bytes>: not a readable audio file"):
+        load_audio(b"these are words, not audio")
 
 
 @pytest.fixture
@@ -172,18 +257,25 @@ def m4a(tmp_path):
     return path
 
 
-def test_without_ffmpeg_the_line_says_how_to_get_it(m4a, monkeypatch):
+def test_without_ffmpeg_the_error_says_how_to_get_it(m4a, monkeypatch):
     monkeypatch.setenv("PATH", str(m4a.parent))
     with pytest.raises(AudioError, match=r"talk\.m4a: .* need ffmpeg: .*brew install.*apt install.*convert the file"):
         load_audio(m4a)
 
 
-def test_ffmpeg_is_asked_for_what_openai_whisper_asks(m4a, monkeypatch):
+def test_ffmpeg_gets_the_options_that_openai_whisper_gives(m4a, monkeypatch):
     script = f'echo "$@" > {m4a.parent}/arguments; printf "\\000\\100\\000\\300\\000"'  # 16384, -16384, half a sample
     monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
     assert load_audio(m4a).tolist() == [0.5, -0.5]
     arguments = (m4a.parent / "arguments").read_text()
     assert f"-i file:{m4a} " in arguments and "-f s16le -ac 1 -ar 16000" in arguments
+
+
+def test_a_stretch_is_cut_from_the_output_of_ffmpeg_which_is_then_stopped(m4a, monkeypatch):
+    monkeypatch.setenv(
+        "PATH", fake_ffmpeg(m4a.parent, "head -c 200000 /dev/zero | tr '\\000' '\\100'; exec sleep 1000")
+    )
+    np.testing.assert_array_equal(load_audio(m4a, start=1.5, end=1.75), np.full(4000, 0x4040 / 32768, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -195,13 +287,13 @@ def test_ffmpeg_is_asked_for_what_openai_whisper_asks(m4a, monkeypatch):
         ("exit 0", "holds no samples"),
     ],
 )
-def test_what_ffmpeg_cannot_decode_is_told_in_its_words(m4a, monkeypatch, script, message):
+def test_a_failure_of_ffmpeg_is_reported_in_its_words(m4a, monkeypatch, script, message):
     monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
     with pytest.raises(AudioError, match=rf"talk\.m4a: .*{message}"):
         load_audio(m4a)
 
 
-def test_an_ffmpeg_that_is_no_longer_needed_is_ended(m4a, monkeypatch):
+def test_ffmpeg_is_stopped_when_no_more_blocks_are_read(m4a, monkeypatch):
     script = f"echo $$ > {m4a.parent}/id; head -c 999999 /dev/zero; exec sleep 1000"
     monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
     blocks = audio_blocks(m4a)
@@ -213,7 +305,7 @@ def test_an_ffmpeg_that_is_no_longer_needed_is_ended(m4a, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 @pytest.mark.parametrize("name", ["talk.m4a", "talk.mp4", "talk.webm", "talk.aac", "-talk.mkv"])
-def test_what_ffmpeg_writes_is_read(tmp_path, monkeypatch, name):
+def test_formats_that_only_ffmpeg_knows_are_read(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     speech = load_audio(DEMO_RECORDING / "recording.opus")[: 5 * 16000]
     soundfile.write("x.wav", speech, 16000)
