@@ -11,7 +11,8 @@ import pytest
 import mlx_whisper_lora
 from mlx_whisper_lora import fuse
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
-from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
+from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of, quantize
@@ -37,9 +38,9 @@ def adapter_file(base) -> Path:
     """An adapter on every layer that can have one."""
     model = load_model(base)
     config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "plain"))
-    add_lora(model, config.lora)
+    add_adapter(model, config.settings)
     mx.random.seed(3)
-    for module in lora_modules(model).values():
+    for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape) * 0.05
     save_adapter("adapters.npz", model, config)
     return Path("adapters.npz")
@@ -105,25 +106,25 @@ def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
     assert "model.safetensors" in os.listdir("hf")
     np.testing.assert_allclose(logits(load_model("hf", mx.float32)), expected, atol=1e-4)
     assert run_main(fuse, "-q", "--q-bits", "8", "--q-group-size", "32", "--save-path", "q").code == 0
-    quantised = load_model("q", mx.float32)
-    assert quantization_of(quantised) == Quantization(32, 8)
-    assert np.abs(logits(quantised) - expected).mean() < 0.05 * np.abs(expected).mean()
+    quantized = load_model("q", mx.float32)
+    assert quantization_of(quantized) == Quantization(32, 8)
+    assert np.abs(logits(quantized) - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
 def test_an_adapter_on_a_quantised_base(run_main):
     model = small_model()
     quantize(model, Quantization(64, 4))
-    save_model(model, "quantised")
-    model = load_model("quantised", mx.float32)
+    save_model(model, "quantized")
+    model = load_model("quantized", mx.float32)
     config = AdapterConfig(
-        LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantised")
+        LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantized")
     )
-    add_lora(model, config.lora)
-    for module in lora_modules(model).values():
+    add_adapter(model, config.settings)
+    for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.05
     save_adapter("adapters.npz", model, config)
     expected = logits(model)
-    np.testing.assert_allclose(logits(mlx_whisper_lora.load_model("quantised", "adapters.npz")), expected, atol=1e-3)
+    np.testing.assert_allclose(logits(mlx_whisper_lora.load_model("quantized", "adapters.npz")), expected, atol=1e-3)
     assert run_main(fuse).code == 0
     fused = load_model("fused_model", mx.float32)
     assert quantization_of(fused) is None
@@ -133,7 +134,7 @@ def test_an_adapter_on_a_quantised_base(run_main):
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
 def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
     model = mlx_whisper_lora.load_model("plain", adapter_file, dtype)
-    assert model.dtype == dtype and not lora_modules(model)
+    assert model.dtype == dtype and not adapter_modules(model)
     assert model.decoder.blocks[0].mlp2.weight.dtype == dtype
     exact = np.array(mlx_whisper_lora.load_model("plain", adapter_file, mx.float32).encoder.blocks[0].mlp1.weight)
     rounded = np.array(model.encoder.blocks[0].mlp1.weight.astype(mx.float32))

@@ -13,7 +13,9 @@ import soundfile
 
 from mlx_whisper_lora import lora
 from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_adapter_config
-from mlx_whisper_lora.adapters.inject import LoRAConfig
+from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.training import finetune
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
@@ -42,7 +44,7 @@ def train(run_main, model_folder, clips_folder):
     return run
 
 
-def test_training_tells_what_it_does_and_leaves_an_adapter(train, model_folder, clips_folder):
+def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder, clips_folder):
     lines = train("--iters", 4, "--steps-per-report", 2, "--steps-per-eval", 2)
     expected = [
         re.escape(f"Loading model {model_folder}"),
@@ -81,7 +83,7 @@ def test_options_reach_the_adapter(train):
         "te.npz",
     )
     config = read_adapter_config("te.npz")
-    assert config.lora == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
+    assert config.settings == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
     assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
     assert sorted(path.name for path in Path().glob("*.npz")) == ["te.npz", "te_last.npz"]
 
@@ -92,8 +94,8 @@ def test_one_seed_gives_the_same_lines_and_weights(train):
             line.split(",")[0] for line in train("--iters", 3, "--steps-per-report", 1, *arguments) if "loss" in line
         ]
 
-    one, first = losses("--seed", 5), read_adapter("adapters.npz")[1]
-    same, second = losses("--seed", 5), read_adapter("adapters.npz")[1]
+    one, first = losses("--seed", 5), read_adapter("adapters.npz").arrays
+    same, second = losses("--seed", 5), read_adapter("adapters.npz").arrays
     assert one == same != losses("--seed", 6)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -122,10 +124,10 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
     )
     assert outcome.code == 0, outcome.err
     assert "Resuming from adapters_last.npz: rank 3, layers 1, targets attn.query, attn.value" in outcome.out
-    assert read_adapter_config("more.npz").lora.rank == 3
+    assert read_adapter_config("more.npz").settings.rank == 3
 
 
-def test_clips_longer_than_the_window_are_left_out_with_a_line(train, clips_folder):
+def test_clips_longer_than_the_window_are_dropped_with_a_line(train, clips_folder):
     soundfile.write(clips_folder / "0.wav", np.zeros(60_200), 2000)
     soundfile.write(clips_folder / "1.wav", tone(2.0), 16000)
     rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(6)]
@@ -146,7 +148,7 @@ def test_the_last_line_of_a_test_is_its_numbers(run_main, model_folder, clips_fo
 
 
 def test_a_test_with_openai_whispers_normalizer(demo_model_folder, demo_clips_folder, run_main, monkeypatch):
-    clips = lora.load_clips(demo_clips_folder)["test"][:2]
+    clips = load_clips(demo_clips_folder)["test"][:2]
     noted = [replace(clip, text=f"{clip.text} (laughs)") for clip in clips]  # which the English normalizer leaves out
     results = []
 
@@ -154,8 +156,8 @@ def test_a_test_with_openai_whispers_normalizer(demo_model_folder, demo_clips_fo
         results.append(evaluate(*arguments, **options))
         return results[-1]
 
-    monkeypatch.setattr(lora, "load_clips", lambda folder, seed: {"train": [], "valid": [], "test": noted})
-    monkeypatch.setattr(lora, "evaluate", kept_evaluate)
+    monkeypatch.setattr(finetune, "load_clips", lambda folder, seed: {"train": [], "valid": [], "test": noted})
+    monkeypatch.setattr(finetune, "evaluate", kept_evaluate)
     line = run_main(lora, "--test", "--normalizer", "english").out.splitlines()[-1]
     assert re.fullmatch(TEST_LINE + re.escape(" (english normalizer)"), line)
     texts, (result,) = [clip.text for clip in clips], results
@@ -165,7 +167,7 @@ def test_a_test_with_openai_whispers_normalizer(demo_model_folder, demo_clips_fo
 
 def test_a_normalizer_without_a_test_is_an_error(run_main):
     outcome = run_main(lora, "--train", "--normalizer", "basic")
-    assert (outcome.code, outcome.err) == (1, "mlx_whisper_lora.lora: error: --normalizer is for --test\n")
+    assert (outcome.code, outcome.err) == (2, "mlx_whisper_lora.lora: error: --normalizer requires --test\n")
 
 
 def test_training_and_testing_at_once_tests_the_adapter_that_was_kept(train, run_main, clips_folder):
@@ -204,7 +206,7 @@ def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder
     assert (config.language, config.task) == ("te", "translate")
 
 
-def test_what_is_wrong_with_test_clips_is_told_before_training(run_main, model_folder, clips_folder):
+def test_bad_test_clips_are_reported_before_training(run_main, model_folder, clips_folder):
     write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": "x", "language": "en"}])
     outcome = run_main(lora, "--train", "--test", "--model", model_folder, "--data", clips_folder)
     assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.lora: error: there are no test clips\n"
@@ -214,8 +216,8 @@ def test_what_is_wrong_with_test_clips_is_told_before_training(run_main, model_f
 def test_without_options_it_is_about_the_bundled_model_and_clips(
     demo_model_folder, demo_clips_folder, run_main, monkeypatch
 ):
-    few = {split: clips[:2] for split, clips in lora.load_clips(demo_clips_folder).items()}
-    monkeypatch.setattr(lora, "load_clips", lambda folder, seed: few)
+    few = {split: clips[:2] for split, clips in load_clips(demo_clips_folder).items()}
+    monkeypatch.setattr(finetune, "load_clips", lambda folder, seed: few)
     outcome = run_main(lora, "--train", "--iters", 1, "--batch-size", 2, "--steps-per-eval", 1)
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out
@@ -251,7 +253,7 @@ def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path
     assert process.returncode == 130
     assert out.splitlines()[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert "Traceback" not in err and err.strip() == "mlx_whisper_lora.lora: interrupted"
-    assert read_adapter_config(tmp_path / "a_last.npz").lora.layers == 1
+    assert read_adapter_config(tmp_path / "a_last.npz").settings.layers == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_last.npz", "clips"]
 
 
@@ -292,7 +294,7 @@ def test_two_processes_train_as_one_does(train, model_folder, clips_folder, tmp_
     assert [process.returncode for process in both] == [0, 0], err + other_err
     assert silence == "" and re.fullmatch(TEST_LINE, out.splitlines()[-1])
     assert train_losses(out.splitlines()) == train_losses(alone)
-    one, other = read_adapter("adapters_last.npz")[1], read_adapter("both_last.npz")[1]
+    one, other = read_adapter("adapters_last.npz").arrays, read_adapter("both_last.npz").arrays
     for name in one:
         np.testing.assert_allclose(one[name], other[name], atol=1e-4)
 

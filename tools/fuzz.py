@@ -26,8 +26,10 @@ import numpy as np
 import soundfile
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
-from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.checkpoints.load import CheckpointError
@@ -89,7 +91,7 @@ def write_good_files(folder: Path) -> list[str]:
     shutil.copy(folder / "mlx" / "config.json", folder / "npz")
     mx.savez(str(folder / "npz" / "weights.npz"), **mx.load(str(folder / "mlx" / "weights.safetensors")))
     config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
-    add_lora(model, config.lora)
+    add_adapter(model, config.settings)
     save_adapter(folder / "adapter" / "adapter.npz", model, config)
 
     quantized = Whisper(DIMENSIONS)

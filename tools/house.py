@@ -3,8 +3,8 @@
     python -m tools.house
 
 Needs Python alone. Prints a line for each room with the rooms that it imports. Imports inside functions count too, and
-so do the modules that __init__.py and __main__.py name in a string, to import them when they are used. Exits with 1 if
-an import does not run down in the order of LAYERS. If all run down, there is no circle.
+so do modules that are named in a string, to be imported when they are used. Exits with 1 if an import does not run down
+in the order of LAYERS. If all run down, there is no circle.
 """
 
 import ast
@@ -44,8 +44,10 @@ def imported_modules(path: Path) -> set[str]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif path.name.startswith("__") and isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.add(node.value.rstrip("."))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.rstrip(".")
+            if path.name.startswith("__") or name.count(".") > 1:  # elsewhere, a command's name is its title
+                names.add(name)
     files = {name: PACKAGE.parent.joinpath(*name.split(".")) for name in names if name.startswith(f"{PACKAGE.name}.")}
     return {name for name, file in files.items() if file.is_dir() or file.with_suffix(".py").is_file()}
 

@@ -1,70 +1,77 @@
-"""The adapter file: one `.npz` that says of itself what it is and which base it belongs to.
+"""The adapter file: one `.npz` that says what it is and which base it belongs to.
 
-Two arrays a layer, named by module path (`decoder.blocks.3.attn.query.lora_a` and `.lora_b`), and under `config` the
-settings as JSON in an array of bytes. It is read without pickle.
+It holds each trained array by its path in the model (`decoder.blocks.3.attn.query.lora_a`), and under `config` the
+configuration as JSON in an array of bytes. It is read without pickle. Version 1, which had the settings of LoRA beside
+the other keys of the configuration, is read too.
 """
 
+import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.inject import (
-    AdapterError,
-    LoRAConfig,
-    check_plain,
-    lora_modules,
-    replace_modules,
-    target_paths,
-)
-from mlx_whisper_lora.adapters.lora import LoRALinear
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.inject import adapter_modules, check_plain, put_adapter
+from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
-from mlx_whisper_lora.whisper.model.quantization import weight_shape
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
-CONFIG_KEY = "config"
-SAMPLES_PER_ARRAY = 1024
-SMALLEST_NORMAL = 2.0**-14  # of float16; devices differ in what they make of smaller numbers
+VERSION = 2
+_CONFIG_KEY = "config"
+_SAMPLES_PER_ARRAY = 1024
+_SMALLEST_NORMAL = 2.0**-14  # of float16. Devices differ in how they round smaller numbers.
 
 
 @dataclass(frozen=True)
 class Base:
-    """The model that an adapter belongs to: the name it was loaded by, its dimensions, a fingerprint of its weights."""
+    """The model that an adapter belongs to."""
 
-    name: str
+    name: str  # the name it was loaded by
     dimensions: dict[str, int]
-    fingerprint: str
+    fingerprint: str  # a hash of its weights
 
     @staticmethod
     def of(model: Whisper, name: str) -> "Base":
+        """Describe a plain model that was loaded by `name`."""
         return Base(name, model.dims.to_dict(), fingerprint(model))
 
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """All that is known of an adapter besides its arrays. audio_context: the seconds of sound that the encoder saw in
-    training, 0 if as many as the clips had."""
+    """The configuration in an adapter file."""
 
-    lora: LoRAConfig
-    language: str | None
+    settings: Any  # the configuration of the method, such as LoRAConfig
+    language: str | None  # a code, or None if the clips had several languages
     task: str
-    audio_context: float
+    audio_context: float  # seconds of audio that the encoder saw in training, or 0 for as many as the clips had
     base: Base
 
-    def to_json(self) -> dict:
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        return method_name(self.settings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the configuration as it is stored."""
         return {
-            "method": "lora",
-            **asdict(self.lora),
+            "version": VERSION,
+            "method": self.method,
+            "settings": asdict(self.settings),
             "language": self.language,
             "task": self.task,
             "audio_context": self.audio_context,
@@ -73,102 +80,196 @@ class AdapterConfig:
         }
 
     @staticmethod
-    def from_json(config: dict) -> "AdapterConfig":
-        """Raises KeyError, TypeError, ValueError or OverflowError when the JSON is not an adapter's configuration."""
-        if config["method"] != "lora":
-            raise ValueError(f"its method is {config['method']!r}, and this version knows 'lora'")
-        lora = LoRAConfig(
-            int(config["rank"]), float(config["scale"]), float(config["dropout"]), int(config["layers"]),
-            tuple(config["targets"]),
-        )  # fmt: skip
+    def from_json(config: dict[str, Any]) -> "AdapterConfig":
+        """Build the configuration from what is stored.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError: the JSON is not the configuration of an adapter.
+        """
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is not a JSON object")
+        version = config.get("version", 1)
+        if version not in (1, VERSION):
+            raise ValueError(
+                f"its format is version {version}, and this library reads 1 to {VERSION}: update mlx_whisper_lora"
+            )
+        method = config["method"]
+        if method not in METHODS:
+            raise ValueError(
+                f"its method is {method!r}, and this library knows {', '.join(METHODS)}: update mlx_whisper_lora"
+            )
+        settings_type = METHODS[method].Config
+        stored = config["settings"] if version > 1 else {each.name: config[each.name] for each in fields(settings_type)}
+        if not isinstance(stored, dict):
+            raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]
         if language not in (None, *LANGUAGES) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         base = Base(str(base["name"]), dict(base["dimensions"]), str(base["fingerprint"]))
-        return AdapterConfig(lora, language, task, float(config["audio_context"]), base)
+        return AdapterConfig(
+            _settings_from_json(settings_type, stored), language, task, float(config["audio_context"]), base
+        )
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter file that was read."""
+
+    path: Path
+    config: AdapterConfig
+    arrays: dict[str, np.ndarray]  # by path in the model
 
 
 def fingerprint(model: Whisper) -> str:
-    """A hash of evenly spaced samples of every weight, in float16, so that the same checkpoint loaded in float16 and in
-    float32, or from another format, has one fingerprint; a quantised one has its own. Raises AdapterError when the
-    model has adapters already."""
+    """Hash evenly spaced samples of every weight of a plain model.
+
+    The samples are taken in float16. So a checkpoint has one fingerprint whether it is loaded in float16 or in float32,
+    and in every layout. A quantized checkpoint has its own.
+
+    Raises:
+        AdapterError: the model has an adapter.
+    """
     check_plain(model)
     digest = hashlib.sha256()
     for name, array in sorted(tree_flatten(model.parameters())):
         flat = array.reshape(-1)
-        part = flat[:: max(1, flat.size // SAMPLES_PER_ARRAY)]
+        part = flat[:: max(1, flat.size // _SAMPLES_PER_ARRAY)]
         if mx.issubdtype(part.dtype, mx.floating):
             sample = np.array(part.astype(mx.float32)).astype(np.float16)
-            sample[np.abs(sample) < SMALLEST_NORMAL] = 0
-        else:  # quantised weights, several packed into each integer
+            sample[np.abs(sample) < _SMALLEST_NORMAL] = 0
+        else:  # quantized weights, several packed into each integer
             sample = np.array(part)
         digest.update(name.encode() + sample.tobytes())
     return digest.hexdigest()[:16]
 
 
 def save_adapter(path: str | PathLike, model: Whisper, config: AdapterConfig) -> None:
-    """Write the model's LoRA arrays and their configuration. Raises OSError, and then `path` is as it was."""
-    arrays: dict[str, Any] = {CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
-    for name, module in lora_modules(model).items():
-        arrays[f"{name}.lora_a"] = np.array(module.lora_a.astype(mx.float32))
-        arrays[f"{name}.lora_b"] = np.array(module.lora_b.astype(mx.float32))
+    """Write the trainable arrays of a model's adapter, in float32, and their configuration.
+
+    Raises:
+        OSError: the file cannot be written. A file that was at `path` is unchanged.
+    """
+    arrays: dict[str, Any] = {_CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
+    for name, array in _trainable_arrays(adapter_modules(model)).items():
+        arrays[name] = np.array(array.astype(mx.float32))
     with atomic_write(path, "wb") as file:
         np.savez(file, **arrays)
 
 
-def read_adapter(path: str | PathLike) -> tuple[AdapterConfig, dict[str, np.ndarray]]:
-    """The configuration and the arrays of an adapter file. Raises AdapterError naming the file."""
-    path = Path(path)
+def read_adapter(path: str | PathLike) -> Adapter:
+    """Read an adapter file.
+
+    Raises:
+        AdapterError: there is no such file, or it is damaged or not an adapter.
+    """
+    arrays = _read_arrays(Path(path), lambda name: True)
+    config = _parse_config(Path(path), arrays)
+    del arrays[_CONFIG_KEY]
+    return Adapter(Path(path), config, arrays)
+
+
+def read_adapter_config(path: str | PathLike) -> AdapterConfig:
+    """Read the configuration of an adapter file, and nothing else of it.
+
+    Raises:
+        AdapterError: there is no such file, or it is damaged or not an adapter.
+    """
+    return _parse_config(Path(path), _read_arrays(Path(path), lambda name: name == _CONFIG_KEY))
+
+
+def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: str) -> AdapterConfig:
+    """Put an adapter into the base that it was trained on.
+
+    Args:
+        model: a plain model.
+        adapter: an adapter file, or one that was read.
+        base_name: the name that the model was loaded by.
+
+    Returns:
+        The adapter's configuration.
+
+    Raises:
+        AdapterError: the file cannot be read, or belongs to another base. The model is unchanged.
+    """
+    if not isinstance(adapter, Adapter):
+        adapter = read_adapter(adapter)
+    config = adapter.config
+    _check_base(adapter.path, config.base, Base.of(model, base_name))
+    with _same_random_state():
+        modules = METHODS[config.method].wrap(model, config.settings)
+    _check_arrays(adapter, _trainable_arrays(modules))
+    for path, module in modules.items():
+        names = [name for name, _ in tree_flatten(module.trainable_parameters())]
+        stored = [(name, mx.array(adapter.arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
+        module.load_weights(stored, strict=False)
+    put_adapter(model, config.method, modules)
+    return config
+
+
+def _trainable_arrays(modules: dict[str, nn.Module]) -> dict[str, mx.array]:
+    """Return the trainable arrays of modules, by path in the model."""
+    return {
+        f"{path}.{name}": array
+        for path, module in modules.items()
+        for name, array in tree_flatten(module.trainable_parameters())
+    }
+
+
+@contextlib.contextmanager
+def _same_random_state() -> Iterator[None]:
+    """Leave MLX's random numbers unaffected by those drawn inside."""
+    high, low = mx.random.state[0].tolist()
+    yield
+    mx.random.seed((high << 32) | low)
+
+
+def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """Read the arrays of a file whose names are wanted."""
     if not path.is_file():
         raise AdapterError(f"{path}: no such adapter file")
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files if wanted(name)}
     except NPZ_ERRORS as error:
         raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({one_line(error)})") from None
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy gives what does not begin as an array as bytes
-            raise AdapterError(f"{path}: not an adapter file, or damaged ({name} is no array)")
+        if not isinstance(array, np.ndarray):  # NumPy returns members that do not begin like an array as bytes
+            raise AdapterError(f"{path}: not an adapter file, or damaged ({name} is not an array)")
+    return arrays
+
+
+def _parse_config(path: Path, arrays: dict[str, np.ndarray]) -> AdapterConfig:
     try:
-        config = AdapterConfig.from_json(json.loads(arrays.pop(CONFIG_KEY).tobytes()))
+        return AdapterConfig.from_json(json.loads(arrays[_CONFIG_KEY].tobytes()))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else one_line(error)
-        raise AdapterError(f"{path}: an .npz file, but not an adapter of this library ({reason})") from None
-    return config, arrays
+        reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
+        raise AdapterError(f"{path}: an .npz file, but not an adapter that this library reads ({reason})") from None
 
 
-def read_adapter_config(path: str | PathLike) -> AdapterConfig:
-    """The configuration of an adapter file. Raises AdapterError naming the file."""
-    return read_adapter(path)[0]
+def _settings_from_json(settings_type: type, stored: dict[str, Any]) -> Any:
+    """Build the configuration of a method. JSON has lists for tuples, and may have a whole number for a float."""
+    unknown = sorted(stored.keys() - {each.name for each in fields(settings_type)})
+    if unknown:
+        raise ValueError(f"its setting {unknown[0]} is unknown: update mlx_whisper_lora")
+    kinds = typing.get_type_hints(settings_type)
+    names = [each.name for each in fields(settings_type)]
+    return settings_type(**{name: _typed(name, stored[name], kinds[name]) for name in names})
 
 
-def load_adapter(model: Whisper, path: str | PathLike, base_name: str) -> AdapterConfig:
-    """Put the adapter of a file into the plain `model`, which was loaded by the name `base_name`.
-
-    Raises AdapterError when the file cannot be read, or belongs to another base; then the model is as it was.
-    """
-    config, arrays = read_adapter(path)
-    check_base(path, config.base, Base.of(model, base_name))
-    modules = dict(model.named_modules())
-    adapted = {}
-    for name in target_paths(model, config.lora.layers, config.lora.targets):
-        linear = modules[name]
-        output_dims, input_dims = weight_shape(linear)
-        shapes = {"lora_a": (input_dims, config.lora.rank), "lora_b": (config.lora.rank, output_dims)}
-        for part, shape in shapes.items():
-            array = arrays.get(f"{name}.{part}")
-            if array is None or array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
-                raise AdapterError(
-                    f"{path}: {name}.{part} should be finite numbers of shape {shape}; the file is damaged"
-                )
-        a, b = (mx.array(arrays[f"{name}.{part}"].astype(np.float32)) for part in shapes)
-        adapted[name] = LoRALinear(linear, a, b, config.lora.scale, config.lora.dropout)
-    replace_modules(model, adapted)
-    return config
+def _typed(name: str, value: Any, annotation: Any) -> Any:
+    """Return a setting as the type that its field has. Raise ValueError if it has another."""
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    for kind in kinds:
+        kind = typing.get_origin(kind) or kind
+        if type(value) is kind:
+            return value
+        if (kind, type(value)) in ((float, int), (tuple, list)):
+            return kind(value)
+    raise ValueError(f"its setting {name} is {value!r}")
 
 
-def check_base(path: str | PathLike, wanted: Base, given: Base) -> None:
-    """Raise AdapterError, naming both, unless the model given is the one that the adapter was trained on."""
+def _check_base(path: Path, wanted: Base, given: Base) -> None:
+    """Raise AdapterError, naming both, unless the given model is the one that the adapter was trained on."""
     if wanted.dimensions != given.dimensions:
         different = [key for key, value in wanted.dimensions.items() if given.dimensions.get(key) != value]
         key = different[0] if different else "n_mels"
@@ -181,3 +282,18 @@ def check_base(path: str | PathLike, wanted: Base, given: Base) -> None:
             f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given.name} has "
             f"the same dimensions but other weights ({given.fingerprint})"
         )
+
+
+def _check_arrays(adapter: Adapter, expected: dict[str, mx.array]) -> None:
+    """Raise AdapterError unless the arrays of a file are those that its configuration describes."""
+    for name, array in expected.items():
+        stored = adapter.arrays.get(name)
+        if stored is None:
+            raise AdapterError(f"{adapter.path}: the array {name} is missing; the file is damaged")
+        if stored.shape != array.shape or stored.dtype.kind != "f" or not np.isfinite(stored).all():
+            raise AdapterError(
+                f"{adapter.path}: {name} should hold finite numbers of shape {array.shape}; the file is damaged"
+            )
+    unknown = sorted(adapter.arrays.keys() - expected.keys())
+    if unknown:
+        raise AdapterError(f"{adapter.path}: the array {unknown[0]} does not belong to this adapter")

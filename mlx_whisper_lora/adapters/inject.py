@@ -1,125 +1,84 @@
-"""Put adapters into a Whisper model and take them out again."""
+"""Put an adapter into a model, freeze the rest, and take it out again."""
 
-import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
-from mlx_whisper_lora.adapters.lora import LoRALinear
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.whisper.model.quantization import parameter_count
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
-DEFAULT_TARGETS = ("attn.query", "attn.value")
-ATTENTION = ("query", "key", "value", "out")
-TARGETS = (
-    *(f"attn.{name}" for name in ATTENTION),
-    *(f"cross_attn.{name}" for name in ATTENTION),  # decoder only
-    "mlp1",
-    "mlp2",
-)
 
+def add_adapter(model: Whisper, config: Any) -> None:
+    """Put a fresh adapter into a plain model, and freeze the rest.
 
-class AdapterError(ValueError):
-    """Adapter settings or an adapter file that do not fit; the message says which and what to do."""
+    Args:
+        model: a model without an adapter.
+        config: the configuration of a method, such as LoRAConfig.
 
-
-@dataclass(frozen=True)
-class LoRAConfig:
-    """Where adapters go and how large they are. layers: the last N blocks of encoder and of decoder, -1 for all."""
-
-    rank: int = 8
-    scale: float = 2.0
-    dropout: float = 0.0
-    layers: int = 4
-    targets: tuple[str, ...] = DEFAULT_TARGETS
-
-    def __post_init__(self):
-        unknown = [target for target in self.targets if target not in TARGETS]
-        if unknown or not self.targets:
-            raise AdapterError(
-                f"unknown LoRA target {', '.join(unknown) or '(none)'}: choose from {', '.join(TARGETS)}"
-            )
-        if self.rank < 1:
-            raise AdapterError(f"the LoRA rank must be at least 1, got {self.rank}")
-        if not 0 < self.scale < math.inf:
-            raise AdapterError(f"the LoRA scale must be above 0, got {self.scale}")
-        if not 0 <= self.dropout < 1:
-            raise AdapterError(f"LoRA dropout must be at least 0 and below 1, got {self.dropout}")
-        if self.layers < 1 and self.layers != -1:
-            raise AdapterError(f"the number of LoRA layers must be at least 1, or -1 for all, got {self.layers}")
-
-
-def target_paths(model: Whisper, layers: int, targets: Sequence[str]) -> Iterator[str]:
-    """Module paths of the linear layers that adapters go to, such as decoder.blocks.3.attn.query.
-
-    Raises AdapterError when the model has fewer blocks than `layers`.
+    Raises:
+        AdapterError: the model has an adapter, or does not fit the configuration. The model is unchanged.
     """
-    for side, part in (("encoder", model.encoder), ("decoder", model.decoder)):
-        count = len(part.blocks)
-        if layers > count:
-            raise AdapterError(f"{layers} LoRA layers asked for, but this model's {side} has {count} blocks; "
-                               f"give at most {count}, or -1 for all")  # fmt: skip
-        for i in range(count if layers == -1 else layers):
-            block = count - 1 - i
-            for target in targets:
-                if side == "decoder" or not target.startswith("cross_attn"):
-                    yield f"{side}.blocks.{block}.{target}"
-
-
-def add_lora(model: Whisper, config: LoRAConfig) -> None:
-    """Put a fresh LoRALinear at every target of a plain model. Raises AdapterError; then nothing has changed."""
     check_plain(model)
-    modules = dict(model.named_modules())
-    paths = list(target_paths(model, config.layers, config.targets))
-    replace_modules(
-        model,
-        {path: LoRALinear.from_base(modules[path], config.rank, config.scale, config.dropout) for path in paths},
-    )
+    name = method_name(config)
+    put_adapter(model, name, METHODS[name].wrap(model, config))
 
 
-def freeze_base(model: Whisper) -> None:
-    """Freeze the base; the low-rank matrices alone stay trainable."""
+def put_adapter(model: Whisper, method: str, modules: dict[str, nn.Module]) -> None:
+    """Put the modules of a method at their paths, and freeze the rest of the model."""
     model.freeze()
-    for module in lora_modules(model).values():
-        module.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
+    for module in modules.values():
+        module.adapter_method = method
+    _replace_modules(model, modules)
 
 
-def fuse_lora(model: Whisper) -> int:
-    """Merge every LoRALinear of the model into a plain linear layer, in place; returns how many there were."""
-    fused = {path: module.fuse() for path, module in lora_modules(model).items()}
-    replace_modules(model, fused)
-    return len(fused)
-
-
-def lora_modules(model: Whisper) -> dict[str, LoRALinear]:
-    """The model's LoRALinear layers by module path."""
-    return {path: module for path, module in model.named_modules() if isinstance(module, LoRALinear)}
+def adapter_modules(model: Whisper) -> dict[str, nn.Module]:
+    """Return the modules that `put_adapter` put into the model, by path."""
+    return {path: module for path, module in model.named_modules() if hasattr(module, "adapter_method")}
 
 
 def check_plain(model: Whisper) -> None:
-    """Raise AdapterError if the model has adapters."""
-    if lora_modules(model):
-        raise AdapterError("this model has adapters already: load it anew, or fuse them into it first")
+    """Raise AdapterError if the model has an adapter."""
+    if adapter_modules(model):
+        raise AdapterError("this model has an adapter already: load it again, or fuse the adapter into it first")
 
 
-def replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
-    """Put `modules`, by their paths, into the model, in its mode: dropout works in training only."""
+def fuse_adapter(model: Whisper) -> list[str]:
+    """Replace the modules of an adapter by plain ones, in place.
+
+    Returns:
+        The paths of modules that cannot be merged into the model. They stay in it.
+    """
+    modules = adapter_modules(model)
+    fused = {path: METHODS[module.adapter_method].fuse(module) for path, module in modules.items()}
+    _replace_modules(model, {path: module for path, module in fused.items() if module is not None})
+    left = [path for path, module in fused.items() if module is None]
+    if modules and not left:
+        model.unfreeze()
+    return left
+
+
+def _replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
     model.update_modules(tree_unflatten(list(modules.items())))
-    model.train(model.training)
+    model.train(model.training)  # new modules take the model's mode, so that dropout acts in training only
 
 
-def describe_trainable_parameters(model: Whisper) -> str:
-    """How many parameters train on each side, and in all: the line that `lora` prints before training."""
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Numbers of parameters."""
 
-    def millions(parameters: dict) -> float:
-        return sum(array.size for _, array in tree_flatten(parameters)) / 1e6
+    encoder: int  # trainable
+    decoder: int  # trainable
+    total: int  # trainable or not. A quantized weight counts as one parameter.
 
-    encoder = millions(model.encoder.trainable_parameters())
-    decoder = millions(model.decoder.trainable_parameters())
-    total = parameter_count(model) / 1e6
-    return (
-        f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
-        f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
+
+def count_parameters(model: Whisper) -> ParameterCounts:
+    """Count the trainable parameters on each side of a model, and all parameters."""
+    encoder, decoder = (
+        sum(array.size for _, array in tree_flatten(part.trainable_parameters()))
+        for part in (model.encoder, model.decoder)
     )
+    return ParameterCounts(encoder, decoder, parameter_count(model))

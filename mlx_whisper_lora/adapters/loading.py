@@ -1,24 +1,26 @@
-"""Models that are ready for use: base and adapter together."""
+"""Load models that are ready for use: base and adapter together."""
 
 from os import PathLike
 from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import load_adapter
-from mlx_whisper_lora.adapters.inject import fuse_lora
+from mlx_whisper_lora.adapters.adapter_file import Adapter, load_adapter
+from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
 def load_model(
-    path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
+    path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | Adapter | None = None, dtype: mx.Dtype | None = None
 ) -> Whisper:
-    """Load a Whisper model, and fuse an adapter into it in memory if one is given.
+    """Load a Whisper model, and put an adapter into it if one is given.
+
+    The adapter is fused into the weights in memory. Modules that cannot be fused stay in the model.
 
     Args:
         path_or_hf_repo: any name of a model that `resolve_model` knows.
-        adapter_file: an adapter that was trained on this model.
+        adapter_file: an adapter that was trained on this model, as a file or as `read_adapter` returned it.
         dtype: the type to compute in. By default float16 on a GPU and float32 on a CPU.
 
     Raises:
@@ -28,16 +30,16 @@ def load_model(
     if adapter_file is None:
         return checkpoints.load_model(path_or_hf_repo, dtype)
     dtype = dtype or checkpoints.default_dtype()
-    # A base in bfloat16 would have lost the digits that its fingerprint is made of.
+    # A base in bfloat16 would lack the digits that its fingerprint is made of.
     model = checkpoints.load_model(path_or_hf_repo, mx.float32 if dtype == mx.bfloat16 else dtype)
     load_adapter(model, adapter_file, str(path_or_hf_repo))
-    fuse_lora(model)
+    fuse_adapter(model)
     model.set_dtype(dtype)
     return model
 
 
 class ModelCache:
-    """Keeps the model that was asked for last, until another one is asked for or its files change."""
+    """The model that was asked for last. It is kept until another one is asked for, or its files change."""
 
     def __init__(self) -> None:
         self._key: tuple | None = None

@@ -1,32 +1,82 @@
-"""Low-rank adaptation of a linear layer.
+"""Low-rank adaptation of linear layers.
 
-Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021): y = W x + scale * B A x, with W frozen, A random
-and B zero at the start, so that training begins at the base model. In PEFT's terms scale = alpha / rank. The frozen
-layer may be quantised (Dettmers et al., "QLoRA", 2023); A and B are not.
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021): y = W x + scale * B A x. W is frozen, A starts
+random and B at zero, so that training begins at the base model. In PEFT's terms scale = alpha / rank. The frozen layer
+may be quantized (Dettmers et al., "QLoRA", 2023); A and B are not.
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
 
+from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shape
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+
+DEFAULT_TARGETS = ("attn.query", "attn.value")
+_ATTENTION = ("query", "key", "value", "out")
+TARGETS = (
+    *(f"attn.{name}" for name in _ATTENTION),
+    *(f"cross_attn.{name}" for name in _ATTENTION),  # decoder only
+    "mlp1",
+    "mlp2",
+)
+
+
+@documented
+@dataclass(frozen=True)
+class LoRAConfig:
+    """Where low-rank adapters go and how large they are.
+
+    Raises:
+        OptionError: a value is out of range, or a target is unknown.
+    """
+
+    rank: int = option(8, "Rank of the low-rank matrices.", minimum=1)
+    scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0)
+    dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
+    layers: int = option(4, "Adapt the last N blocks of the encoder and of the decoder. -1 adapts all.")
+    targets: tuple[str, ...] = option(
+        DEFAULT_TARGETS, f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}."
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if self.layers < 1 and self.layers != -1:
+            raise OptionError(f"`layers` must be at least 1, or -1 for all blocks, got {self.layers}")
+        unknown = [target for target in self.targets if target not in TARGETS]
+        if unknown or not self.targets:
+            raise OptionError(
+                f"`targets` must be chosen from {', '.join(TARGETS)}, got {', '.join(unknown) or 'nothing'}"
+            )
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}, layers {self.layers}, targets {', '.join(self.targets)}"
 
 
 class LoRALinear(nn.Module):
     """A frozen linear layer with a trainable low-rank addition.
 
-    lora_a: (input dimensions, rank); lora_b: (rank, output dimensions).
+    Attributes:
+        linear: the frozen layer, plain or quantized.
+        lora_a: matrix A, shape (input dimensions, rank).
+        lora_b: matrix B, shape (rank, output dimensions).
+        scale: factor of the addition.
+        dropout: dropout of the input of A. It acts in training only.
     """
 
     @staticmethod
     def from_base(
         linear: nn.Linear | nn.QuantizedLinear, rank: int = 8, scale: float = 2.0, dropout: float = 0.0
     ) -> "LoRALinear":
-        """Wrap `linear`, which is kept as it is, in a new low-rank addition that starts at zero."""
+        """Wrap a linear layer in a new low-rank addition that starts at zero."""
         output_dims, input_dims = weight_shape(linear)
-        return LoRALinear(linear, mx.random.uniform(-1, 1, (input_dims, rank)) / math.sqrt(input_dims),
-                          mx.zeros((rank, output_dims)), scale, dropout)  # fmt: skip
+        lora_a = mx.random.uniform(-1, 1, (input_dims, rank)) / math.sqrt(input_dims)
+        return LoRALinear(linear, lora_a, mx.zeros((rank, output_dims)), scale, dropout)
 
     def __init__(
         self,
@@ -38,6 +88,7 @@ class LoRALinear(nn.Module):
     ):
         super().__init__()
         self.linear = linear
+        self.linear.freeze()
         self.lora_a = lora_a
         self.lora_b = lora_b
         self.scale = scale
@@ -48,8 +99,48 @@ class LoRALinear(nn.Module):
         return self.linear(x) + (self.scale * low_rank).astype(x.dtype)
 
     def fuse(self) -> nn.Linear:
-        """A plain linear layer with the addition merged into its weight, computed in float32."""
+        """Return a plain linear layer with the addition merged into its weight, computed in float32."""
         fused = plain_layer(self.linear)
         delta = self.scale * (self.lora_b.T.astype(mx.float32) @ self.lora_a.T.astype(mx.float32))
         fused.weight = (fused.weight.astype(mx.float32) + delta).astype(fused.weight.dtype)
         return fused
+
+
+class LoRA:
+    """The method "lora" of the registry."""
+
+    Config = LoRAConfig
+
+    @staticmethod
+    def wrap(model: Whisper, config: LoRAConfig) -> dict[str, nn.Module]:
+        """Return a fresh LoRALinear for each target of the model, by module path.
+
+        Raises:
+            AdapterError: the model has fewer blocks than `config.layers`.
+        """
+        modules = dict(model.named_modules())
+        return {
+            path: LoRALinear.from_base(modules[path], config.rank, config.scale, config.dropout)
+            for path in _target_paths(model, config)
+        }
+
+    @staticmethod
+    def fuse(module: nn.Module) -> nn.Linear:
+        """Return the plain linear layer that a LoRALinear can be replaced by."""
+        return module.fuse()
+
+
+def _target_paths(model: Whisper, config: LoRAConfig) -> Iterator[str]:
+    """Yield the paths of the layers to adapt, such as decoder.blocks.3.attn.query."""
+    for side, part in (("encoder", model.encoder), ("decoder", model.decoder)):
+        count = len(part.blocks)
+        if config.layers > count:
+            raise AdapterError(
+                f"LoRA on {config.layers} layers was requested, but this model's {side} has {count} blocks: "
+                f"give at most {count}, or -1 for all"
+            )
+        for i in range(count if config.layers == -1 else config.layers):
+            block = count - 1 - i
+            for target in config.targets:
+                if side == "decoder" or not target.startswith("cross_attn"):
+                    yield f"{side}.blocks.{block}.{target}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from typing import Any, NoReturn, TypeVar
 
-from mlx_whisper_lora.whisper.option import flag
+from mlx_whisper_lora.whisper.option import OptionError, flag
 
 T = TypeVar("T")
 
@@ -52,34 +52,44 @@ def _hyphenated(argument: str) -> str:
 def add_options(
     parser: argparse._ActionsContainer,
     options: type,
-    leave_out: Collection[str] = (),
     only: Collection[str] | None = None,
+    prefix: str = "",
 ) -> None:
     """Add a flag for each field of a dataclass that was declared with `option`.
 
     Args:
         parser: a parser, or a group of one.
         options: the dataclass.
-        leave_out: fields that get no flag.
         only: fields that get a flag. By default, all do.
+        prefix: comes before the name of each field: with "lora_", the flag of `rank` is --lora-rank.
     """
     annotations = typing.get_type_hints(options)
     for each in fields(options):
-        if each.metadata and each.name not in leave_out and (only is None or each.name in only):
-            _add_option(parser, each, annotations[each.name])
+        if each.metadata and (only is None or each.name in only):
+            _add_option(parser, each, annotations[each.name], prefix)
 
 
-def from_args(options: type[T], args: argparse.Namespace, **others: Any) -> T:
+def from_args(options: type[T], args: argparse.Namespace, prefix: str = "", **others: Any) -> T:
     """Build a dataclass from the flags that were given, and from `others`. Its own defaults fill the rest.
+
+    Args:
+        options: the dataclass.
+        args: the parsed command line.
+        prefix: the one that the flags were added with.
+        others: values of fields without a flag.
 
     Raises:
         OptionError: a value is out of range, or values exclude each other.
     """
-    given = {each.name: getattr(args, each.name) for each in fields(options) if hasattr(args, each.name)}  # type: ignore[arg-type]
-    return options(**(given | others))
+    names = [each.name for each in fields(options)]  # type: ignore[arg-type]
+    given = {name: getattr(args, prefix + name) for name in names if hasattr(args, prefix + name)}
+    try:
+        return options(**(given | others))
+    except OptionError as error:
+        raise error.prefixed(prefix) from None
 
 
-def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any) -> None:
+def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any, prefix: str) -> None:
     about = each.metadata
     default = about["shown_default"] or _shown(each.default)
     settings: dict[str, Any] = {"help": f"{about['help']} Default: {default}.".replace("%", "%%")}
@@ -93,7 +103,8 @@ def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any
         settings["metavar"] = about["metavar"] or {int: "N", float: "X"}.get(kind)
     settings["type"] = _named(parse, optional and kind is not str)
     # A flag that is not given leaves no trace, so that the field's own default holds.
-    parser.add_argument(*filter(None, (about["short"], flag(each.name))), default=argparse.SUPPRESS, **settings)
+    names = filter(None, (about["short"], flag(prefix + each.name)))
+    parser.add_argument(*names, dest=prefix + each.name, default=argparse.SUPPRESS, **settings)
 
 
 def _kind(annotation: Any) -> tuple[type, bool]:

@@ -1,4 +1,4 @@
-"""How well a model does on labelled clips: loss, WER, CER."""
+"""How well a model transcribes clips: loss, word error rate and character error rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unic
 
 @dataclass(frozen=True)
 class Evaluation:
-    """loss: nats per label token. wer, cer: per cent. hypotheses: the model's texts, in the dataset's order."""
+    """The result of `evaluate`."""
 
-    loss: float
-    wer: float
-    cer: float
-    hypotheses: list[str]
+    loss: float  # nats per label token
+    wer: float  # word error rate, in per cent
+    cer: float  # character error rate, in per cent
+    hypotheses: list[str]  # the transcripts, in the order of the dataset
 
 
 def evaluate(
@@ -36,10 +36,19 @@ def evaluate(
     description: str = "Evaluating",
     normalizer: Normalizer = normalize_unicode,
 ) -> Evaluation:
-    """Loss and greedy transcripts of `dataset`, each clip in a window of `audio_context` seconds (0: as long as the
-    longest clip beside it), its language given. `normalizer` makes texts alike before WER and CER are counted."""
+    """Compute the loss, and transcribe clips greedily, each in its given language.
+
+    Args:
+        model: the model.
+        dataset: the examples.
+        batch_size: number of clips to decode together.
+        task: "transcribe" or "translate".
+        audio_context: seconds of audio in a window. 0 stands for as many as the longest clip of a batch has.
+        description: a title for the progress bar.
+        normalizer: makes texts alike before their words are compared.
+    """
     frames = context_frames(audio_context)
-    # Clips of one language and of like length share a batch.
+    # Clips of one language and of similar length share a batch.
     order = sorted(range(len(dataset)), key=lambda i: (dataset[i].language or "", len(dataset[i].mel)))
     hypotheses = [""] * len(dataset)
     loss, count = 0.0, 0

@@ -1,38 +1,43 @@
-"""TODO."""
+"""The options of the training loop."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.option import check_ranges, documented, option
 
 
-@dataclass
+@documented
+@dataclass(frozen=True)
 class TrainingOptions:
-    """Options of `train`; `help` is what the command line says of each. Raises ValueError for a value out of range."""
+    """How a model is trained.
 
-    iters: int = field(default=600, metadata={"help": "Training steps."})
-    batch_size: int = field(default=16, metadata={"help": "Clips a step."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "AdamW's largest learning rate."})
-    warmup: int = field(default=50, metadata={"help": "Steps over which the learning rate rises from 0."})
-    weight_decay: float = field(default=0.01, metadata={"help": "AdamW's weight decay."})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "Longer gradients are shortened to this norm."})
-    steps_per_report: int = field(default=10, metadata={"help": "Steps between reports of the training loss."})
-    steps_per_eval: int = field(default=200, metadata={"help": "Steps between evaluations on the validation clips."})
-    audio_context: float = field(
-        default=30.0,
-        metadata={"help": "Seconds of sound that the encoder sees in training; 0: as many as a batch's longest clip."},
+    Raises:
+        OptionError: a value is out of range.
+    """
+
+    iters: int = option(600, "Number of training steps.", minimum=1)
+    batch_size: int = option(16, "Number of clips in a step.", minimum=1)
+    learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0)
+    warmup: int = option(50, "Number of steps over which the learning rate rises from 0.", minimum=0)
+    weight_decay: float = option(0.01, "Weight decay of AdamW.", minimum=0, below=math.inf)
+    max_grad_norm: float = option(1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0)
+    steps_per_report: int = option(10, "Steps between reports of the training loss.", minimum=1)
+    steps_per_eval: int = option(200, "Steps between evaluations on the validation clips.", minimum=1)
+    audio_context: float | None = option(
+        None,
+        "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",
+        minimum=0,
+        maximum=CHUNK_LENGTH,
+        metavar="SECONDS",
+        shown_default="30, as Whisper was trained; 0 for the demo model, which was trained on all lengths",
     )
-    seed: int = field(default=0, metadata={"help": "Seed of the weights, the order of the clips and dropout."})
+    seed: int = option(0, "Seed of the adapter's weights, the order of the clips and dropout.", minimum=0)
 
     def __post_init__(self):
-        for name in ("iters", "batch_size", "steps_per_report", "steps_per_eval"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("warmup", "weight_decay", "seed"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.audio_context <= CHUNK_LENGTH:
-            raise ValueError(f"audio_context must be from 0 to {CHUNK_LENGTH} seconds, got {self.audio_context}")
+        check_ranges(self)
+
+    @property
+    def context_seconds(self) -> float:
+        """Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip has."""
+        return CHUNK_LENGTH if self.audio_context is None else self.audio_context

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Learning rates over a training run."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,14 @@ import mlx.optimizers as optim
 from mlx_whisper_lora.training.options import TrainingOptions
 
 
-def learning_rate_schedule(args: TrainingOptions) -> Callable[[mx.array], mx.array]:
-    """A linear rise over `warmup` steps, then a cosine down to a hundredth of the learning rate at the last step."""
-    decay = optim.cosine_decay(args.learning_rate, max(args.iters - 1 - args.warmup, 1), args.learning_rate / 100)
-    if args.warmup == 0:
+def learning_rate_schedule(options: TrainingOptions) -> Callable[[mx.array], mx.array]:
+    """Return the learning rate as a function of the step.
+
+    It rises linearly over `warmup` steps, and falls along a cosine to a hundredth of that rate at the last step.
+    """
+    steps = max(options.iters - 1 - options.warmup, 1)
+    decay = optim.cosine_decay(options.learning_rate, steps, options.learning_rate / 100)
+    if options.warmup == 0:
         return decay
-    return optim.join_schedules([optim.linear_schedule(0, args.learning_rate, args.warmup), decay], [args.warmup])
+    warmup = optim.linear_schedule(0, options.learning_rate, options.warmup)
+    return optim.join_schedules([warmup, decay], [options.warmup])

@@ -37,6 +37,10 @@ class OptionError(ValueError):
         """Return the message with options as they are typed: --batch-size."""
         return _NAME.sub(lambda match: flag(match[1]), self.args[0])
 
+    def prefixed(self, prefix: str) -> "OptionError":
+        """Return the same error for options whose names begin with `prefix` on the command line."""
+        return OptionError(_NAME.sub(lambda match: f"`{prefix}{match[1]}`", self.args[0]))
+
 
 def flag(name: str) -> str:
     """Return the flag of an option: batch_size -> --batch-size."""

@@ -2,7 +2,8 @@
 
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -17,7 +18,9 @@ from mlx_whisper_lora.adapters.adapter_file import (
     read_adapter_config,
     save_adapter,
 )
-from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
+from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
@@ -26,6 +29,7 @@ from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.models import small_model
 
+REFERENCE = Path(__file__).parent / "reference"
 LORA = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("attn.query", "mlp2"))
 
 
@@ -34,8 +38,8 @@ def trained_model(lora: LoRAConfig = LORA) -> tuple[Whisper, AdapterConfig]:
     model = small_model()
     base = Base.of(model, "models/small")
     mx.random.seed(0)
-    add_lora(model, lora)
-    for module in lora_modules(model).values():
+    add_adapter(model, lora)
+    for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape) * 0.1
     return model, AdapterConfig(lora, "te", "translate", 12.5, base)
 
@@ -69,12 +73,9 @@ def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
     }
     model = small_model()
     assert json.loads(config.tobytes()) == {
+        "version": 2,
         "method": "lora",
-        "rank": 3,
-        "scale": 1.5,
-        "dropout": 0.1,
-        "layers": 1,
-        "targets": ["attn.query", "mlp2"],
+        "settings": {"rank": 3, "scale": 1.5, "dropout": 0.1, "layers": 1, "targets": ["attn.query", "mlp2"]},
         "language": "te",
         "task": "translate",
         "audio_context": 12.5,
@@ -88,16 +89,33 @@ def test_a_loaded_adapter_is_the_saved_one(adapter_file):
     model = small_model()
     assert load_adapter(model, adapter_file, "models/small") == config == read_adapter_config(adapter_file)
     np.testing.assert_array_equal(logits(model), logits(saved))
-    modules = lora_modules(model)
+    modules = adapter_modules(model)
     assert {module.scale for module in modules.values()} == {1.5}
-    assert modules.keys() == lora_modules(saved).keys()
+    assert modules.keys() == adapter_modules(saved).keys()
+
+
+def test_a_file_of_version_1_is_the_same_adapter():
+    """The file was saved by version 0.1.0 at commit d99ace7, from `trained_model` above."""
+    saved, config = trained_model()
+    model = small_model()
+    assert load_adapter(model, REFERENCE / "version_1.npz", "models/small") == config
+    np.testing.assert_array_equal(logits(model), logits(saved))
+
+
+def test_a_bug_in_reading_the_configuration_is_not_reported_as_a_damaged_file(adapter_file, monkeypatch):
+    def bug(*_):
+        raise AttributeError("a typing error of ours")
+
+    monkeypatch.setattr("mlx_whisper_lora.adapters.adapter_file._settings_from_json", bug)
+    with pytest.raises(AttributeError, match="a typing error of ours"):
+        read_adapter(adapter_file)
 
 
 def test_a_half_precision_adapter_is_stored_in_float32(tmp_path):
     model, config = trained_model()
     model.set_dtype(mx.float16)
     save_adapter(tmp_path / "a.npz", model, config)
-    assert {array.dtype for array in read_adapter(tmp_path / "a.npz")[1].values()} == {np.dtype(np.float32)}
+    assert {array.dtype for array in read_adapter(tmp_path / "a.npz").arrays.values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("stored", [mx.float32, mx.float16])
@@ -144,7 +162,7 @@ def test_a_base_of_other_dimensions_is_refused_naming_both(adapter_file):
         f"{adapter_file}: this adapter was trained on models/small (n_audio_state 64) and does not fit "
         "models/wide (n_audio_state 128)"
     )
-    assert not lora_modules(other)
+    assert not adapter_modules(other)
 
 
 def test_a_base_of_other_weights_is_refused_naming_both(adapter_file):
@@ -153,13 +171,13 @@ def test_a_base_of_other_weights_is_refused_naming_both(adapter_file):
         AdapterError, match=r"trained on models/small .*models/other has the same dimensions but other w"
     ):
         load_adapter(other, adapter_file, "models/other")
-    assert not lora_modules(other)
+    assert not adapter_modules(other)
 
 
 def test_a_model_with_an_adapter_takes_no_second_one(adapter_file):
     model = small_model()
     load_adapter(model, adapter_file, "models/small")
-    with pytest.raises(AdapterError, match="has adapters already"):
+    with pytest.raises(AdapterError, match="has an adapter already"):
         load_adapter(model, adapter_file, "models/small")
 
 
@@ -174,6 +192,12 @@ def config_bytes(path, **changes) -> np.ndarray:
     with np.load(path) as file:
         config = json.loads(file["config"].tobytes()) | changes
     return np.frombuffer(json.dumps(config).encode(), np.uint8)
+
+
+def with_settings(path, **changes) -> np.ndarray:
+    """Return the configuration of an adapter file with other settings of its method."""
+    settings = asdict(read_adapter_config(path).settings)
+    return config_bytes(path, settings=settings | changes)
 
 
 def zip_member(path, name: str, data: bytes) -> None:
@@ -191,47 +215,47 @@ NOT_ADAPTERS = {
     "text": (lambda path: path.write_text("not an archive"), "damaged or cut short"),
     "one array": (lambda path: np.save(path.open("wb"), np.zeros(3)), "damaged or cut short"),
     "pickled": (lambda path: rewrite(path, config=np.array([{"rank": 8}], dtype=object)), "damaged or cut short"),
-    "other arrays": (lambda path: rewrite(path, config=None), "not an adapter of this library .no 'config'"),
-    "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "not an adapter of this library"),
-    "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "not an adapter of this lib"),
-    "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "no 'rank'"),
+    "other arrays": (lambda path: rewrite(path, config=None), "but not an adapter .*'config' is missing"),
+    "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "but not an adapter"),
+    "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "is not a JSON object"),
+    "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "'rank' is missing"),
+    "newer": (lambda path: rewrite(path, config=config_bytes(path, version=3)), "version 3, and .* update mlx_whisper"),
     "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
-    "unknown target": (lambda path: rewrite(path, config=config_bytes(path, targets=["x"])), "unknown LoRA target x"),
-    "half a layer": (
-        lambda path: rewrite(path, config=config_bytes(path, layers=float("nan"))),
-        "cannot convert float NaN",
-    ),
-    "endless": (
-        lambda path: rewrite(path, config=config_bytes(path, rank=float("inf"))),
-        "cannot convert float infinity",
+    "unknown target": (lambda path: rewrite(path, config=with_settings(path, targets=["x"])), "targets must be chosen"),
+    "half a layer": (lambda path: rewrite(path, config=with_settings(path, layers=0.5)), "its setting layers is 0.5"),
+    "endless": (lambda path: rewrite(path, config=with_settings(path, rank=float("inf"))), "its setting rank is inf"),
+    "unknown setting": (
+        lambda path: rewrite(path, config=with_settings(path, shape=1)),
+        "setting shape is unknown",
     ),
     "unknown language": (
         lambda path: rewrite(path, config=config_bytes(path, language=7)),
         "its language is 7 and its",
     ),
-    "base is text": (lambda path: rewrite(path, config=config_bytes(path, base="small")), "not an adapter of this lib"),
-    "nested": (lambda path: rewrite(path, config=np.frombuffer(b"[" * 10**5, np.uint8)), "not an adapter of this lib"),
+    "base is text": (lambda path: rewrite(path, config=config_bytes(path, base="small")), "but not an adapter"),
+    "nested": (lambda path: rewrite(path, config=np.frombuffer(b"[" * 10**5, np.uint8)), "but not an adapter"),
     "half a header": (
         lambda path: zip_member(path, f"{QUERY_B}.npy", np.lib.format.magic(1, 0) + b"\x01\x00("),
         "damaged or cut short",
     ),
-    "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), f"{QUERY_B} is no array"),
-    "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"{QUERY_B} should be finite numbers of shape"),
+    "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), f"{QUERY_B} is not an array"),
+    "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"the array {QUERY_B} is missing"),
+    "an array too many": (lambda path: rewrite(path, x=np.zeros(3)), "the array x does not belong to this adapter"),
     "wrong shape": (lambda path: rewrite(path, **{QUERY_B: np.zeros((64, 3))}), r"of shape \(3, 64\)"),
-    "not a number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), np.nan)}), "should be finite numbers"),
-    "no number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), "x")}), "should be finite numbers"),
+    "not a number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), np.nan)}), "should hold finite numbers"),
+    "no number": (lambda path: rewrite(path, **{QUERY_B: np.full((3, 64), "x")}), "should hold finite numbers"),
 }
 
 
 @pytest.mark.parametrize("case", NOT_ADAPTERS)
-def test_what_is_no_adapter_is_refused_by_name_and_the_model_stays_plain(case, adapter_file):
+def test_a_file_that_is_not_an_adapter_is_refused_and_the_model_stays_plain(case, adapter_file):
     damage, message = NOT_ADAPTERS[case]
     damage(adapter_file)
     model = small_model()
     with pytest.raises(AdapterError, match=message) as error:
         load_adapter(model, adapter_file, "models/small")
     assert str(error.value).startswith(str(adapter_file))
-    assert not lora_modules(model)
+    assert not adapter_modules(model)
 
 
 def test_no_pickle_is_ever_run(tmp_path):
@@ -247,14 +271,14 @@ def test_no_pickle_is_ever_run(tmp_path):
 
 def test_bit_flips_end_in_a_clear_error_or_change_nothing(adapter_file):
     whole = adapter_file.read_bytes()
-    expected = read_adapter(adapter_file)[1]
+    expected = read_adapter(adapter_file).arrays
     random = np.random.default_rng(0)
     for position in random.integers(0, len(whole), 150):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << random.integers(8)
         adapter_file.write_bytes(damaged)
         try:
-            _, arrays = read_adapter(adapter_file)
+            arrays = read_adapter(adapter_file).arrays
         except AdapterError:
             continue
         assert all(np.array_equal(arrays[name], array) for name, array in expected.items() if name in arrays)

@@ -20,7 +20,8 @@ from mlx.utils import tree_flatten
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
-from mlx_whisper_lora.adapters.inject import TARGETS, LoRAConfig, add_lora, lora_modules
+from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
+from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
@@ -64,8 +65,8 @@ def fused(request, tmp_path_factory) -> Fused:
     adapted = load_model(base, mx.float32)
     config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "en", "transcribe", 30.0, Base.of(adapted, base))
     mx.random.seed(1)
-    add_lora(adapted, config.lora)
-    for module in lora_modules(adapted).values():
+    add_adapter(adapted, config.settings)
+    for module in adapter_modules(adapted).values():
         module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
     save_adapter(adapter_file, adapted, config)
     fuse(adapter_file, str(exported), form=ExportOptions("float32", export="hf"))

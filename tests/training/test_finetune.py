@@ -9,10 +9,13 @@ import pytest
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
-from mlx_whisper_lora.adapters.inject import AdapterError, LoRAConfig, fuse_lora
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.inject import fuse_adapter
+from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.training import finetune as module
+from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
-from mlx_whisper_lora.training.finetune import finetune, last_adapter_file
+from mlx_whisper_lora.training.finetune import RunOptions, finetune, last_adapter_file
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import noise_examples
@@ -22,22 +25,13 @@ LORA = LoRAConfig(rank=2, layers=1)
 
 
 def run(adapter_file, valid: int = 0, lora=LORA, resume=None, **settings) -> tuple[Whisper, list[str]]:
+    """Fine-tune a small model on noise. Return it and the lines printed."""
     model = small_model()
     lines: list[str] = []
-    args = TrainingOptions(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
-    finetune(
-        model,
-        "base",
-        noise_examples(4),
-        noise_examples(valid),
-        args,
-        lora,
-        adapter_file,
-        "te",
-        "translate",
-        resume,
-        lines.append,
-    )
+    options = RunOptions(model="base", adapter_file=adapter_file, resume_adapter_file=resume, task="translate")
+    training = TrainingOptions(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
+    callback = ConsoleCallback(lines.append)
+    finetune(model, noise_examples(4), noise_examples(valid), options, training, lora, callback)
     return model, lines
 
 
@@ -65,21 +59,21 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
     expected = logits(trained)
     assert np.abs(expected - logits(small_model())).max() > 0.1
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-6)
-    fuse_lora(loaded)
+    fuse_adapter(loaded)
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-4)
 
 
 def test_the_file_says_what_was_trained(tmp_path):
     run(tmp_path / "a.npz")
     config = read_adapter_config(tmp_path / "a.npz")
-    assert (config.lora, config.language, config.task, config.audio_context) == (LORA, "te", "translate", 2.0)
+    assert (config.settings, config.language, config.task, config.audio_context) == (LORA, "en", "translate", 2.0)
     assert config.base == Base.of(small_model(), "base")
 
 
 def test_one_seed_gives_one_adapter(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(tmp_path / f"{name}.npz", seed=seed)
-    a, b, c = (read_adapter(tmp_path / f"{name}.npz")[1] for name in "abc")
+    a, b, c = (read_adapter(tmp_path / f"{name}.npz").arrays for name in "abc")
     assert all(np.array_equal(a[name], b[name]) for name in a)
     assert not any(np.array_equal(a[name], c[name]) for name in a)
 
@@ -87,7 +81,7 @@ def test_one_seed_gives_one_adapter(tmp_path):
 def test_the_best_and_the_newest_are_kept(tmp_path, scores):
     scores(90.0, 60.0, 40.0, 50.0)
     model, lines = run(tmp_path / "a.npz", valid=1, iters=3, steps_per_eval=1)
-    best, last = read_adapter(tmp_path / "a.npz")[1], read_adapter(tmp_path / "a_last.npz")[1]
+    best, last = read_adapter(tmp_path / "a.npz").arrays, read_adapter(tmp_path / "a_last.npz").arrays
     name = "decoder.blocks.1.attn.query.lora_b"
     np.testing.assert_array_equal(last[name], np.array(dict(tree_flatten(model.parameters()))[name]))
     assert not np.array_equal(best[name], last[name])
@@ -100,48 +94,40 @@ def test_the_best_and_the_newest_are_kept(tmp_path, scores):
 def test_without_clips_to_validate_on_the_newest_is_kept(tmp_path):
     _, lines = run(tmp_path / "a.npz")
     assert lines[-1] == f"Iter 2: Saved adapter to {tmp_path / 'a.npz'}"
-    one, other = (read_adapter(tmp_path / name)[1] for name in ("a.npz", "a_last.npz"))
+    one, other = (read_adapter(tmp_path / name).arrays for name in ("a.npz", "a_last.npz"))
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_the_trainable_parameters_are_told(tmp_path):
+def test_the_trainable_parameters_are_reported(tmp_path):
     _, lines = run(tmp_path / "a.npz")
     # 2 layers x (64 x 2 + 2 x 64) parameters on each side
     assert re.fullmatch(r"Trainable parameters: encoder 0\.001M, decoder 0\.001M \(0\.0\d\d % of 3\.\d+M\)", lines[0])
 
 
-def test_resuming_goes_on_from_the_adapter_with_its_own_settings(tmp_path):
+def test_resuming_continues_from_the_adapter_with_its_own_settings(tmp_path):
     first, _ = run(tmp_path / "a.npz", iters=3, learning_rate=0.02)
     model, lines = run(
         tmp_path / "b.npz", resume=tmp_path / "a.npz", lora=LoRAConfig(rank=7), iters=1, learning_rate=1e-9
     )
     assert lines[0] == f"Resuming from {tmp_path / 'a.npz'}: rank 2, layers 1, targets attn.query, attn.value"
     np.testing.assert_allclose(logits(model), logits(first), atol=1e-4)
-    assert read_adapter_config(tmp_path / "b.npz").lora == LORA
+    assert read_adapter_config(tmp_path / "b.npz").settings == LORA
 
 
 def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
     run(tmp_path / "a.npz")
-    before = read_adapter(tmp_path / "a.npz")[1]
+    before = read_adapter(tmp_path / "a.npz").arrays
     scores(30.0, 35.0)
     run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a.npz")
-    after = read_adapter(tmp_path / "a.npz")[1]
+    after = read_adapter(tmp_path / "a.npz").arrays
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_resuming_on_another_base_is_refused(tmp_path):
     run(tmp_path / "a.npz")
     with pytest.raises(AdapterError, match=r"trained on base .*and other has the same dimensions but other weights"):
-        finetune(
-            small_model(seed=1),
-            "other",
-            noise_examples(2),
-            [],
-            TrainingOptions(),
-            LORA,
-            tmp_path / "b.npz",
-            resume_adapter_file=tmp_path / "a.npz",
-        )
+        options = RunOptions("other", adapter_file=tmp_path / "b.npz", resume_adapter_file=tmp_path / "a.npz")
+        finetune(small_model(seed=1), noise_examples(2), [], options, TrainingOptions(), LORA)
 
 
 def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch):
@@ -149,20 +135,13 @@ def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch)
     model = small_model()
     monkeypatch.setattr(optim, "clip_grad_norm", interrupt_third(optim.clip_grad_norm))
     with pytest.raises(KeyboardInterrupt):
-        finetune(
-            model,
-            "base",
-            noise_examples(4),
-            [],
-            TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0),
-            LORA,
-            tmp_path / "a.npz",
-            print_line=lines.append,
-        )
+        options = RunOptions("base", adapter_file=tmp_path / "a.npz")
+        training = TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0)
+        finetune(model, noise_examples(4), [], options, training, LORA, ConsoleCallback(lines.append))
     assert lines[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert not (tmp_path / "a.npz").exists()
     name = "decoder.blocks.1.attn.query.lora_b"
-    saved = read_adapter(tmp_path / "a_last.npz")[1][name]
+    saved = read_adapter(tmp_path / "a_last.npz").arrays[name]
     np.testing.assert_array_equal(saved, np.array(dict(tree_flatten(model.parameters()))[name]))
     assert np.abs(saved).max() > 0
 
@@ -187,7 +166,7 @@ def interrupt_third(function):
         (".", IsADirectoryError, "is a folder"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_training(path, error, message, tmp_path):
+def test_a_place_that_cannot_be_written_is_reported_before_training(path, error, message, tmp_path):
     with pytest.raises(error, match=message):
         run(tmp_path / path)
 

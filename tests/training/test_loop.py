@@ -1,72 +1,75 @@
 """The training loop."""
 
-import re
-
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.inject import LoRAConfig, add_lora, freeze_base
+from mlx_whisper_lora.adapters.inject import add_adapter
+from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from tests.support.clips import noise_examples
 from tests.support.models import small_model
 
-REPORT = re.compile(
-    r"Iter (\d+): Train loss (\d+\.\d{3}), Learning rate (\d\.\d{3}e[+-]\d\d), It/sec \d+\.\d{3}, Tokens/sec \d+\.\d"
-)
+
+class Recorder(Callback):
+    """Keeps the reports of steps."""
+
+    def __init__(self):
+        self.reports: list[StepReport] = []
+
+    def step(self, report: StepReport) -> None:
+        self.reports.append(report)
 
 
-def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[str]:
-    """Train adapters of a fresh model; returns the report's lines."""
+def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[StepReport]:
+    """Train the adapter of a fresh model. Return the reports."""
     settings = {"iters": 5, "batch_size": 2, "warmup": 0, "steps_per_report": 1, "audio_context": 0.0} | settings
-    args = TrainingOptions(**settings)
+    options = TrainingOptions(**settings)
     model = small_model()
-    mx.random.seed(args.seed)
-    add_lora(model, LoRAConfig(layers=-1, dropout=dropout))
-    freeze_base(model)
-    lines: list[str] = []
-    train(model, noise_examples(4) if dataset is None else dataset, args, on_evaluate, lines.append)
-    return lines
+    mx.random.seed(options.seed)
+    add_adapter(model, LoRAConfig(layers=-1, dropout=dropout))
+    recorder = Recorder()
+    train(model, noise_examples(4) if dataset is None else dataset, options, on_evaluate, recorder)
+    return recorder.reports
 
 
-def losses(lines: list[str]) -> list[float]:
-    return [float(REPORT.fullmatch(line)[2]) for line in lines]
+def losses(reports: list[StepReport]) -> list[float]:
+    return [report.loss for report in reports]
 
 
 @pytest.mark.slow
 def test_a_small_problem_is_learned():
     model = small_model()
-    lines: list[str] = []
+    recorder = Recorder()
     args = TrainingOptions(
         iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
     )
-    train(model, noise_examples(4), args, lambda iteration: None, lines.append)
-    found = losses(lines)
+    train(model, noise_examples(4), args, lambda iteration: None, recorder)
+    found = losses(recorder.reports)
     assert found[0] > 8 and found[-1] < 1.0
 
 
 def test_reports_come_on_their_steps_and_after_the_last():
-    lines = run(iters=5, steps_per_report=2)
-    assert [REPORT.fullmatch(line)[1] for line in lines] == ["2", "4", "5"]
+    assert [report.iteration for report in run(iters=5, steps_per_report=2)] == [2, 4, 5]
 
 
 def test_a_report_is_the_mean_of_its_steps():
     each, pairs = losses(run(iters=4)), losses(run(iters=4, steps_per_report=2))
-    assert pairs == pytest.approx([(each[0] + each[1]) / 2, (each[2] + each[3]) / 2], abs=1e-3)
+    assert pairs == pytest.approx([(each[0] + each[1]) / 2, (each[2] + each[3]) / 2])
 
 
 def trained_parameters(**settings) -> dict[str, np.ndarray]:
     args = TrainingOptions(**{"iters": 3, "batch_size": 2, "warmup": 0, "audio_context": 0.0} | settings)
     model = small_model()
     mx.random.seed(args.seed)
-    add_lora(model, LoRAConfig(layers=1, dropout=0.1))
-    freeze_base(model)
-    train(model, noise_examples(4), args, lambda iteration: None, lambda line: None)
+    add_adapter(model, LoRAConfig(layers=1, dropout=0.1))
+    train(model, noise_examples(4), args, lambda iteration: None, Callback())
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
 
 
@@ -92,11 +95,10 @@ def test_evaluations_come_on_their_steps_and_after_the_last():
 
 def test_dropout_is_off_while_evaluating():
     model = small_model()
-    add_lora(model, LoRAConfig(layers=1, dropout=0.5))
-    freeze_base(model)
+    add_adapter(model, LoRAConfig(layers=1, dropout=0.5))
     seen: list[bool] = []
     args = TrainingOptions(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
-    train(model, noise_examples(4), args, lambda iteration: seen.append(model.training), lambda line: None)
+    train(model, noise_examples(4), args, lambda iteration: seen.append(model.training), Callback())
     assert seen == [False, False] and not model.training
 
 
@@ -118,24 +120,23 @@ def test_the_learning_rate_without_warm_up():
 
 
 def test_reported_rates_are_the_schedules():
-    lines = run(iters=4, warmup=2, learning_rate=1e-3)
-    found = [float(REPORT.fullmatch(line)[3]) for line in lines]
-    assert found == pytest.approx(rates(TrainingOptions(iters=4, warmup=2, learning_rate=1e-3)), rel=1e-3)
+    found = [report.learning_rate for report in run(iters=4, warmup=2, learning_rate=1e-3)]
+    assert found == pytest.approx(rates(TrainingOptions(iters=4, warmup=2, learning_rate=1e-3)))
 
 
-def test_a_loss_that_is_no_number_ends_training():
+def test_a_loss_that_is_not_finite_ends_training():
     broken = [Example(np.full((100, 80), np.nan, np.float16), (1, 2, 3), 1)] * 2
     with pytest.raises(FloatingPointError, match="not finite at iteration 1: lower the learning rate"):
         run(broken)
 
 
-def test_nothing_to_train_on_is_told():
+def test_nothing_to_train_on_is_an_error():
     with pytest.raises(ValueError, match="there are no clips to train on"):
         run([])
 
 
 def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
-    """The gradient given to the optimiser does not grow with the number of label tokens."""
+    """The gradient given to the optimizer does not grow with the number of label tokens."""
     norms = []
     clip = optim.clip_grad_norm
     monkeypatch.setattr(optim, "clip_grad_norm", lambda g, m: (norms.append(clip(g, m)[1].item()), clip(g, m))[1])
@@ -157,10 +158,10 @@ def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
         ({"warmup": -1}, "warmup must be at least 0"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
         ({"seed": -1}, "seed must be at least 0"),
-        ({"audio_context": 31.0}, "audio_context must be from 0 to 30 seconds, got 31"),
-        ({"audio_context": -1.0}, "audio_context must be from 0 to 30 seconds"),
+        ({"audio_context": 31.0}, "audio_context must be at most 30, got 31.0"),
+        ({"audio_context": -1.0}, "audio_context must be at least 0"),
     ],
 )
-def test_options_out_of_range_are_told(settings, message):
+def test_options_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         TrainingOptions(**settings)

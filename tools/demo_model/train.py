@@ -21,6 +21,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.data.batches import make_batch
+from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -117,7 +118,14 @@ def run_phase(
         hooks = {"collate": aligner.collate_encoded, "loss_function": lambda m, b: loss(m, b.features, b)}
     clips, windows = (Recordings(work / name, vocabulary) for name in ("heldout.clips", "unheard.windows"))
     held_out = {"clips": [clips[i] for i in range(100)], "windows": [windows[i] for i in range(24)]}
-    train(model, dataset, args, lambda _: print_accuracy(model, held_out), partial(print, flush=True), **hooks)
+    train(
+        model,
+        dataset,
+        args,
+        lambda _: print_accuracy(model, held_out),
+        ConsoleCallback(partial(print, flush=True)),
+        **hooks,
+    )
     model.unfreeze()
     if mx.distributed.init().rank() == 0:
         mx.save_safetensors(str(path), dict(tree_flatten(model.parameters())))

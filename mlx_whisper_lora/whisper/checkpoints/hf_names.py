@@ -31,7 +31,7 @@ _HF_NAME_PARTS = {
 _OUR_NAME_PARTS = {theirs: ours for ours, theirs in _HF_NAME_PARTS.items()}
 
 
-def _to_hf(name: str) -> str:
+def to_hf(name: str) -> str:
     """Return the name in transformers: decoder.ln.bias -> model.decoder.layer_norm.bias."""
     return "model." + ".".join(_HF_NAME_PARTS.get(part, part) for part in name.split("."))
 
@@ -50,7 +50,7 @@ def hf_weights(model: Whisper) -> dict[str, mx.array]:
     """
     positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state).astype(model.dtype)
     ours = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: positions}
-    return {_to_hf(name): swap_kernel(name, array) for name, array in ours.items()}
+    return {to_hf(name): swap_kernel(name, array) for name, array in ours.items()}
 
 
 def from_hf_weights(weights: Mapping[str, mx.array], source: object) -> dict[str, mx.array]:

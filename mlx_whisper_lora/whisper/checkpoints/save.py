@@ -43,6 +43,7 @@ class ExportOptions:
         False,
         "Quantize the linear layers and the token embedding. Without it, the result has plain weights, even if the "
         "source is quantized.",
+        short="-q",
     )
     q_bits: int = option(Quantization.bits, "Bits of a quantized weight.", choices=(4, 8))
     q_group_size: int = option(
@@ -85,7 +86,7 @@ def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions)
         save_model(model, folder)
 
 
-def check_not_source(folder: str | PathLike, source: str) -> None:
+def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:
     """Check that a model is not about to replace the one that it is made from.
 
     Args:

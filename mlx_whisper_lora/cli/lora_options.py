@@ -1,0 +1,78 @@
+"""The command line of `lora`."""
+
+from dataclasses import dataclass
+
+from mlx_whisper_lora.adapters.methods import METHODS
+from mlx_whisper_lora.cli.options import CommandParser, add_options
+from mlx_whisper_lora.training.finetune import RunOptions
+from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
+
+PROGRAM = "mlx_whisper_lora.lora"
+DEFAULT_NORMALIZER = "unicode"
+DESCRIPTION = """\
+Train LoRA adapters for a Whisper model on clips with their texts (--train), and test them (--test).
+
+The data folder (--data) holds recordings and either
+  train.jsonl, valid.jsonl, test.jsonl   lines such as {"audio": "clips/1.wav", "text": "good morning"}
+  metadata.jsonl or metadata.csv         with the columns file_name and text (or sentence, transcription);
+                                         a column named split, or subfolders train/, validation/ and test/ with a
+                                         table each, give the split of each clip. Otherwise, a tenth of the clips
+                                         is kept for validation and a tenth for the test.
+Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings may have any format that
+libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and any sample rate. A clip lasts up to 30 s.
+"""
+EXAMPLES = """\
+examples:
+  try it: the bundled demo model learns a voice that it does not understand
+    python -m mlx_whisper_lora.lora --train --lora-layers 4
+
+  40 clips of Telugu, all blocks, more layers of each block than the default
+    python -m mlx_whisper_lora.lora --train --model mlx-community/whisper-small-mlx --data telugu --language te \\
+        --lora-layers -1 --lora-targets attn.query,attn.value,cross_attn.query,cross_attn.value
+
+  how good is the adapter on clips that it was not trained on, and how good was the model without it?
+    python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
+    python -m mlx_whisper_lora.lora --test --model mlx-community/whisper-small-mlx --data telugu --language te
+
+  continue training
+    python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
+
+Afterwards: python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
+"""
+
+
+@documented
+@dataclass(frozen=True)
+class CommandOptions:
+    """What the command does."""
+
+    train: bool = option(False, "Train an adapter and save it.")
+    test: bool = option(False, "Print loss, WER and CER on the test clips, in windows of 30 s.")
+    normalizer: str | None = option(
+        None,
+        "How --test makes texts alike before it counts errors. unicode: case and punctuation do not count, in any "
+        "language. english, basic: openai-whisper's for English and for other languages, to compare with published "
+        "numbers. basic splits words at vowel signs, as in Telugu, Hindi or Arabic.",
+        choices=tuple(NORMALIZERS),
+        shown_default=DEFAULT_NORMALIZER,
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if not (self.train or self.test):
+            raise OptionError("nothing to do: give `train`, `test` or both")
+        if self.normalizer and not self.test:
+            raise OptionError("`normalizer` requires `test`")
+
+
+def build_parser() -> CommandParser:
+    """Build the parser. The flags of each method come after its name: --lora-rank."""
+    parser = CommandParser(PROGRAM, DESCRIPTION, EXAMPLES)
+    add_options(parser, CommandOptions)
+    add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
+    for name, method in METHODS.items():
+        add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
+    add_options(parser.add_argument_group("training"), TrainingOptions)
+    return parser
