@@ -91,7 +91,7 @@ class Run:
     Args:
         options: the base, the clips and the adapter.
         training: how to train. Its batch size holds in tests too.
-        callback: is told what happens.
+        callback: gets the events of the run.
         trains: whether `train` will be called. It decides which adapter file is read.
 
     Raises:
@@ -210,7 +210,7 @@ def finetune(
         options: the names of files, and the task of the texts.
         training: how to train.
         settings: the configuration of the method, such as LoRAConfig.
-        callback: is told what happens, in the first of several processes.
+        callback: gets the events of the run, in the first of several processes.
 
     Raises:
         AdapterError: the adapter to resume from does not fit.

@@ -57,7 +57,7 @@ class Segment:
     words: list[Word] | None = None  # None if words are not timed
 
     def to_dict(self) -> dict:
-        """Return the segment as in openai-whisper's result, but for its "id"."""
+        """Return the segment as in openai-whisper's result, without its "id"."""
         segment = asdict(self)
         if self.words is None:
             del segment["words"]
