@@ -1,10 +1,11 @@
-"""How well an adapter learns real people: the Free Spoken Digit Dataset (8 kHz recordings of ten English digits).
+"""Train an adapter on real people, and test it: the Free Spoken Digit Dataset (8 kHz recordings of ten English digits).
 
     python -m tools.digits path/to/fsdd --held-out-speaker jackson
 
-A file's name ends in its recording's index; the set's own split tests on indices 0 to 4. With --held-out-speaker the
-training clips are all of the other speakers', and the test clips all of that one's. --speeds 0.85 1.18 adds copies of
-the training clips that are played slower and faster, and so sound like larger and smaller people.
+The name of a file ends in the index of its recording, and the dataset's own split tests on indices 0 to 4. With
+--held-out-speaker, all recordings of that speaker are for the test, and those of the others for training and
+validation. --speeds 0.85 1.18 adds copies of the training clips that are played slower and faster, and so sound like
+larger and smaller people. Options of `lora` that are added go to the training.
 """
 
 import argparse
@@ -22,8 +23,14 @@ TEST_INDICES = range(5)
 
 
 def write_splits(source: Path, output: Path, held_out: str | None, speeds: list[float]) -> None:
-    """Write train.jsonl, valid.jsonl and test.jsonl, which name the recordings where they are, and in
-    `output`/copies the training clips at other speeds."""
+    """Write train.jsonl, valid.jsonl and test.jsonl, which name the recordings in the dataset's folder.
+
+    Args:
+        source: The dataset's folder, with metadata.jsonl.
+        output: The folder for the tables and, in its subfolder copies, for the training clips at other speeds.
+        held_out: The speaker to test on; None for the dataset's own split.
+        speeds: The speeds of those copies; 1.18 plays a clip 18 % faster.
+    """
     rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
     splits: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
     for row in rows:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import whisper
 
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS, DEMO_RECORDING
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES
 from mlx_whisper_lora.whisper.audio.load import load_audio, pad_or_trim
@@ -63,8 +64,9 @@ def windows(name: str) -> list[np.ndarray]:
     """Return windows of 30 s for a model: for the bundled one, two clips in silence and two of continuous speech."""
     if name != DEMO:
         return [chirps(30, seed=seed) for seed in range(3)]
-    clips = [load_audio(DEMO_CLIPS / "test" / f"{i:03}.opus") for i in range(2)]
-    return [pad_or_trim(samples) for samples in (*clips, recording(), recording()[N_SAMPLES:])]
+    clips = load_clips(DEMO_CLIPS)["test"][:2]
+    spoken = [load_audio(clip.audio, start=clip.start, end=clip.end) for clip in clips]
+    return [pad_or_trim(samples) for samples in (*spoken, recording(), recording()[N_SAMPLES:])]
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Log-mels within 1e-4."""
+"""Log-mel spectrograms within 1e-4 of those of openai-whisper."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from tests.parity.pairs import recording
 from tools.references.seeded import chirps
 
 NOISE = np.random.default_rng(0).standard_normal(40_001).astype(np.float32)
-SOUNDS = {
+RECORDINGS = {
     "two minutes of speech": recording(),
     "tones": chirps(12.34),
     "a whisper": 1e-4 * chirps(5),
@@ -26,10 +26,10 @@ SOUNDS = {
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])
-@pytest.mark.parametrize("name", SOUNDS)
-def test_log_mels_agree(name, n_mels):
-    expected = whisper.log_mel_spectrogram(SOUNDS[name], n_mels).T.numpy()
-    mel = np.array(log_mel_spectrogram(SOUNDS[name], n_mels))
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_log_mel_spectrograms_agree(name, n_mels):
+    expected = whisper.log_mel_spectrogram(RECORDINGS[name], n_mels).T.numpy()
+    mel = np.array(log_mel_spectrogram(RECORDINGS[name], n_mels))
     np.testing.assert_allclose(mel, expected, rtol=0, atol=1e-4)
     assert mel.max() - mel.min() <= 2 + 1e-6  # 80 dB, a quarter of log10's 8
 
@@ -44,6 +44,6 @@ def test_windows_of_a_recording_agree():
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="openai-whisper reads files with ffmpeg")
-def test_files_are_read_alike(tmp_path):
+def test_files_give_the_same_samples(tmp_path):
     soundfile.write(tmp_path / "x.wav", chirps(3), 16000)  # 16-bit
     np.testing.assert_array_equal(load_audio(tmp_path / "x.wav"), whisper.load_audio(str(tmp_path / "x.wav")))

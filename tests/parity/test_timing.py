@@ -1,13 +1,12 @@
 """Word times: they agree within 0.02 s, one position of the encoder."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 import whisper
 from whisper import timing as theirs
 
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
 from mlx_whisper_lora.whisper.audio.load import load_audio, pad_or_trim
@@ -23,7 +22,7 @@ from mlx_whisper_lora.whisper.transcription.word_timing import (
 from tests.parity.pairs import DEMO, pair
 from tools.references.seeded import chirps
 
-CLIPS = [json.loads(line) for line in (DEMO_CLIPS / "test.jsonl").read_text(encoding="utf-8").splitlines()[:12]]
+CLIPS = load_clips(DEMO_CLIPS)["test"][:12]
 TEXTS = {
     "english": " It's 3.14 o'clock; they've left. (Really?) “Yes” - he said.",
     "multilingual": " नमस्ते, आप कैसे हैं? Fine, thanks!",
@@ -51,9 +50,10 @@ def check_words(name: str, samples: np.ndarray, text: str, language: str) -> Non
         np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip["text"])
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.text)
 def test_word_times_of_speech_agree(clip):
-    check_words(DEMO, load_audio(DEMO_CLIPS / clip["audio"]), " " + clip["text"], clip["language"])
+    samples = load_audio(clip.audio, start=clip.start, end=clip.end)
+    check_words(DEMO, samples, " " + clip.text, clip.language)
 
 
 @pytest.mark.parametrize("seconds", [1.5, 11, 30])

