@@ -252,7 +252,7 @@ def test_a_reader_sees_the_old_adapter_while_a_new_one_is_written(place):
     assert mx.load("a.npz").keys() == np.load("a.npz").keys()
 
 
-def test_clips_over_30_seconds_are_left_out_and_the_rest_is_used(place, run_main):
+def test_clips_over_30_seconds_are_dropped_and_the_rest_is_used(place, run_main):
     soundfile.write("clips/0.wav", np.zeros(62_000), 2000)
     soundfile.write("clips/2.wav", tone(0.5), 16000)
     outcome = run_main(lora, *TRAIN)

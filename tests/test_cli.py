@@ -57,12 +57,12 @@ def test_the_code_is_what_main_returns(capsys, monkeypatch):
     assert end_of(lambda args: 3, capsys, monkeypatch) == (3, "")
 
 
-def test_an_error_is_told_on_one_line():
+def test_an_error_is_reported_on_one_line():
     assert describe(OSError("a\nb")) == "a b"
 
 
 @pytest.mark.slow
-def test_a_reader_that_leaves_early_is_no_traceback():
+def test_a_reader_that_leaves_early_causes_no_traceback():
     program = "import argparse\nfrom mlx_whisper_lora.cli.run import run_command\n"
     program += "def main(args):\n for _ in range(99999): print('line')\nrun_command(main, argparse.ArgumentParser())"
     process = start_python("-c", program)

@@ -111,7 +111,7 @@ def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
     assert np.abs(logits(quantized) - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
-def test_an_adapter_on_a_quantised_base(run_main):
+def test_an_adapter_on_a_quantized_base(run_main):
     model = small_model()
     quantize(model, Quantization(64, 4))
     save_model(model, "quantized")
@@ -141,7 +141,7 @@ def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
     np.testing.assert_allclose(rounded, exact, rtol=2**-8, atol=1e-3)
 
 
-def test_a_save_path_that_is_a_file_is_told(adapter_file, run_main):
+def test_a_save_path_that_is_a_file_is_refused(adapter_file, run_main):
     Path("taken").write_text("mine")
     outcome = run_main(fuse, "--save-path", "taken")
     assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.fuse: error: taken: File exists\n"

@@ -134,7 +134,7 @@ def test_one_checkpoint_has_one_fingerprint_in_every_layout(tmp_path):
     assert fingerprint(load_model(tmp_path / "hf")) == fingerprint(load_model(tmp_path / "mlx"))
 
 
-def test_a_quantised_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
+def test_a_quantized_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
     model = small_model()
     quantize(model, Quantization(32, 8))
     save_model(model, tmp_path)

@@ -68,7 +68,7 @@ def test_medium_gains_0131_million_on_each_side():
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_quantised_weights_count_as_what_they_stand_for(bits):
+def test_each_quantized_weight_counts_as_one_parameter(bits):
     quantized = small_model()
     quantize(quantized, Quantization(32, bits))
     add_adapter(quantized, LoRAConfig(layers=1))

@@ -53,7 +53,7 @@ def test_gradients_are_pefts(case):
     np.testing.assert_allclose(np.array(gradients["lora_b"]).T, numbers["gradient_b"], atol=1e-5)
 
 
-def test_a_fresh_layer_gives_what_the_base_gives():
+def test_a_fresh_layer_has_the_output_of_its_base():
     linear, x = nn.Linear(16, 24), mx.random.normal((2, 16))
     layer = LoRALinear.from_base(linear, rank=4)
     assert (layer.lora_a.shape, layer.lora_b.shape) == ((16, 4), (4, 24))
@@ -61,13 +61,13 @@ def test_a_fresh_layer_gives_what_the_base_gives():
     assert mx.array_equal(layer(x), linear(x)) and mx.array_equal(layer.fuse().weight, linear.weight)
 
 
-def test_a_quantised_base_stays_as_it_is_until_fused():
+def test_a_quantized_base_stays_as_it_is_until_fused():
     mx.random.seed(0)
     linear, x = nn.Linear(64, 24), mx.random.normal((2, 64))
-    quantised = nn.QuantizedLinear.from_linear(linear, group_size=32, bits=4)
-    layer = LoRALinear.from_base(quantised, rank=4)
+    quantized = nn.QuantizedLinear.from_linear(linear, group_size=32, bits=4)
+    layer = LoRALinear.from_base(quantized, rank=4)
     assert (layer.lora_a.shape, layer.lora_b.shape) == ((64, 4), (4, 24))
-    assert mx.array_equal(layer(x), quantised(x))
+    assert mx.array_equal(layer(x), quantized(x))
     layer.lora_b = mx.random.normal((4, 24))
     gradients = nn.value_and_grad(layer, lambda layer: layer(x).square().mean())(layer)[1]
     assert mx.any(gradients["lora_a"]) and mx.any(gradients["lora_b"])

@@ -59,7 +59,7 @@ def test_a_window_as_long_as_the_clip(model, dataset):
     assert hypothesis == decode(model, window, language="hi", without_timestamps=True).text
 
 
-def test_what_the_model_says_is_no_error(model, dataset):
+def test_the_models_own_transcripts_have_no_errors(model, dataset):
     said = evaluate(model, dataset, audio_context=4.0).hypotheses
     right = [replace(example, text=text) for example, text in zip(dataset, said, strict=True)]
     result = evaluate(model, right, audio_context=4.0)

@@ -171,5 +171,5 @@ def test_a_place_that_cannot_be_written_is_reported_before_training(path, error,
         run(tmp_path / path)
 
 
-def test_the_newest_goes_beside_the_best():
+def test_the_newest_adapter_lies_beside_the_best():
     assert str(last_adapter_file("x/telugu.v2.npz")) == "x/telugu.v2_last.npz"

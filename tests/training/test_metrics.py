@@ -32,7 +32,7 @@ def test_rates_of_text_that_another_normalizer_made_alike():
     assert 0 < word_error_rate(spoken, heard, english) < word_error_rate(spoken, heard)
 
 
-def test_spaces_that_a_normalizer_leaves_are_no_characters():
+def test_spaces_that_a_normalizer_leaves_do_not_count_as_characters():
     basic = BasicTextNormalizer()
     assert (basic("Yes."), basic("?")) == ("yes ", " ")
     assert character_error_rate(["Yes.", "?"], ["yes", "!"], basic) == 0.0

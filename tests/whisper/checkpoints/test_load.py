@@ -387,7 +387,7 @@ def test_paths_and_demo_are_found_and_other_names_are_refused(folder, tmp_path, 
         resolve_model(folder / "config.json")
 
 
-def test_a_folder_called_demo_goes_before_the_bundled_model(folder, tmp_path, monkeypatch):
+def test_a_folder_called_demo_has_precedence_over_the_bundled_model(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder.rename("demo")
     assert resolve_model("demo") == Path("demo")

@@ -195,7 +195,7 @@ def search(decoder: TokenDecoder) -> list[list[Candidate]]:
     return decoder.finalize(hypotheses)
 
 
-def test_beam_search_finds_what_greedy_decoding_misses():
+def test_beam_search_finds_a_sequence_that_greedy_decoding_misses():
     for (greedy,) in search(SamplingDecoder(1, 0.0, eot=2)):
         assert greedy.tokens[0] == 0
     for candidates in search(BeamSearchDecoder(2, None, eot=2)):

@@ -97,7 +97,7 @@ def test_segments_start_on_time_in_batches(model, spoken):
     assert np.mean(np.array(errors_of_starts(transcript, spoken)) < 0.3) > 0.9
 
 
-def test_noise_is_no_speech(model):
+def test_noise_is_detected_as_no_speech(model):
     hiss = 0.05 * np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE).astype(np.float32)
     assert transcribe(model, hiss)["text"] == ""
     speech = load_audio(DEMO_AUDIO)[: 5 * SAMPLE_RATE]
