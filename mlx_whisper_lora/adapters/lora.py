@@ -30,7 +30,7 @@ TARGETS = (
 @documented
 @dataclass(frozen=True)
 class LoRAConfig:
-    """Where low-rank adapters go and how large they are.
+    """The layers that get low-rank adapters, and the size of these.
 
     Raises:
         OptionError: a value is out of range, or a target is unknown.

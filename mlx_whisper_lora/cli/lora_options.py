@@ -46,7 +46,7 @@ Afterwards: python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
 @documented
 @dataclass(frozen=True)
 class CommandOptions:
-    """What the command does."""
+    """The tasks of the command."""
 
     train: bool = option(False, "Train an adapter and save it.")
     test: bool = option(False, "Print loss, WER and CER on the test clips, in windows of 30 s.")

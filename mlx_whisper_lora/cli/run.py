@@ -1,4 +1,4 @@
-"""How a command runs: its exit code, and errors of the user as one line."""
+"""Run a command: its exit code, and errors of the user as one line."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""What a fine-tuning run reports while it runs, as numbers, and the callback that prints them."""
+"""The events of a fine-tuning run, with numbers, and the callback that prints them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How well a model transcribes clips: loss, word error rate and character error rate."""
+"""Evaluate a model on clips: loss, word error rate and character error rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from mlx_whisper_lora.whisper.option import check_ranges, documented, option
 @documented
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a model is trained.
+    """The settings of training.
 
     Raises:
         OptionError: a value is out of range.
