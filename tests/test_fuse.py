@@ -13,6 +13,7 @@ from mlx_whisper_lora import fuse
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
+from mlx_whisper_lora.whisper.checkpoints import hub
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of, quantize
@@ -75,6 +76,16 @@ def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
         tone(1.0), path_or_hf_repo="plain", adapter_file="adapters.npz", temperature=0.0, no_speech_threshold=None
     )
     assert result["text"] == with_adapter["text"] and result["language"] == with_adapter["language"] == "te"
+
+
+def test_the_adapter_is_read_once_and_the_hub_is_asked_once(adapter_file, base, monkeypatch, run_main):
+    opened, downloads = [], []
+    load = np.load
+    monkeypatch.setattr(np, "load", lambda path, **options: opened.append(Path(path).name) or load(path, **options))
+    monkeypatch.setattr(hub, "_download", lambda name, *_: downloads.append(name) or base)
+    outcome = run_main(fuse, "--adapter-file", adapter_file, "--model", "someone/whisper-small")
+    assert outcome.code == 0, outcome.err
+    assert (opened, downloads) == (["adapters.npz"], ["someone/whisper-small"])
 
 
 def test_the_base_may_have_moved(adapter_file, base, run_main):
