@@ -69,7 +69,7 @@ def fused(request, tmp_path_factory) -> Fused:
     for module in adapter_modules(adapted).values():
         module.lora_b = 0.01 * mx.random.normal(module.lora_b.shape)
     save_adapter(adapter_file, adapted, config)
-    fuse(adapter_file, str(exported), form=ExportOptions("float32", export="hf"))
+    fuse(adapter_file, str(exported), options=ExportOptions("float32", export="hf"))
     return Fused(load_model(exported, mx.float32), exported, windows(request.param)[-2:])
 
 
