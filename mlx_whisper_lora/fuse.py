@@ -5,14 +5,14 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import read_adapter
+from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
-from mlx_whisper_lora.adapters.inject import adapter_modules
-from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions, build_fuse_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
 
 build_parser = build_fuse_parser
@@ -34,10 +34,12 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
         OSError: the folder cannot be written.
     """
     adapter = read_adapter(adapter_file)
-    path = resolve_model(base or adapter.config.base.name)
+    base = base or adapter.config.base.name
+    path = resolve_model(base)
     check_not_source(save_path, path)
-    model = load_model(path, adapter, mx.float32)
-    if left := list(adapter_modules(model)):
+    model = load_model(base, mx.float32, path)
+    load_adapter(model, adapter, base)
+    if left := fuse_adapter(model):
         method = adapter.config.method
         raise AdapterError(f"{adapter_file}: {method} cannot be merged into {left[0]}; use transcribe --adapter-file")
     export_model(model, save_path, options or FusedExportOptions())

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
+from mlx_whisper_lora.adapters.adapter_file import read_adapter
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, transcribe_recordings
@@ -27,15 +27,16 @@ __all__ = ["build_parser", "cli", "main", "transcribe"]
 def main(args: argparse.Namespace) -> int:
     """Transcribe the recordings of a command line. Return 1 if one of them failed, else 0."""
     command = from_args(CommandOptions, args)
-    adapter = read_adapter_config(command.adapter_file) if command.adapter_file else None
-    options = transcription_options(args, adapter)
+    adapter = read_adapter(command.adapter_file) if command.adapter_file else None
+    config = adapter.config if adapter else None
+    options = transcription_options(args, config)
     layout = subtitle_layout(args, options)
     recordings = find_recordings([*args.recordings, *args.audio])
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
-    name = command.model or default_model(adapter)
+    name = command.model or default_model(config)
     print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
-    model = load_model(name, command.adapter_file, compute_dtype(command.fp16))
+    model = load_model(name, adapter, compute_dtype(command.fp16))
     if not recordings:
         recordings = [str(DEMO_AUDIO)]
         print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")

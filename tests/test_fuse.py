@@ -1,5 +1,6 @@
 """The command that merges an adapter into its base."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
+import soundfile
 
 import mlx_whisper_lora
 from mlx_whisper_lora import fuse
@@ -20,6 +22,8 @@ from mlx_whisper_lora.whisper.model.quantization import Quantization, quantizati
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import tone
 from tests.support.models import small_model
+
+transcribe = importlib.import_module("mlx_whisper_lora.transcribe")  # the attribute of that name may be the function
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +90,25 @@ def test_the_adapter_is_read_once_and_the_hub_is_asked_once(adapter_file, base, 
     outcome = run_main(fuse, "--adapter-file", adapter_file, "--model", "someone/whisper-small")
     assert outcome.code == 0, outcome.err
     assert (opened, downloads) == (["adapters.npz"], ["someone/whisper-small"])
+
+
+def test_transcribe_reads_the_adapter_once(adapter_file, monkeypatch, run_main):
+    opened = []
+    load = np.load
+    monkeypatch.setattr(np, "load", lambda path, **options: opened.append(Path(path).name) or load(path, **options))
+    soundfile.write("x.wav", tone(0.5), 16000)
+    outcome = run_main(transcribe, "--adapter-file", adapter_file, "--audio", "x.wav", "--temperature", "0")
+    assert outcome.code == 0, outcome.err
+    assert opened == ["adapters.npz"]
+
+
+def test_another_base_from_the_hub_is_named_as_it_was_given(adapter_file, monkeypatch, run_main):
+    save_model(small_model(seed=1), "downloaded")
+    monkeypatch.setattr(hub, "_download", lambda *_: Path("downloaded"))
+    outcome = run_main(fuse, "--model", "someone/whisper-small")
+    message = "this adapter was trained on plain (weights "
+    assert outcome.code == 1 and message in outcome.err
+    assert "and someone/whisper-small has the same dimensions but other weights" in outcome.err
 
 
 def test_the_base_may_have_moved(adapter_file, base, run_main):

@@ -50,18 +50,19 @@ def default_dtype() -> mx.Dtype:
     return mx.float16 if mx.default_device() == mx.gpu else mx.float32
 
 
-def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None) -> Whisper:
+def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, path: Path | None = None) -> Whisper:
     """Load a Whisper model.
 
     Args:
         path_or_hf_repo: a folder, a `.pt` file, a Hub repository, a size or "demo" (see `hub.resolve_model`).
         dtype: the type to cast the weights to; by default `default_dtype()`. Quantized layers stay quantized, and
             compute in this type.
+        path: where the files are, if `resolve_model` was asked already.
 
     Raises:
         CheckpointError: there is no such model, or its files are damaged or do not belong together.
     """
-    path = resolve_model(path_or_hf_repo)
+    path = path or resolve_model(path_or_hf_repo)
     config, weights = _read_checkpoint(path)
     model = Whisper(config.dims)
     if config.quantization:
