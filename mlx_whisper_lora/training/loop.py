@@ -97,19 +97,20 @@ class _Meter:
         self._start()
 
     def _start(self) -> None:
-        self.losses: list[float] = []
-        self.tokens = 0
+        self.steps, self.loss, self.tokens = 0, 0.0, 0
         self.started = time.perf_counter()
 
     def add(self, loss: float, tokens: int) -> None:
         """Count a step."""
-        self.losses.append(loss)
+        self.steps += 1
+        self.loss += loss
         self.tokens += tokens
 
     def report(self, iteration: int, learning_rate: float) -> StepReport:
         """Report on the steps since the last report."""
-        steps, seconds = len(self.losses), time.perf_counter() - self.started
-        report = StepReport(iteration, sum(self.losses) / steps, learning_rate, steps / seconds, self.tokens / seconds)
+        seconds = time.perf_counter() - self.started
+        loss = self.loss / self.steps
+        report = StepReport(iteration, loss, learning_rate, self.steps / seconds, self.tokens / seconds)
         self._start()
         return report
 
