@@ -134,7 +134,7 @@ def test_a_quantized_model_becomes_a_plain_one(model_folder, run_main):
         ),
         (
             ("--export", "hf", "--quantize"),
-            "transformers does not read MLX's quantized weights: give --export hf or --quantize, not both",
+            "only MLX reads its quantized weights: give --export hf or --quantize, not both",
         ),
         (
             ("--quantize", "--q-group-size", "128"),

@@ -9,7 +9,8 @@ from mlx_whisper_lora.whisper.option import documented, option
 
 CONVERT_DESCRIPTION = """\
 Write a Whisper model in another format, type or quantization. It reads folders of MLX, plain or quantized, folders of
-transformers, and OpenAI's .pt files; it writes folders of MLX and of transformers.
+transformers or CTranslate2, OpenAI's .pt files and whisper.cpp's .bin files; it writes models for MLX, transformers,
+faster-whisper and whisper.cpp.
 """
 CONVERT_EXAMPLES = """\
 examples:
@@ -30,8 +31,9 @@ examples:
   the adapter file names its base; the result goes to fused_model/
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
 
-  for transformers, faster-whisper and whisper.cpp, in half the space
-    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export hf --dtype float16
+  for faster-whisper, and for whisper.cpp and the apps built on it
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export ct2 --save-path whisper-telugu-ct2
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export ggml --dtype float16
 
   the base is in a folder of your own
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --model models/whisper-small --save-path whisper-telugu

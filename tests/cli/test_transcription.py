@@ -10,6 +10,7 @@ import pytest
 import mlx_whisper_lora.transcribe
 from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.cli import transcription
+from mlx_whisper_lora.cli.recordings import output_stem, unique_names
 from mlx_whisper_lora.cli.transcription import transcribe, transcribe_live
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.option import OptionError
@@ -126,3 +127,12 @@ def test_the_detected_language_is_printed(verbose, monkeypatch, capsys):
     if verbose:
         assert lines.pop(0) == "Detecting the language in the first 30 seconds; giving the language skips this."
     assert lines[0].startswith("Detected language: ")
+
+
+def test_names_that_are_taken_get_a_number():
+    assert unique_names(["x", "x", "X", "y.2024"]) == ["x", "x-2", "X-3", "y.2024"]
+    assert unique_names(["x", "x", "x-2"]) == ["x", "x-2", "x-2-2"]
+
+
+def test_a_transcript_is_called_like_its_recording():
+    assert [output_stem(name) for name in ("a/y.2024.wav", "-")] == ["y.2024", "content"]

@@ -39,12 +39,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
         CheckpointError: the vocabulary is not one of Whisper's.
         OSError: the folder cannot be written, or the disk is full.
     """
-    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
-    if tokenizer.encoding.n_vocab != model.dims.n_vocab:
-        raise CheckpointError(
-            f"a vocabulary of {model.dims.n_vocab} tokens is not one of Whisper's, so transformers would have no "
-            "tokenizer for this model"
-        )
+    tokenizer = whisper_tokenizer(model)
     with output_folder(folder) as path:
         write_weights(path / HF_WEIGHT_FILES[0], hf_weights(model), "pt")
         for name, contents in tokenizer_files(tokenizer).items():
@@ -53,9 +48,20 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
                     file.write(contents)
             else:
                 write_json(path / name, contents)
-        write_json(path / PREPROCESSOR_FILE, _preprocessor_config(model))
+        write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
         write_json(path / GENERATION_CONFIG_FILE, generation_config(model, tokenizer))
         write_json(path / CONFIG_FILE, model_config(model, tokenizer))
+
+
+def whisper_tokenizer(model: Whisper) -> Tokenizer:
+    """Return the tokenizer of a model. Raise CheckpointError if its vocabulary is not one of Whisper's."""
+    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
+    if tokenizer.encoding.n_vocab != model.dims.n_vocab:
+        raise CheckpointError(
+            f"a vocabulary of {model.dims.n_vocab} tokens is not one of Whisper's, so other libraries would have no "
+            "tokenizer for this model"
+        )
+    return tokenizer
 
 
 def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -75,14 +81,14 @@ def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         "scale_embedding": False,
         "is_encoder_decoder": True,
         "max_length": model.dims.n_text_ctx,
-        **_token_roles(tokenizer),
+        **token_roles(tokenizer),
     }
 
 
 def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the contents of generation_config.json: the meaning of tokens, for `generate` and its timestamps."""
     config = {
-        **_token_roles(tokenizer),
+        **token_roles(tokenizer),
         "max_length": model.dims.n_text_ctx,
         "is_multilingual": model.is_multilingual,
         "no_timestamps_token_id": tokenizer.no_timestamps,
@@ -99,7 +105,7 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
     return config
 
 
-def _token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
+def token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the tokens that start and end a transcript, and those that are suppressed at its start or anywhere."""
     return {
         "decoder_start_token_id": tokenizer.sot,
@@ -109,7 +115,7 @@ def _token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def _preprocessor_config(model: Whisper) -> dict[str, Any]:
+def preprocessor_config(model: Whisper) -> dict[str, Any]:
     """Return the contents of preprocessor_config.json: the settings of the log-mel front end."""
     return {
         "feature_extractor_type": "WhisperFeatureExtractor",

@@ -20,6 +20,7 @@ from mlx_whisper_lora.whisper.checkpoints.config import read_model_config
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
     GENERATION_CONFIG_FILE,
+    GGML_SUFFIX,
     INDEX_FILE,
     PREPROCESSOR_FILE,
     PT_SUFFIX,
@@ -67,9 +68,12 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
     if name == DEMO:
         return DEMO_MODEL
     if path.exists():
-        if path.suffix == PT_SUFFIX:
+        if path.suffix in (PT_SUFFIX, GGML_SUFFIX):
             return path
-        raise CheckpointError(f"{path}: not a model; give a folder with {CONFIG_FILE} and weights, or a .pt file")
+        raise CheckpointError(
+            f"{path}: not a model; give a folder with {CONFIG_FILE} and weights, a .pt file of OpenAI or a .bin file "
+            "of whisper.cpp"
+        )
     repository, _, revision = name.partition("@")
     repository = SIZE_REPOSITORIES.get(repository, repository)
     if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:

@@ -7,6 +7,9 @@ CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
 PT_SUFFIX = ".pt"
+GGML_SUFFIX = ".bin"  # whisper.cpp's files are called ggml-base.bin
+GGML_FILE = "ggml-model.bin"
+CTRANSLATE2_FILE = "model.bin"
 # The files that may hold the weights, in the order in which they are looked for. The first one is written.
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors", "weights.npz")
 HF_WEIGHT_FILES = ("model.safetensors",)

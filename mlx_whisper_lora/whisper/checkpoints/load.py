@@ -17,12 +17,16 @@ from mlx_whisper_lora.whisper.checkpoints.config import (
     read_json,
     read_model_config,
 )
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import read_ctranslate2
+from mlx_whisper_lora.whisper.checkpoints.ggml import read_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_names import from_hf_weights
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     ALIGNMENT_HEADS,
     CONFIG_FILE,
+    CTRANSLATE2_FILE,
     ENCODER_POSITIONS,
+    GGML_SUFFIX,
     HF_WEIGHT_FILES,
     INDEX_FILE,
     PT_SUFFIX,
@@ -54,7 +58,7 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     """Load a Whisper model.
 
     Args:
-        path_or_hf_repo: a folder, a `.pt` file, a Hub repository, a size or "demo" (see `hub.resolve_model`).
+        path_or_hf_repo: a folder, a file, a Hub repository, a size or "demo" (see `hub.resolve_model`).
         dtype: the type to cast the weights to; by default `default_dtype()`. Quantized layers stay quantized, and
             compute in this type.
         path: where the files are, if `resolve_model` was asked already.
@@ -121,6 +125,10 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
+    if (path / CTRANSLATE2_FILE).is_file():
+        return _read_foreign(path, *read_ctranslate2(path / CTRANSLATE2_FILE))
+    if path.suffix == GGML_SUFFIX:
+        return _read_foreign(path, *read_ggml(path))
     if path.is_dir() and not (path / CONFIG_FILE).exists():
         files = sorted(path.glob("*" + PT_SUFFIX))
         if len(files) > 1:
@@ -141,6 +149,15 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
                 config = replace(config, alignment_heads=read_alignment_heads(path, heads.tolist(), config.dims))
     weights.pop(ENCODER_POSITIONS, None)  # many files store them, and our encoder computes them
     return _Checkpoint(config, weights)
+
+
+def _read_foreign(path: Path, dims: dict[str, int], weights: dict[str, mx.array]) -> _Checkpoint:
+    """Check the dimensions of a model of CTranslate2 or whisper.cpp. Take its alignment heads, if a file names them."""
+    dimensions = read_dimensions(path, dims)
+    weights.pop(ENCODER_POSITIONS, None)
+    pairs = read_json(path / CONFIG_FILE).get("alignment_heads") if (path / CONFIG_FILE).is_file() else None
+    heads = read_alignment_heads(path / CONFIG_FILE, pairs, dimensions)
+    return _Checkpoint(ModelConfig(dimensions, alignment_heads=heads), weights)
 
 
 def read_weights(folder: Path, files: Sequence[str] = WEIGHT_FILES) -> dict[str, mx.array]:

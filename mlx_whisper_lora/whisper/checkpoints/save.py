@@ -8,7 +8,9 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.atomic_files import output_folder
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
 from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
+from mlx_whisper_lora.whisper.checkpoints.ggml import write_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, WEIGHT_FILES
@@ -51,17 +53,19 @@ class ExportOptions:
     )
     export: str = option(
         "mlx",
-        "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers "
-        "and for the converters of CTranslate2 (faster-whisper) and whisper.cpp.",
-        choices=("mlx", "hf"),
+        "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers. "
+        "ct2: a folder for faster-whisper and CTranslate2. ggml: a file for whisper.cpp, which runs float16.",
+        choices=("mlx", "hf", "ct2", "ggml"),
     )
 
     def __post_init__(self):
         check_ranges(self)
-        if self.export == "hf" and self.quantize:
+        if self.export != "mlx" and self.quantize:
             raise OptionError(
-                "transformers does not read MLX's quantized weights: give `export` hf or `quantize`, not both"
+                f"only MLX reads its quantized weights: give `export` {self.export} or `quantize`, not both"
             )
+        if self.export in ("ct2", "ggml") and self.dtype == "bfloat16":
+            raise OptionError(f"`export` {self.export} is written in float16 or float32: give another `dtype`")
 
 
 def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions) -> None:
@@ -80,10 +84,8 @@ def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions)
     model.set_dtype(getattr(mx, options.dtype))
     if options.quantize:
         quantize(model, Quantization(options.q_group_size, options.q_bits))
-    if options.export == "hf":
-        save_hf_model(model, folder)
-    else:
-        save_model(model, folder)
+    write = {"mlx": save_model, "hf": save_hf_model, "ct2": write_ctranslate2, "ggml": write_ggml}
+    write[options.export](model, folder)
 
 
 def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:

@@ -382,7 +382,8 @@ def test_paths_and_demo_are_found_and_other_names_are_refused(folder, tmp_path, 
         with pytest.raises(CheckpointError, match=r"model not found; give a folder, a \.pt file or a Hugging Face"):
             resolve_model(name)
     with pytest.raises(
-        CheckpointError, match=r"not a model; give a folder with config\.json and weights, or a \.pt file"
+        CheckpointError,
+        match=r"not a model; give a folder with config\.json and weights, a \.pt file of OpenAI or a",
     ):
         resolve_model(folder / "config.json")
 

@@ -1,0 +1,46 @@
+"""The rooms, damaged files and memory: tools/house.py, fuzz.py and bench/memory.py."""
+
+import pytest
+
+from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
+from tools import fuzz, house
+from tools.bench import memory
+
+
+@pytest.mark.parametrize(
+    ("module", "room"),
+    [
+        ("mlx_whisper_lora.lora", "commands"),
+        ("mlx_whisper_lora.version", "ground"),
+        ("mlx_whisper_lora.data.sources.tables", "data"),
+        ("mlx_whisper_lora.whisper.errors", "ground"),
+        ("mlx_whisper_lora.whisper.audio.load", "whisper.audio"),
+    ],
+)
+def test_every_module_has_a_room(module, room):
+    assert house.room_of(module) == room
+
+
+def test_imports_run_down():
+    with pytest.raises(SystemExit) as ending:
+        house.main()
+    assert ending.value.code == 0
+
+
+def test_the_files_are_good_before_they_are_damaged(tmp_path):
+    for name in fuzz.write_good_files(tmp_path):
+        fuzz.load(tmp_path / "mlx", tmp_path / name)
+
+
+@pytest.mark.slow
+def test_damaged_files_do_no_harm():
+    outcomes, faults = fuzz.run(count=60)
+    assert faults == []
+    assert {how for _, how in outcomes} == {"read", "refused"}
+
+
+# memory.py reaches into the loop over windows.
+@pytest.mark.slow
+def test_a_recording_is_measured():
+    found = memory.measure(DEMO_RECORDING / "recording.opus")
+    assert found["MB"] > 10 and found["segments"] > 0
