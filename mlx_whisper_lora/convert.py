@@ -8,6 +8,7 @@ import mlx.core as mx
 from mlx_whisper_lora.cli.export_options import ConvertOptions, build_convert_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
 
@@ -34,8 +35,9 @@ def convert(path_or_hf_repo: str, save_path: str, options: ExportOptions) -> Non
         ValueError: the result would replace its source.
         OSError: the folder cannot be written.
     """
-    check_not_source(save_path, path_or_hf_repo)
-    export_model(load_model(path_or_hf_repo, getattr(mx, options.dtype)), save_path, options)
+    path = resolve_model(path_or_hf_repo)
+    check_not_source(save_path, path)
+    export_model(load_model(path_or_hf_repo, getattr(mx, options.dtype), path), save_path, options)
 
 
 def cli() -> NoReturn:

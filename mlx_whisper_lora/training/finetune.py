@@ -142,7 +142,7 @@ class Run:
 
         Raises:
             DataError: there are no clips to train on, or one of them cannot be used.
-            What `finetune` raises.
+            AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.
         """
         longest = self.training.context_seconds or CHUNK_LENGTH
         train_set = self._examples("train", longest)
@@ -215,7 +215,7 @@ def finetune(
     Raises:
         AdapterError: the adapter to resume from does not fit.
         OSError: an adapter file cannot be written. A wrong place is reported before training.
-        What `train` raises.
+        ValueError, FloatingPointError: as `train` raises them.
     """
     world = World()
     callback = callback if callback and world.speaks else Callback()
