@@ -18,7 +18,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
     read_adapter_config,
     save_adapter,
 )
-from mlx_whisper_lora.adapters.inject import add_adapter, count_parameters
+from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips
@@ -123,7 +123,6 @@ class Run:
         self.model = load_model(self.base_name)
         if options.language:
             self.model.tokenizer(options.language, self.task)  # an unknown language is an error before clips are read
-        self._trained = False
         folder = options.data or DEMO_CLIPS
         self.clips = load_clips(folder, training.seed)
         counts = {split: len(clips) for split, clips in self.clips.items()}
@@ -149,7 +148,6 @@ class Run:
         valid_set = self._examples("valid", longest) if self.clips["valid"] else []
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
         finetune(self.model, train_set, valid_set, options, self.training, settings, self.callback)
-        self._trained = True
 
     @functools.cached_property
     def test_set(self) -> list[Example]:
@@ -163,7 +161,7 @@ class Run:
             DataError: there are no test clips, or one of them cannot be used.
         """
         test_set = self.test_set
-        if self._trained:  # the newest adapter is in the model, and the best one is to be tested
+        if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = load_model(self.base_name)
         if self.adapter_file:
             load_adapter(self.model, self.adapter_file, self.base_name)

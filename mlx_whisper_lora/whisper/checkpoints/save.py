@@ -1,4 +1,4 @@
-"""Save models: in the layout of mlx-community's Whisper repositories, or with `hf_export` in that of transformers."""
+"""Save models in the layout of mlx-community's Whisper repositories, and choose among this and the other layouts."""
 
 from dataclasses import asdict, dataclass
 from os import PathLike
