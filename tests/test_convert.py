@@ -134,7 +134,7 @@ def test_a_quantized_model_becomes_a_plain_one(model_folder, run_main):
         ),
         (
             ("--export", "hf", "--quantize"),
-            "only MLX reads its quantized weights: give --export hf or --quantize, not both",
+            "--export hf is written with plain weights: give no --quantize",
         ),
         (
             ("--quantize", "--q-group-size", "128"),

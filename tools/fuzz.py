@@ -32,6 +32,7 @@ from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_model_bin
 from mlx_whisper_lora.whisper.checkpoints.load import CheckpointError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
@@ -76,7 +77,7 @@ def write_good_files(folder: Path) -> list[str]:
     Returns:
         The paths in `folder`, such as "mlx/config.json".
     """
-    for name in ("audio", "adapter", "npz", "pt"):
+    for name in ("audio", "adapter", "npz", "pt", "ct2"):
         (folder / name).mkdir()
     stereo = np.stack([chirps(0.3, seed=0), chirps(0.3, seed=1)], axis=1)
     for container, encodings in ENCODINGS.items():
@@ -90,6 +91,9 @@ def write_good_files(folder: Path) -> list[str]:
     save_model(model, folder / "mlx")
     shutil.copy(folder / "mlx" / "config.json", folder / "npz")
     mx.savez(str(folder / "npz" / "weights.npz"), **mx.load(str(folder / "mlx" / "weights.safetensors")))
+    (folder / "ct2" / "config.json").write_text('{"alignment_heads": [[0, 0], [0, 1]]}')
+    with (folder / "ct2" / "model.bin").open("wb") as file:
+        write_model_bin(file, model, int8=True)
     config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
     add_adapter(model, config.settings)
     save_adapter(folder / "adapter" / "adapter.npz", model, config)
@@ -97,9 +101,10 @@ def write_good_files(folder: Path) -> list[str]:
     quantized = Whisper(DIMENSIONS)
     quantize(quantized, Quantization(32, 4))
     save_model(quantized, folder / "quantized")
-    shutil.copy(CHECKPOINTS / "float32.pt", folder / "pt")
-    for name in ("transformers", "transformers_sharded"):
-        shutil.copytree(CHECKPOINTS / name, folder / name)
+    for name in ("float32.pt", "parameters.pt"):
+        shutil.copy(CHECKPOINTS / name, folder / "pt")
+    for source in CHECKPOINTS.glob("transformers*"):
+        shutil.copytree(source, folder / source.name)
     return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
 
 
@@ -134,7 +139,7 @@ def damage(name: str, data: bytes, random: np.random.Generator) -> bytes:
 
     Half of the time these are words in JSON, or changes inside one member of an archive, whose checksum is then right.
     """
-    if name.endswith((".npz", ".pt")) and random.random() < 0.5:
+    if zipfile.is_zipfile(io.BytesIO(data)) and random.random() < 0.5:
         return damage_member(data, random)
     mutations = [put_word] if name.endswith(".json") and random.random() < 0.5 else MUTATIONS
     for _ in range(random.integers(1, 5)):

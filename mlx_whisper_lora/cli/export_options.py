@@ -9,7 +9,7 @@ from mlx_whisper_lora.whisper.option import documented, option
 
 CONVERT_DESCRIPTION = """\
 Write a Whisper model in another format, type or quantization. It reads folders of MLX, plain or quantized, folders of
-transformers or CTranslate2, OpenAI's .pt files and whisper.cpp's .bin files; it writes models for MLX, transformers,
+transformers or CTranslate2, PyTorch's files and whisper.cpp's .bin files; it writes models for MLX, transformers,
 faster-whisper and whisper.cpp.
 """
 CONVERT_EXAMPLES = """\
@@ -22,6 +22,9 @@ examples:
 
   a Hugging Face model in 4 bits
     python -m mlx_whisper_lora.convert --model openai/whisper-large-v3 --quantize --save-path large-v3-4bit
+
+  a model for faster-whisper in int8
+    python -m mlx_whisper_lora.convert --model small.pt --export ct2 --quantize --q-bits 8 --save-path small-int8
 
 Afterwards: python -m mlx_whisper_lora.transcribe --model converted_model --audio x.wav
 """

@@ -24,6 +24,7 @@ from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, save_model
@@ -145,6 +146,15 @@ def test_ctranslate2_writes_the_same_text(fused, tmp_path):
         features = ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(fused.mel(window)).T[None]))
         (answer,) = model.generate(features, [start], beam_size=1, max_length=2 * LENGTH)  # it writes half of that
         assert [token for token in answer.sequences_ids[0] if token != fused.tokenizer.eot] == fused.text_tokens(window)
+
+
+def test_int8_is_written_byte_for_byte_as_by_ctranslate2(fused, tmp_path):
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    converter = ctranslate2.converters.TransformersConverter(str(fused.folder))
+    converter.convert(str(tmp_path / "theirs"), quantization="int8")
+    write_ctranslate2(fused.model, tmp_path / "ours", int8=True)
+    theirs, ours = ((tmp_path / folder / "model.bin").read_bytes() for folder in ("theirs", "ours"))
+    assert ours == theirs
 
 
 @pytest.mark.skipif("WHISPER_CPP" not in os.environ, reason="WHISPER_CPP does not name a checkout of whisper.cpp")

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-STORAGES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.float16): "HalfStorage"}
+STORAGES = {
+    np.dtype(np.float16): "HalfStorage",
+    np.dtype(np.float32): "FloatStorage",
+    np.dtype(np.float64): "DoubleStorage",
+    np.dtype(np.int64): "LongStorage",
+}
 
 
 def write_pt(path: Path, value: Any) -> None:

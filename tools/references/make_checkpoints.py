@@ -4,8 +4,8 @@
 
 Needs the packages that `make parity` installs. Writes tests/whisper/reference/checkpoints/. One very small model (8
 wide) with the seeded weights of tools/references/seeded.py: openai-whisper's state saved by torch in three types and in
-torch's old format, transformers' folders in one file and in several, and the logits that openai-whisper computes from
-log-mels of ones.
+torch's old format, transformers' folders in one file and in several, with weights by safetensors and by torch, and the
+logits that openai-whisper computes from log-mels of ones.
 """
 
 import json
@@ -75,6 +75,21 @@ def transformers_model(state: dict[str, torch.Tensor]) -> WhisperForConditionalG
     return model
 
 
+def save_as_torch(model: WhisperForConditionalGeneration, name: str, shards: int) -> None:
+    """Write a folder as transformers did before safetensors. `save_pretrained` does not write it any more."""
+    folder = OUTPUT / name
+    shutil.copytree(OUTPUT / "transformers", folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    state = model.state_dict()  # with proj_out, which is the token embedding
+    if shards == 1:
+        torch.save(state, folder / "pytorch_model.bin")
+        return
+    weight_map = {key: f"pytorch_model-{i % shards + 1:05}-of-{shards:05}.bin" for i, key in enumerate(state)}
+    for file in set(weight_map.values()):
+        torch.save({key: array for key, array in state.items() if weight_map[key] == file}, folder / file)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index) + "\n")
+
+
 @torch.no_grad()
 def main() -> None:
     torch.set_num_threads(1)
@@ -91,10 +106,19 @@ def main() -> None:
     state["decoder.positional_embedding"] = torch.cat([torch.zeros(3, 8), state["decoder.positional_embedding"]])[3:]
     state[name] = state[name].T.contiguous().T
     torch.save({"dims": DIMS, "model_state_dict": state, "steps": torch.arange(3)}, OUTPUT / "views.pt")
+    # Or parameters in float64, of which one has an attribute, and beside them tensors of integers.
+    state = {name: torch.nn.Parameter(array.double()) for name, array in model.state_dict().items()}
+    state["decoder.ln.weight"].note = "an attribute"
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
+        state[f"counter_{dtype}"] = torch.ones(2, dtype=dtype)
+    torch.save({"dims": DIMS, "model_state_dict": state}, OUTPUT / "parameters.pt")
     torch.save({"dims": DIMS}, OUTPUT / "old_format.pt", _use_new_zipfile_serialization=False)
     ours = transformers_model(model.state_dict())
     ours.save_pretrained(OUTPUT / "transformers")
     ours.save_pretrained(OUTPUT / "transformers_sharded", max_shard_size="8KB")
+    save_as_torch(ours, "transformers_torch", shards=1)
+    save_as_torch(ours, "transformers_torch_sharded", shards=2)
+    ours.double().save_pretrained(OUTPUT / "transformers_float64")
     reference = {"dims": DIMS, "tokens": TOKENS, "logits": logits[0].tolist(), "alignment_heads": ALIGNMENT_HEADS}
     (OUTPUT / "reference.json").write_text(json.dumps(reference) + "\n")
     for path in sorted(path for path in OUTPUT.rglob("*") if path.is_file()):

@@ -2,15 +2,23 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, SAMPLE_RATE
-from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE
+from mlx_whisper_lora.whisper.checkpoints.layout import (
+    CONFIG_FILE,
+    ENCODER_POSITIONS,
+    GENERATION_CONFIG_FILE,
+    PREPROCESSOR_FILE,
+)
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.quantization import Quantization
-from mlx_whisper_lora.whisper.model.whisper import AlignmentHeads, ModelDimensions
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, AlignmentHeads, ModelDimensions
 
 # Our names of the dimensions, and those of transformers, whose encoder and decoder are equally wide.
 _HF_DIMENSIONS = {
@@ -29,6 +37,7 @@ _HF_DIMENSIONS = {
 _MOST_LAYERS = 256
 _LARGEST_DIMENSION = 2**20
 _MOST_POSITION_NUMBERS = 2**24  # in the encoder's position embedding
+_HEAD_WIDTH = 64  # of OpenAI's models
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class ModelConfig:
     """The configuration of a model."""
 
     dims: ModelDimensions
-    is_hf: bool = False  # whether the folder is in the layout of transformers
+    is_hf: bool = False  # whether the configuration is that of transformers
     quantization: Quantization | None = None  # None if the weights are plain
     alignment_heads: AlignmentHeads | None = None  # None if the folder does not name them
 
@@ -74,6 +83,15 @@ def read_model_config(folder: Path) -> ModelConfig:
                 f"model's width of {dims.n_text_state}"
             )
     return ModelConfig(dims, is_hf, quantization, read_alignment_heads(heads_file, pairs, dims))
+
+
+def is_ctranslate2_config(folder: Path) -> bool:
+    """Return whether a folder's configuration is CTranslate2's, which has no dimensions.
+
+    Raises:
+        CheckpointError: the configuration is damaged.
+    """
+    return "suppress_ids" in read_json(folder / CONFIG_FILE)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -127,6 +145,51 @@ def read_dimensions(path: Path, config: dict[str, Any], is_hf: bool = False) -> 
     if not plausible:
         raise CheckpointError(f"{path}: these dimensions are not those of a Whisper model")
     return dims
+
+
+def derive_dimensions(path: Path, weights: Mapping[str, mx.array]) -> ModelDimensions:
+    """Derive the dimensions of one of OpenAI's models, or of a smaller or distilled one, from its weights.
+
+    The number of heads does not follow from the shapes, so it is known for OpenAI's widths alone.
+
+    Args:
+        path: the file, to be named in errors.
+        weights: all weights by our names, in MLX's layout, and the encoder's positions.
+
+    Raises:
+        CheckpointError: the weights are not those of a Whisper model, or its width is another.
+    """
+    try:
+        n_vocab, width = weights["decoder.token_embedding.weight"].shape
+        _, _, n_mels = weights["encoder.conv1.weight"].shape
+        n_audio_ctx, _ = weights[ENCODER_POSITIONS].shape
+        n_text_ctx, _ = weights["decoder.positional_embedding"].shape
+    except KeyError as error:
+        raise CheckpointError(f"{path}: not a Whisper model, whose weights hold {error.args[0]}") from None
+    except ValueError as error:  # the rank is another
+        raise CheckpointError(f"{path}: not the weights of a Whisper model ({error})") from None
+    if width not in {dims.n_text_state for dims in DIMENSIONS.values()}:
+        raise CheckpointError(
+            f"{path}: no dims, and OpenAI has no model of width {width}, so the number of heads is unknown; save it as "
+            "OpenAI does, with dims and model_state_dict"
+        )
+    layers = {
+        side: len({name.split(".")[2] for name in weights if name.startswith(f"{side}.blocks.")})
+        for side in ("encoder", "decoder")
+    }
+    numbers = {
+        "n_mels": n_mels,
+        "n_audio_ctx": n_audio_ctx,
+        "n_audio_state": width,
+        "n_audio_head": width // _HEAD_WIDTH,
+        "n_audio_layer": layers["encoder"],
+        "n_vocab": n_vocab,
+        "n_text_ctx": n_text_ctx,
+        "n_text_state": width,
+        "n_text_head": width // _HEAD_WIDTH,
+        "n_text_layer": layers["decoder"],
+    }
+    return read_dimensions(path, numbers)
 
 
 def _check_preprocessor(path: Path, dims: ModelDimensions) -> None:

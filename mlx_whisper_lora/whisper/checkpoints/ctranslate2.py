@@ -2,7 +2,7 @@
 
 `model.bin` is a list of named arrays (ctranslate2/specs/model_spec.py, binary version 6): the query, key and value of
 self-attention are one fused layer, and so are the key and value of cross-attention. Weights in int8 or int16 have a
-scale beside them: one for each output, or one for all.
+scale beside them: one for each output, or one for all. The weight is the integer divided by the scale.
 """
 
 import mmap
@@ -51,6 +51,8 @@ _TYPES: dict[int, np.dtype] = {
     5: np.dtype("<u2"),
 }
 _BFLOAT16 = 5
+
+_INT8_MAX = np.float32(127)
 
 # Parts of a block: CTranslate2's names and ours. Several of ours share a fused layer, in this order.
 _ENCODER_PARTS = {
@@ -150,7 +152,8 @@ def _weights_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, mx.arr
 
     Raises:
         KeyError: a scale or a layer is missing.
-        ValueError: a fused layer cannot be divided, or a key has a bias, which Whisper's do not have.
+        ValueError: a shape is wrong, so that a fused layer cannot be divided, or a key has a bias, which Whisper's do
+            not have.
     """
     weights: dict[str, mx.array] = {
         "decoder.positional_embedding": mx.array(variables["decoder/position_encodings/encodings"])
@@ -160,6 +163,8 @@ def _weights_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, mx.arr
         modules = _our_modules(layer)
         if kind not in _ARRAYS or not modules:
             continue
+        if array.ndim == 0:
+            raise ValueError(f"{name} is a single number")
         if array.dtype in (np.int8, np.int16):
             scale = np.asarray(variables[f"{layer}/weight_scale"], np.float32)
             array = np.asarray(array, np.float32) / scale.reshape(-1, *[1] * (array.ndim - 1))
@@ -186,29 +191,41 @@ def _our_modules(layer: str) -> tuple[str, ...]:
 
 
 def _dimensions_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, int]:
-    """Return the dimensions of the model that the arrays make, by the names of `ModelDimensions`."""
+    """Return the dimensions of the model that the arrays make, by the names of `ModelDimensions`.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: an array has another rank.
+    """
     n_vocab, n_text_state = variables["decoder/embeddings/weight"].shape
     n_audio_state, n_mels, _ = variables["encoder/conv1/weight"].shape
+    n_audio_ctx, _ = variables["encoder/position_encodings/encodings"].shape
+    n_text_ctx, _ = variables["decoder/position_encodings/encodings"].shape
     layers = {
         side: {name.split("/")[1] for name in variables if name.startswith(f"{side}/layer_") and name.count("/") > 2}
         for side in ("encoder", "decoder")
     }
     return {
         "n_mels": n_mels,
-        "n_audio_ctx": variables["encoder/position_encodings/encodings"].shape[0],
+        "n_audio_ctx": n_audio_ctx,
         "n_audio_state": n_audio_state,
-        "n_audio_head": int(variables["encoder/num_heads"]),
+        "n_audio_head": variables["encoder/num_heads"].item(),
         "n_audio_layer": len(layers["encoder"]),
         "n_vocab": n_vocab,
-        "n_text_ctx": variables["decoder/position_encodings/encodings"].shape[0],
+        "n_text_ctx": n_text_ctx,
         "n_text_state": n_text_state,
-        "n_text_head": int(variables["decoder/num_heads"]),
+        "n_text_head": variables["decoder/num_heads"].item(),
         "n_text_layer": len(layers["decoder"]),
     }
 
 
-def write_ctranslate2(model: Whisper, folder: str | PathLike) -> None:
+def write_ctranslate2(model: Whisper, folder: str | PathLike, int8: bool = False) -> None:
     """Write a plain model as a folder that faster-whisper and CTranslate2 run, in the type of its weights.
+
+    Args:
+        model: a model with plain weights.
+        folder: the folder. Files of the same names in it are replaced.
+        int8: quantize the linear layers, the convolutions and the token embedding, as CTranslate2's own converter does.
 
     Raises:
         CheckpointError: the vocabulary is not Whisper's, so that there is no tokenizer for it.
@@ -232,8 +249,14 @@ def write_ctranslate2(model: Whisper, folder: str | PathLike) -> None:
         write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
         write_json(path / "vocabulary.json", [vocabulary[i] for i in range(model.dims.n_vocab)])
         with atomic_write(path / CTRANSLATE2_FILE, "wb") as file:
-            _write_variables(file, _variables_of(model))
+            write_model_bin(file, model, int8)
         write_json(path / CONFIG_FILE, config)
+
+
+def write_model_bin(file: IO[bytes], model: Whisper, int8: bool) -> None:
+    """Write the `model.bin` of a plain model. `int8` quantizes its weights."""
+    variables = _variables_of(model)
+    _write_variables(file, _in_int8(variables) if int8 else variables)
 
 
 def _variables_of(model: Whisper) -> dict[str, np.ndarray]:
@@ -266,6 +289,25 @@ def _fused(layer: str, modules: tuple[str, ...], weights: dict[str, mx.array]) -
         biases = [np.array(weights.get(f"{name}.bias", zeros)) for name in modules]
         arrays["beta" if norm else "bias"] = np.concatenate(biases)
     return {f"{layer}/{kind}": array for kind, array in arrays.items()}
+
+
+def _in_int8(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays with each weight in int8, and the scale of each of its outputs in float32 beside it."""
+    quantized = {}
+    for name, array in variables.items():
+        if name.endswith("/weight"):
+            array, quantized[f"{name}_scale"] = _quantize_rows(array)
+        quantized[name] = array
+    return quantized
+
+
+def _quantize_rows(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a weight (outputs, ...) in int8, and the scales (outputs,). The largest weight of an output is 127."""
+    rows = weight.astype(np.float32).reshape(len(weight), -1)
+    largest = np.abs(rows).max(axis=1)
+    largest[largest == 0] = _INT8_MAX
+    scales = _INT8_MAX / np.maximum(largest, _INT8_MAX / np.finfo(np.float32).max)  # not infinite
+    return np.rint(rows * scales[:, None]).astype(np.int8).reshape(weight.shape), scales
 
 
 def _write_variables(file: IO[bytes], variables: dict[str, np.ndarray]) -> None:

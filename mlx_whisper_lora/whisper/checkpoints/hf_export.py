@@ -16,7 +16,7 @@ from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
     GENERATION_CONFIG_FILE,
-    HF_WEIGHT_FILES,
+    HF_WEIGHT_FILE,
     PREPROCESSOR_FILE,
 )
 from mlx_whisper_lora.whisper.errors import CheckpointError
@@ -41,7 +41,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
     """
     tokenizer = whisper_tokenizer(model)
     with output_folder(folder) as path:
-        write_weights(path / HF_WEIGHT_FILES[0], hf_weights(model), "pt")
+        write_weights(path / HF_WEIGHT_FILE, hf_weights(model), "pt")
         for name, contents in tokenizer_files(tokenizer).items():
             if isinstance(contents, str):
                 with atomic_write(path / name) as file:

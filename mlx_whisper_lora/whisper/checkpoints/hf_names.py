@@ -1,12 +1,9 @@
 """Convert weights between our names and layout and those of transformers (`WhisperForConditionalGeneration`)."""
 
-from collections.abc import Mapping
-
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.layout import ENCODER_POSITIONS, swap_kernel
-from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
 
 # Parts of dotted names: ours and those of transformers, in which both final layer norms have one name.
@@ -36,8 +33,8 @@ def to_hf(name: str) -> str:
     return "model." + ".".join(_HF_NAME_PARTS.get(part, part) for part in name.split("."))
 
 
-def _from_hf(name: str) -> str:
-    """Return our name of a weight of transformers. Unknown parts are returned unchanged."""
+def from_hf(name: str) -> str:
+    """Return our name of a weight of transformers. Other names are returned unchanged."""
     name = name.removeprefix("model.").replace("embed_positions.weight", "positional_embedding")
     name = ".".join(_OUR_NAME_PARTS.get(part, part) for part in name.split("."))
     return name.replace("encoder.ln.", "encoder.ln_post.")
@@ -51,22 +48,3 @@ def hf_weights(model: Whisper) -> dict[str, mx.array]:
     positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state).astype(model.dtype)
     ours = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: positions}
     return {to_hf(name): swap_kernel(name, array) for name, array in ours.items()}
-
-
-def from_hf_weights(weights: Mapping[str, mx.array], source: object) -> dict[str, mx.array]:
-    """Return weights of transformers by our names and in our layout.
-
-    Args:
-        weights: arrays by transformers' names.
-        source: the file or folder, to be named in errors.
-
-    Raises:
-        CheckpointError: the output layer differs from the token embedding.
-    """
-    ours = {_from_hf(name): array for name, array in weights.items()}
-    output, embedding = ours.pop("proj_out.weight", None), ours.get("decoder.token_embedding.weight")
-    if output is not None and embedding is not None and not mx.array_equal(output, embedding):
-        raise CheckpointError(
-            f"{source}: the output layer proj_out differs from the token embedding; in Whisper they are the same"
-        )
-    return {name: swap_kernel(name, array) for name, array in ours.items()}

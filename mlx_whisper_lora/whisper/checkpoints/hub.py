@@ -3,6 +3,7 @@
 Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB_OFFLINE=1`, only the cache is used.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -16,21 +17,24 @@ from huggingface_hub.errors import (
 )
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
-from mlx_whisper_lora.whisper.checkpoints.config import read_model_config
+from mlx_whisper_lora.whisper.checkpoints.config import is_ctranslate2_config, read_model_config
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
+    CTRANSLATE2_FILE,
     GENERATION_CONFIG_FILE,
     GGML_SUFFIX,
-    INDEX_FILE,
     PREPROCESSOR_FILE,
     PT_SUFFIX,
     SHARD_PATTERN,
+    TORCH_SHARD_PATTERN,
+    TORCH_WEIGHT_FILES,
     WEIGHT_FILES,
 )
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
-_DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, INDEX_FILE, SHARD_PATTERN)
+_DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, SHARD_PATTERN)
+_TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only if a repository has no other weights
 # The sizes as openai-whisper calls them, and their repositories at mlx-community.
 _SIZES = ("tiny", "base", "small", "medium")
 _LARGE_V3 = "mlx-community/whisper-large-v3-mlx"
@@ -88,11 +92,16 @@ def _download(name: str, repository: str, revision: str | None) -> Path:
     """Download a repository into the cache, and return its folder. Errors call the model `name`."""
     try:
         # The configuration first, because the weights may be gigabytes of another model.
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG_FILE]))
+        folder = _fetch(repository, revision, [CONFIG_FILE])
         if not (folder / CONFIG_FILE).exists():
-            return Path(snapshot_download(repository, revision=revision, allow_patterns=["*" + PT_SUFFIX]))
+            return _fetch(repository, revision, ["*" + PT_SUFFIX])
+        if is_ctranslate2_config(folder):
+            return _fetch(repository, revision, [CONFIG_FILE, CTRANSLATE2_FILE])
         read_model_config(folder)
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_DOWNLOADED)))
+        folder = _fetch(repository, revision, _DOWNLOADED)
+        if any((folder / name).exists() for name in WEIGHT_FILES):
+            return folder
+        return _fetch(repository, revision, _TORCH_WEIGHTS)
     except RevisionNotFoundError:
         raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None
     except (RepositoryNotFoundError, HFValidationError):
@@ -106,3 +115,8 @@ def _download(name: str, repository: str, revision: str | None) -> Path:
         raise CheckpointError(
             f"{name}: no local folder, and the download from the Hugging Face Hub failed ({error})"
         ) from None
+
+
+def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """Download the files of a repository that patterns match, and return its folder in the cache."""
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))

@@ -1,17 +1,18 @@
 """Load models: folders in the layout of mlx-community's Whisper repositories, plain or quantized, folders of
-transformers (`openai/whisper-*`, `distil-whisper/*`) and OpenAI's `.pt` files."""
+transformers (`openai/whisper-*`, `distil-whisper/*`), OpenAI's `.pt` files, folders of CTranslate2 and files of
+whisper.cpp."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.config import (
     ModelConfig,
+    derive_dimensions,
     read_alignment_heads,
     read_dimensions,
     read_json,
@@ -19,7 +20,6 @@ from mlx_whisper_lora.whisper.checkpoints.config import (
 )
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import read_ctranslate2
 from mlx_whisper_lora.whisper.checkpoints.ggml import read_ggml
-from mlx_whisper_lora.whisper.checkpoints.hf_names import from_hf_weights
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     ALIGNMENT_HEADS,
@@ -27,19 +27,14 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     CTRANSLATE2_FILE,
     ENCODER_POSITIONS,
     GGML_SUFFIX,
-    HF_WEIGHT_FILES,
-    INDEX_FILE,
     PT_SUFFIX,
-    WEIGHT_FILES,
 )
-from mlx_whisper_lora.whisper.checkpoints.openai_pt import read_pt
-from mlx_whisper_lora.whisper.errors import ZIP_ERRORS, CheckpointError, one_line
+from mlx_whisper_lora.whisper.checkpoints.torch_zip import is_torch_zip, read_torch_zip
+from mlx_whisper_lora.whisper.checkpoints.weight_files import evaluate, our_weights, read_weights
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.model.quantization import quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-
-# Raised by `mx.load` on damaged files. For an .npz file, it calls Python's zipfile.
-_MLX_ERRORS = (*ZIP_ERRORS, IndexError, MemoryError, OverflowError)
 
 
 class _Checkpoint(NamedTuple):
@@ -77,7 +72,7 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     # Weights are popped, so that each stored array leaves memory once it is cast.
     model.load_weights([(name, _cast(weights.pop(name), dtype)) for name in expected])
     model.dtype = dtype
-    _evaluate(path, model.parameters())
+    evaluate(path, model.parameters())
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
     model.eval()
     return model
@@ -111,42 +106,44 @@ def _cast(array: mx.array, dtype: mx.Dtype) -> mx.array:
     return array if _is_packed(array) else array.astype(dtype)
 
 
-def _evaluate(path: Path, arrays: Any) -> None:
-    """Let MLX read the numbers of `arrays` now. Raise CheckpointError, naming `path`, if some are missing."""
-    try:
-        mx.eval(arrays)
-    except (RuntimeError, MemoryError) as error:
-        raise CheckpointError(f"{path}: the weights are damaged or cut short ({one_line(error)})") from None
-
-
 def _read_checkpoint(path: Path) -> _Checkpoint:
-    """Read a model folder or `.pt` file. The numbers of safetensors files are read when they are first used.
+    """Read a model folder or file. The numbers of safetensors files are read when they are first used.
 
     Raises:
         CheckpointError: a file is missing or damaged.
     """
     if (path / CTRANSLATE2_FILE).is_file():
         return _read_foreign(path, *read_ctranslate2(path / CTRANSLATE2_FILE))
-    if path.suffix == GGML_SUFFIX:
-        return _read_foreign(path, *read_ggml(path))
-    if path.is_dir() and not (path / CONFIG_FILE).exists():
-        files = sorted(path.glob("*" + PT_SUFFIX))
-        if len(files) > 1:
-            raise CheckpointError(f"{path}: several .pt files and no {CONFIG_FILE}: give the path of one file")
-        path = files[0] if files else path
-    if not path.is_dir():
-        dims, weights = read_pt(path)
-        config = ModelConfig(read_dimensions(path, dims))
-    else:
-        config = read_model_config(path)
-        if config.is_hf:
-            weights = from_hf_weights(read_weights(path, HF_WEIGHT_FILES), path)
-        else:
-            weights = read_weights(path)
-            if ALIGNMENT_HEADS in weights:
-                heads = weights.pop(ALIGNMENT_HEADS)
-                _evaluate(path, heads)
-                config = replace(config, alignment_heads=read_alignment_heads(path, heads.tolist(), config.dims))
+    if (path / CONFIG_FILE).exists():
+        return _read_folder(path)
+    file = _find_pt_file(path) if path.is_dir() else path
+    if file.suffix == GGML_SUFFIX and not is_torch_zip(file):
+        return _read_foreign(file, *read_ggml(file))
+    dims, stored = read_torch_zip(file)
+    weights = our_weights(stored, file)
+    dimensions = derive_dimensions(file, weights) if dims is None else read_dimensions(file, dims)
+    weights.pop(ENCODER_POSITIONS, None)
+    return _Checkpoint(ModelConfig(dimensions), weights)
+
+
+def _find_pt_file(folder: Path) -> Path:
+    """Return the `.pt` file of a folder without config.json. Raise CheckpointError unless there is one."""
+    files = sorted(folder.glob("*" + PT_SUFFIX))
+    if len(files) > 1:
+        raise CheckpointError(f"{folder}: several .pt files and no {CONFIG_FILE}: give the path of one file")
+    if not files:
+        raise CheckpointError(f"{folder}: no {CONFIG_FILE}, so this is not a model folder")
+    return files[0]
+
+
+def _read_folder(path: Path) -> _Checkpoint:
+    """Read a folder with a configuration, of MLX or of transformers."""
+    config = read_model_config(path)
+    weights = read_weights(path)
+    if ALIGNMENT_HEADS in weights:
+        heads = weights.pop(ALIGNMENT_HEADS)
+        evaluate(path, heads)
+        config = replace(config, alignment_heads=read_alignment_heads(path, heads.tolist(), config.dims))
     weights.pop(ENCODER_POSITIONS, None)  # many files store them, and our encoder computes them
     return _Checkpoint(config, weights)
 
@@ -158,37 +155,3 @@ def _read_foreign(path: Path, dims: dict[str, int], weights: dict[str, mx.array]
     pairs = read_json(path / CONFIG_FILE).get("alignment_heads") if (path / CONFIG_FILE).is_file() else None
     heads = read_alignment_heads(path / CONFIG_FILE, pairs, dimensions)
     return _Checkpoint(ModelConfig(dimensions, alignment_heads=heads), weights)
-
-
-def read_weights(folder: Path, files: Sequence[str] = WEIGHT_FILES) -> dict[str, mx.array]:
-    """Read the weights of a model folder by the names that they are stored under.
-
-    Args:
-        folder: a folder that holds one of `files`, or an index that names several files.
-        files: file names, in the order in which they are looked for.
-
-    Raises:
-        CheckpointError: a file is missing or damaged.
-    """
-    for name in files:
-        if (folder / name).exists():
-            return _read_arrays(folder / name)
-    if not (folder / INDEX_FILE).exists():
-        raise CheckpointError(f"{folder}: no weights; expected one of {', '.join((*files, INDEX_FILE))}")
-    shards = read_json(folder / INDEX_FILE).get("weight_map")
-    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
-        raise CheckpointError(f"{folder / INDEX_FILE}: no weight_map, which should name the file of each weight")
-    weights: dict[str, mx.array] = {}
-    for name in sorted(set(shards.values())):
-        if Path(name).name != name or not (folder / name).exists():
-            raise CheckpointError(f"{folder / name}: the file is missing, but {INDEX_FILE} names it")
-        weights |= _read_arrays(folder / name)
-    return weights
-
-
-def _read_arrays(path: Path) -> dict[str, mx.array]:
-    """Read the arrays of a safetensors or NumPy file. Raise CheckpointError if it is damaged."""
-    try:
-        return mx.load(str(path))
-    except _MLX_ERRORS as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({one_line(error)})") from None

@@ -37,19 +37,19 @@ class ExportOptions:
     """The form in which a model is written.
 
     Raises:
-        OptionError: a value is not allowed, or quantized weights are to be written for transformers.
+        OptionError: a value is not allowed, or the layout does not have such weights.
     """
 
     dtype: str = option("float16", DTYPE_HELP, choices=DTYPES)
     quantize: bool = option(
         False,
-        "Quantize the linear layers and the token embedding. Without it, the result has plain weights, even if the "
-        "source is quantized.",
+        "Quantize the linear layers and the token embedding, for mlx, or for ct2 in 8 bits. Without it, the result "
+        "has plain weights, even if the source is quantized.",
         short="-q",
     )
     q_bits: int = option(Quantization.bits, "Bits of a quantized weight.", choices=(4, 8))
     q_group_size: int = option(
-        Quantization.group_size, "Neighboring weights that share a scale and a bias.", choices=GROUP_SIZES
+        Quantization.group_size, "Neighboring weights that share a scale and a bias, for mlx.", choices=GROUP_SIZES
     )
     export: str = option(
         "mlx",
@@ -60,10 +60,10 @@ class ExportOptions:
 
     def __post_init__(self):
         check_ranges(self)
-        if self.export != "mlx" and self.quantize:
-            raise OptionError(
-                f"only MLX reads its quantized weights: give `export` {self.export} or `quantize`, not both"
-            )
+        if self.export in ("hf", "ggml") and self.quantize:
+            raise OptionError(f"`export` {self.export} is written with plain weights: give no `quantize`")
+        if self.export == "ct2" and self.quantize and self.q_bits != 8:
+            raise OptionError(f"`export` ct2 is quantized in 8 bits, not {self.q_bits}: give `q_bits` 8")
         if self.export in ("ct2", "ggml") and self.dtype == "bfloat16":
             raise OptionError(f"`export` {self.export} is written in float16 or float32: give another `dtype`")
 
@@ -82,10 +82,13 @@ def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions)
     """
     dequantize(model)
     model.set_dtype(getattr(mx, options.dtype))
-    if options.quantize:
+    if options.quantize and options.export == "mlx":
         quantize(model, Quantization(options.q_group_size, options.q_bits))
-    write = {"mlx": save_model, "hf": save_hf_model, "ct2": write_ctranslate2, "ggml": write_ggml}
-    write[options.export](model, folder)
+    if options.export == "ct2":
+        write_ctranslate2(model, folder, int8=options.quantize)
+    else:
+        write = {"mlx": save_model, "hf": save_hf_model, "ggml": write_ggml}
+        write[options.export](model, folder)
 
 
 def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:

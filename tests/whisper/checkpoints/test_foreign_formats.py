@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
@@ -9,12 +10,17 @@ import pytest
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora import convert
-from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import (
+    _quantize_rows,
+    _variables_of,
+    _write_variables,
+    write_ctranslate2,
+)
 from mlx_whisper_lora.whisper.checkpoints.ggml import Q4_0, Q5_0, Q8_0, _dequantize, read_ggml, write_ggml
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.models import small_model
+from tests.support.models import SMALL, small_model
 
 FORMATS = {"ct2": ("model.bin", ""), "ggml": ("ggml-model.bin", "ggml-model.bin")}  # the file, and the path to load
 
@@ -59,37 +65,37 @@ def test_ctranslate2_gets_the_vocabulary_and_the_tokens_to_suppress(tmp_path):
     assert (len(vocabulary), vocabulary[0], vocabulary[50258]) == (51865, "!", "<|startoftranscript|>")
 
 
-def test_weights_in_int8_are_divided_by_the_scale_of_their_output(tmp_path):
-    model = small_model()
-    write_ctranslate2(model, tmp_path)
-    quantize_variable(tmp_path / "model.bin", "encoder/layer_0/ffn/linear_0/weight")
-    loaded = load_model(tmp_path, mx.float32)
-    error = mx.abs(loaded.encoder.blocks[0].mlp1.weight - model.encoder.blocks[0].mlp1.weight)
-    largest = mx.abs(model.encoder.blocks[0].mlp1.weight).max(axis=1, keepdims=True)
-    assert 0 < (error / largest).max().item() < 0.5 / 127 + 1e-4
+def test_int8_weights_are_within_half_a_step(model_folder, tmp_path, run_main):
+    arguments = ("--model", model_folder, "--export", "ct2", "--quantize", "--q-bits", "8", "--dtype", "float32")
+    assert run_main(convert, *arguments, "--save-path", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "model.bin").stat().st_size < 5e6  # 14 MB in float32
+    found = dict(tree_flatten(load_model(tmp_path / "out", mx.float32).parameters()))
+    for name, array in tree_flatten(load_model(model_folder, mx.float32).parameters()):
+        if array.ndim == 1 or name == "decoder.positional_embedding":
+            assert mx.array_equal(found[name], array), name
+        else:
+            error = mx.abs(found[name] - array).flatten(1).max(axis=1) / mx.abs(array).flatten(1).max(axis=1)
+            assert 0 < error.max().item() < 0.5 / 127 + 1e-6, name
 
 
-def quantize_variable(path, name: str) -> None:
-    """Replace a float32 matrix of a model.bin by int8 numbers, with the scale of each row beside it."""
-    data = path.read_bytes()
-    label = name.encode() + b"\0"
-    start = data.index(struct.pack("<H", len(label)) + label)
-    at = start + 2 + len(label)
-    rank = data[at]
-    shape = struct.unpack_from(f"<{rank}I", data, at + 1)
-    size_at = at + 1 + 4 * rank + 1
-    (size,) = struct.unpack_from("<I", data, size_at)
-    weight = np.frombuffer(data[size_at + 4 : size_at + 4 + size], "<f4").reshape(shape)
-    scales = (127 / np.abs(weight).max(axis=1)).astype("<f4")
-    numbers = np.round(weight * scales[:, None]).astype(np.int8)
-    scale_label = (name + "_scale").encode() + b"\0"
-    replacement = struct.pack("<H", len(label)) + label + struct.pack(f"<B{rank}IBI", rank, *shape, 1, numbers.nbytes)
-    replacement += numbers.tobytes() + struct.pack("<H", len(scale_label)) + scale_label
-    replacement += struct.pack("<BIBI", 1, len(scales), 0, scales.nbytes) + scales.tobytes()
-    count_at = 4 + 2 + len(b"WhisperSpec\0") + 4
-    (count,) = struct.unpack_from("<I", data, count_at)
-    header = data[:count_at] + struct.pack("<I", count + 1)
-    path.write_bytes(header + data[count_at + 4 : start] + replacement + data[size_at + 4 + size :])
+# tests/parity/test_export.py compares with the file that CTranslate2 writes.
+def test_rows_are_scaled_to_127_by_hand():
+    weight = np.array([[1, -2, 0.5], [0, 0, 0], [1e-40, 0, 0]], np.float32)
+    numbers, scales = _quantize_rows(weight)
+    assert numbers.tolist() == [[64, -127, 32], [0, 0, 0], [0, 0, 0]] and numbers.dtype == np.int8
+    assert scales[:2].tolist() == [63.5, 1] and np.isfinite(scales).all() and scales.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (1, 2, 3, 4)])
+def test_an_array_of_another_shape_in_ctranslate2s_file_is_refused(shape, tmp_path):
+    good = _variables_of(Whisper(replace(SMALL, n_vocab=64, n_audio_ctx=10, n_audio_layer=1, n_text_layer=1)))
+    kinds = ("encodings", "weight", "bias", "gamma", "beta", *(("num_heads",) if shape else ()))
+    for name in (name for name in good if name.endswith(kinds)):
+        with (tmp_path / "model.bin").open("wb") as file:
+            _write_variables(file, good | {name: np.ones(shape, good[name].dtype)})
+        with pytest.raises(CheckpointError) as caught:
+            load_model(tmp_path)
+        assert str(caught.value).startswith(str(tmp_path)), name
 
 
 def test_blocks_of_ggml_are_scaled_by_hand():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
+from tests.support.models import small_model
 from tests.support.processes import Outcome, run_python
 from tests.support.references import CHECKPOINTS
 
@@ -229,8 +231,27 @@ def test_a_repository_of_transformers_in_several_files(hub, tmp_path):
 
 @pytest.mark.slow
 def test_a_repository_without_weights(hub, tmp_path):
-    del hub.files["weights.safetensors"]
+    hub.files = {name: hub.files[name] for name in ("config.json", "README.md")}
     assert "no weights; expected one of" in run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["transformers_torch", "transformers_torch_sharded"])
+def test_a_repository_with_pytorchs_weights_alone(folder, hub, tmp_path):
+    hub.serve_folder(CHECKPOINTS / folder)
+    expected = sorted(hub.files)
+    hub.files |= {"tf_model.h5": b"not for us", "flax_model.msgpack": b"not for us"}
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path).out == "width 8\n"
+    assert sorted(hub.downloads) == expected
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1").out == "width 8\n"
+
+
+@pytest.mark.slow
+def test_a_repository_of_ctranslate2(hub, tmp_path):
+    write_ctranslate2(small_model(), tmp_path / "ct2")
+    hub.serve_folder(tmp_path / "ct2")
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path / "home").out == "width 64\n"
+    assert sorted(hub.downloads) == ["config.json", "model.bin"]
 
 
 @pytest.mark.slow

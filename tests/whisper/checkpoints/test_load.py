@@ -11,7 +11,9 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
+from mlx_whisper_lora.whisper.checkpoints.hf_names import hf_weights
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
+from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from mlx_whisper_lora.whisper.checkpoints.load import default_dtype, load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
@@ -21,7 +23,16 @@ from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS
 from tests.support.models import small_model
 from tests.support.references import CHECKPOINTS
 
-FORMATS = ("float32.pt", "views.pt", "transformers", "transformers_sharded")
+FORMATS = (
+    "float32.pt",
+    "views.pt",
+    "parameters.pt",
+    "transformers",
+    "transformers_sharded",
+    "transformers_torch",
+    "transformers_torch_sharded",
+    "transformers_float64",
+)
 
 
 @pytest.fixture
@@ -261,7 +272,7 @@ def remove_weights(folder: Path) -> None:
 
 
 HF_DAMAGES = {
-    "no weights": (remove_weights, "no weights; expected one of model.safetensors, model.safetensors.index.json"),
+    "no weights": (remove_weights, "no weights; expected one of weights.safetensors, model.safetensors, weights.npz, "),
     "config lacks a number": (
         lambda folder: edit_config(folder, d_model=8, encoder_layers=None),
         "encoder_layers is mi",
@@ -324,6 +335,89 @@ def test_an_output_layer_that_differs_from_the_embedding_is_refused(tmp_path):
     mx.save_safetensors(str(folder / "model.safetensors"), {**weights, "proj_out.weight": mx.ones((40, 8))})
     with pytest.raises(CheckpointError, match="the output layer proj_out differs from the token embedding"):
         load_model(folder)
+
+
+def test_safetensors_are_preferred_to_pytorchs_weights(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    (folder / "pytorch_model.bin").write_text("damaged")
+    load_model(folder)
+
+
+def test_a_missing_file_of_pytorchs_weights_is_reported(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers_torch_sharded", tmp_path / "hf")
+    (folder / "pytorch_model-00002-of-00002.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"but pytorch_model\.bin\.index\.json names it"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.safetensors"])
+@pytest.mark.parametrize("naming", ["ours", "OpenAI's", "transformers'"])
+@pytest.mark.parametrize("configuration", ["transformers", "mlx"])
+def test_names_of_weights_decide_and_not_the_configuration(configuration, naming, name, tmp_path):
+    expected = load_model(CHECKPOINTS / "float32.pt", mx.float32)
+    if configuration == "mlx":
+        save_model(expected, tmp_path)
+        (tmp_path / "weights.safetensors").unlink()
+    else:
+        shutil.copy(CHECKPOINTS / "transformers" / "config.json", tmp_path)
+    weights = dict(tree_flatten(expected.parameters()))
+    if naming == "OpenAI's":
+        weights = {to_openai(key): swap_kernel(key, array) for key, array in weights.items()}
+    elif naming == "transformers'":
+        weights = hf_weights(expected)
+    mx.save_safetensors(str(tmp_path / name), weights)
+    assert_equal(arrays(load_model(tmp_path, mx.float32)), arrays(expected))
+
+
+def assert_equal(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys() and all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def write_safetensors(path: Path, weights: dict[str, np.ndarray]) -> None:
+    """Write NumPy arrays, which may be float64, unlike MLX's."""
+    header, data = {}, b""
+    for name, array in weights.items():
+        types = {"float64": "F64", "uint16": "BF16"}
+        offsets = [len(data), len(data) + array.nbytes]
+        header[name] = {"dtype": types[str(array.dtype)], "shape": array.shape, "data_offsets": offsets}
+        data += array.tobytes()
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_float64_is_read_from_numpys_files(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    expected = arrays(load_model(folder, mx.float32))
+    weights = mx.load(str(folder / "model.safetensors"))
+    np.savez(folder / "weights.npz", **{name: np.array(array, np.float64) for name, array in weights.items()})
+    (folder / "model.safetensors").unlink()
+    assert_equal(arrays(load_model(folder, mx.float32)), expected)
+
+
+def test_bfloat16_beside_float64_is_read(tmp_path):
+    bits = np.array([0x3F80, 0xC000], np.uint16)
+    write_safetensors(tmp_path / "weights.safetensors", {"a": np.ones((2, 1)), "b": bits})
+    found = checkpoints.read_weights(tmp_path)
+    assert found["b"].dtype == mx.bfloat16 and found["b"].tolist() == [1, -2]
+    assert found["a"].dtype == mx.float32 and found["a"].shape == (2, 1)
+
+
+def test_flipped_bits_in_a_file_with_float64_are_reported(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, {f"layer{i}": np.full((3,), i, float) for i in range(4)})
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for position in random.integers(0, len(whole), 200):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        try:
+            checkpoints.read_weights(tmp_path)
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path}: damaged or cut short")
+            refused += 1
+    assert refused > 60
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.npz"])

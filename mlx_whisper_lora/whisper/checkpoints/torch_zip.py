@@ -1,4 +1,6 @@
-"""Read OpenAI's `.pt` files without PyTorch, and without running any code that is pickled in them.
+"""Read files of `torch.save` without PyTorch, and without running any code that is pickled in them.
+
+OpenAI's checkpoints (`.pt`) and older weights of transformers (`pytorch_model.bin`) are such files.
 
 `torch.save` writes a zip archive. Its member `data.pkl` is a pickle of the Python objects, in which each tensor is a
 call of a PyTorch function on a storage. `data/0`, `data/1` ... hold the numbers of the storages, not compressed. A
@@ -19,17 +21,21 @@ from typing import Any, BinaryIO, NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.checkpoints.layout import from_openai, swap_kernel
 from mlx_whisper_lora.whisper.errors import ZIP_ERRORS, CheckpointError, one_line
 
-# The types of numbers by PyTorch's classes of storages. NumPy has no bfloat16, so it reads the bits.
+# The types of weights by PyTorch's classes of storages. NumPy has no bfloat16, so it reads the bits.
 _STORAGE_TYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
+    "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
     "BFloat16Storage": np.dtype("<u2"),
-    "LongStorage": np.dtype("<i8"),
 }
+# Counters and masks that may be beside the weights. They are skipped.
+_INTEGER_STORAGES = {"LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"}
+# A parameter is a tensor, and marks that training needs.
+_PARAMETERS = {("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state")}
 _PYTORCH_BEFORE_1_6 = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number that such files begin with
+_ZIP_MAGIC = b"PK\3\4"
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip member; the lengths of name and extra field come last
 # Raised by the unpickler on damaged bytes.
 _PICKLE_ERRORS = (
@@ -45,20 +51,21 @@ _PICKLE_ERRORS = (
 )
 
 
-class OpenAICheckpoint(NamedTuple):
-    """The contents of a `.pt` file."""
+class TorchCheckpoint(NamedTuple):
+    """The contents of a file of `torch.save`."""
 
-    dims: dict[str, Any]  # the model's dimensions, unchecked
-    weights: dict[str, mx.array]  # by our names and in MLX's layout
+    dims: dict[str, Any] | None  # the model's dimensions, unchecked; None unless it is an OpenAI checkpoint
+    weights: dict[str, mx.array]  # by their names in the file and in PyTorch's layout
 
 
-def read_pt(path: Path) -> OpenAICheckpoint:
-    """Read an OpenAI checkpoint.
+def read_torch_zip(path: Path) -> TorchCheckpoint:
+    """Read an OpenAI checkpoint, or a state dict alone.
 
-    The file is mapped into memory, and each tensor is copied out of it once.
+    The file is mapped into memory, and each tensor is copied out of it once. float64 becomes float32. Tensors of
+    integers are skipped.
 
     Raises:
-        CheckpointError: the file is damaged or is not a Whisper checkpoint.
+        CheckpointError: the file is damaged or is not a checkpoint.
     """
     with path.open("rb") as file:
         try:
@@ -67,7 +74,13 @@ def read_pt(path: Path) -> OpenAICheckpoint:
             raise CheckpointError(f"{path}: {error}") from None
 
 
-def _read_checkpoint(file: BinaryIO) -> OpenAICheckpoint:
+def is_torch_zip(path: Path) -> bool:
+    """Return whether a file is a zip archive, as `torch.save` writes it. whisper.cpp's files are not."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+
+def _read_checkpoint(file: BinaryIO) -> TorchCheckpoint:
     """Read an open file. The messages of errors do not name it."""
     if file.read(len(_PYTORCH_BEFORE_1_6)) == _PYTORCH_BEFORE_1_6:
         raise CheckpointError("this is the format of PyTorch before 1.6; load the file with PyTorch and save it again")
@@ -77,17 +90,18 @@ def _read_checkpoint(file: BinaryIO) -> OpenAICheckpoint:
     checkpoint = _unpickle(archive.read("data.pkl"))
     # A pickle can put another `get` into an OrderedDict, but not into the class dict.
     dims = dict.get(checkpoint, "dims") if isinstance(checkpoint, dict) else None
-    state = dict.get(checkpoint, "model_state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(dims, dict) or not isinstance(state, dict):
-        raise CheckpointError(
-            "this is a PyTorch file, but not OpenAI's Whisper: it should hold dims and model_state_dict"
-        )
+    state = dict.get(checkpoint, "model_state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     weights = {}
-    for name, value in dict.items(state):
+    for name, value in dict.items(state) if isinstance(state, dict) else ():
         if isinstance(name, str) and isinstance(value, _TensorCall):
-            ours = from_openai(name)
-            weights[ours] = swap_kernel(ours, _build_tensor(archive, value))
-    return OpenAICheckpoint(dims, weights)
+            array = _build_tensor(archive, value)
+            if array is not None:
+                weights[name] = array
+    if not weights:
+        raise CheckpointError(
+            "this is a PyTorch file without weights: it should hold a state dict, or OpenAI's dims and model_state_dict"
+        )
+    return TorchCheckpoint(dims if isinstance(dims, dict) else None, weights)
 
 
 def _damaged(reason: str) -> CheckpointError:
@@ -177,7 +191,9 @@ class _RecordingUnpickler(pickle._Unpickler):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._record_tensor
-        if module == "torch" and name in _STORAGE_TYPES:
+        if (module, name) in _PARAMETERS:
+            return self._unwrap_parameter
+        if module == "torch" and (name in _STORAGE_TYPES or name in _INTEGER_STORAGES):
             return name
         raise CheckpointError(f"it asks for {module}.{name}, which no checkpoint needs; nothing was run")
 
@@ -187,9 +203,15 @@ class _RecordingUnpickler(pickle._Unpickler):
     def _record_tensor(self, *arguments: Any) -> _TensorCall:
         return _TensorCall(arguments)
 
+    def _unwrap_parameter(self, tensor: Any = None, *_: Any) -> Any:
+        return tensor
 
-def _build_tensor(archive: _Archive, call: _TensorCall) -> mx.array:
-    """Build the tensor that a call of torch._utils._rebuild_tensor_v2 would. Offset and strides count numbers."""
+
+def _build_tensor(archive: _Archive, call: _TensorCall) -> mx.array | None:
+    """Build the tensor that a call of torch._utils._rebuild_tensor_v2 would. Return None if it holds integers.
+
+    Offset and strides count numbers.
+    """
     match call.arguments:
         case (
             _Storage(id=("storage", str(type_name), str(key), _, int(length))),
@@ -199,6 +221,8 @@ def _build_tensor(archive: _Archive, call: _TensorCall) -> mx.array:
             *_,
         ) if type_name in _STORAGE_TYPES and all(isinstance(number, int) for number in (*shape, *strides)):
             pass
+        case (_Storage(id=("storage", str(type_name), *_)), *_) if type_name in _INTEGER_STORAGES:
+            return None
         case _:
             raise _damaged("a tensor is not built from a storage, an offset, a shape and strides")
     dtype = _STORAGE_TYPES[type_name]
