@@ -7,6 +7,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.cli.lora_options import DEFAULT_NORMALIZER, CommandOptions, build_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.cli.transcribe_options import transcription_options
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import Run, RunOptions
@@ -20,7 +21,9 @@ def main(args: argparse.Namespace) -> None:
     """Train and test as the command line asks."""
     command = from_args(CommandOptions, args)
     settings = from_args(LoRAConfig, args, prefix="lora_")
-    options, training = from_args(RunOptions, args), from_args(TrainingOptions, args)
+    # The batch size of the command line is that of training. Clips need no batches of windows.
+    transcription = transcription_options(args, language=None, task="transcribe", batch_size=None)
+    options, training = from_args(RunOptions, args, transcription=transcription), from_args(TrainingOptions, args)
     normalizer = command.normalizer or DEFAULT_NORMALIZER
 
     run = Run(options, training, ConsoleCallback(), trains=command.train)

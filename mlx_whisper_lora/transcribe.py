@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter
-from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.adapters.loading import default_model, load_model
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, transcribe_recordings
 from mlx_whisper_lora.cli.run import run_command
@@ -17,9 +17,9 @@ from mlx_whisper_lora.cli.transcribe_options import (
     subtitle_layout,
     transcription_options,
 )
-from mlx_whisper_lora.cli.transcription import compute_dtype, default_model, transcribe
+from mlx_whisper_lora.cli.transcription import compute_dtype, transcribe
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO
+from mlx_whisper_lora.whisper.checkpoints.hub import describe_model, resolve_model
 
 __all__ = ["build_parser", "cli", "main", "transcribe"]
 
@@ -29,14 +29,16 @@ def main(args: argparse.Namespace) -> int:
     command = from_args(CommandOptions, args)
     adapter = read_adapter(command.adapter_file) if command.adapter_file else None
     config = adapter.config if adapter else None
-    options = transcription_options(args, config)
+    language, task = (config.language, config.task) if config else (None, "transcribe")
+    options = transcription_options(args, language=command.language or language, task=command.task or task)
     layout = subtitle_layout(args, options)
     recordings = find_recordings([*args.recordings, *args.audio])
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
-    name = command.model or default_model(config)
-    print(f"Loading model {name}" + (" (bundled; --model gives another)" if name == DEMO else ""))
-    model = load_model(name, adapter, compute_dtype(command.fp16))
+    name = command.model or default_model(config, bundled=not recordings)
+    path = resolve_model(name)
+    print(f"Loading model {describe_model(name, path)}")
+    model = load_model(name, adapter, compute_dtype(command.fp16), path)
     if not recordings:
         recordings = [str(DEMO_AUDIO)]
         print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")

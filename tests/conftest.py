@@ -34,7 +34,7 @@ def model(model_folder) -> Whisper:
 
 @pytest.fixture
 def clips_folder(tmp_path) -> Path:
-    """Return a folder of six clips of a second each: the random split is 4 train, 1 valid, 1 test."""
+    """Return a folder of six clips of a second each: the split by content is 3 train, 2 valid, 1 test."""
     return write_clips(tmp_path / "clips")
 
 

@@ -1,8 +1,9 @@
 """The adapter file: one `.npz` that says what it is and which base it belongs to.
 
-It holds each trained array by its path in the model (`decoder.blocks.3.attn.query.lora_a`), and under `config` the
-configuration as JSON in an array of bytes. It is read without pickle. Version 1, which had the settings of LoRA beside
-the other keys of the configuration, is read too.
+It holds each trained array by its path in the model (`decoder.blocks.3.attn.query.lora_a`), under `config` the
+configuration as JSON in an array of bytes, and under `clips` a hash of the audio of each clip that it was trained on.
+It is read without pickle. Older versions are read too: 2 had no `clips`, and 1 had the settings of LoRA beside the
+other keys of the configuration.
 """
 
 import contextlib
@@ -31,8 +32,9 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
-VERSION = 2
+VERSION = 3
 _CONFIG_KEY = "config"
+_CLIPS_KEY = "clips"
 _SAMPLES_PER_ARRAY = 1024
 _SMALLEST_NORMAL = 2.0**-14  # of float16. Devices differ in how they round smaller numbers.
 
@@ -60,6 +62,13 @@ class AdapterConfig:
     task: str
     audio_context: float  # seconds of audio that the encoder saw in training, or 0 for as many as the clips had
     base: Base
+    run: str | None = None  # stands for the run of training, and for those that resume it; None in old files
+    clips: frozenset[int] = frozenset()  # hashes of the audio of the clips that it was trained on
+
+    @property
+    def split(self) -> str:
+        """A hash of the clips that the adapter was trained on, all together."""
+        return hashlib.sha256(_clip_array(self.clips).tobytes()).hexdigest()[:16]
 
     @property
     def method(self) -> str:
@@ -76,12 +85,18 @@ class AdapterConfig:
             "task": self.task,
             "audio_context": self.audio_context,
             "base": asdict(self.base),
+            "run": self.run,
+            "split": self.split,
             "library_version": __version__,
         }
 
     @staticmethod
-    def from_json(config: dict[str, Any]) -> "AdapterConfig":
+    def from_json(config: dict[str, Any], clips: np.ndarray | None = None) -> "AdapterConfig":
         """Build the configuration from what is stored.
+
+        Args:
+            config: the JSON object.
+            clips: the hashes of the clips, if the file has them.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: the JSON is not the configuration of an adapter.
@@ -89,7 +104,7 @@ class AdapterConfig:
         if not isinstance(config, dict):
             raise ValueError("its configuration is not a JSON object")
         version = config.get("version", 1)
-        if version not in (1, VERSION):
+        if version not in range(1, VERSION + 1):
             raise ValueError(
                 f"its format is version {version}, and this library reads 1 to {VERSION}: update mlx_whisper_lora"
             )
@@ -106,9 +121,18 @@ class AdapterConfig:
         if language not in (None, *LANGUAGES) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         base = Base(str(base["name"]), dict(base["dimensions"]), str(base["fingerprint"]))
-        return AdapterConfig(
-            _settings_from_json(settings_type, stored), language, task, float(config["audio_context"]), base
+        found = AdapterConfig(
+            settings=_settings_from_json(settings_type, stored),
+            language=language,
+            task=task,
+            audio_context=float(config["audio_context"]),
+            base=base,
+            run=str(config["run"]) if config.get("run") else None,
+            clips=frozenset() if clips is None else frozenset(clips.tolist()),
         )
+        if version == VERSION and found.split != config["split"]:
+            raise ValueError("its clips are not those that it names")
+        return found
 
 
 @dataclass(frozen=True)
@@ -147,11 +171,19 @@ def save_adapter(path: str | PathLike, model: Whisper, config: AdapterConfig) ->
     """Write the trainable arrays of a model's adapter, in float32, and their configuration.
 
     Raises:
-        OSError: the file cannot be written. A file that was at `path` is unchanged.
+        FloatingPointError: an array holds NaN or infinite numbers.
+        OSError: the file cannot be written.
+
+    In both cases, a file that was at `path` is unchanged.
     """
     arrays: dict[str, Any] = {_CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
+    arrays[_CLIPS_KEY] = _clip_array(config.clips)
     for name, array in _trainable_arrays(adapter_modules(model)).items():
         arrays[name] = np.array(array.astype(mx.float32))
+        if not np.isfinite(arrays[name]).all():
+            raise FloatingPointError(
+                f"{name} of the adapter is not finite, so it was not saved; lower the learning rate"
+            )
     with atomic_write(path, "wb") as file:
         np.savez(file, **arrays)
 
@@ -164,7 +196,8 @@ def read_adapter(path: str | PathLike) -> Adapter:
     """
     arrays = _read_arrays(Path(path), lambda name: True)
     config = _parse_config(Path(path), arrays)
-    del arrays[_CONFIG_KEY]
+    for key in (_CONFIG_KEY, _CLIPS_KEY):
+        arrays.pop(key, None)
     return Adapter(Path(path), config, arrays)
 
 
@@ -174,7 +207,7 @@ def read_adapter_config(path: str | PathLike) -> AdapterConfig:
     Raises:
         AdapterError: there is no such file, or it is damaged or not an adapter.
     """
-    return _parse_config(Path(path), _read_arrays(Path(path), lambda name: name == _CONFIG_KEY))
+    return _parse_config(Path(path), _read_arrays(Path(path), lambda name: name in (_CONFIG_KEY, _CLIPS_KEY)))
 
 
 def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: str) -> AdapterConfig:
@@ -197,13 +230,30 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     _check_base(adapter.path, config.base, Base.of(model, base_name))
     with _same_random_state():
         modules = METHODS[config.method].wrap(model, config.settings)
+    _fill(modules, adapter)
+    put_adapter(model, config.method, modules)
+    return config
+
+
+def replace_adapter(model: Whisper, adapter: Adapter) -> None:
+    """Give the adapter of a model the arrays of another one with the same settings.
+
+    Raises:
+        AdapterError: the arrays do not fit.
+    """
+    _fill(adapter_modules(model), adapter)
+
+
+def _fill(modules: dict[str, nn.Module], adapter: Adapter) -> None:
     _check_arrays(adapter, _trainable_arrays(modules))
     for path, module in modules.items():
         names = [name for name, _ in tree_flatten(module.trainable_parameters())]
         stored = [(name, mx.array(adapter.arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
         module.load_weights(stored, strict=False)
-    put_adapter(model, config.method, modules)
-    return config
+
+
+def _clip_array(clips: frozenset[int]) -> np.ndarray:
+    return np.array(sorted(clips), dtype=np.uint64)
 
 
 def _trainable_arrays(modules: dict[str, nn.Module]) -> dict[str, mx.array]:
@@ -240,7 +290,7 @@ def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndar
 
 def _parse_config(path: Path, arrays: dict[str, np.ndarray]) -> AdapterConfig:
     try:
-        return AdapterConfig.from_json(json.loads(arrays[_CONFIG_KEY].tobytes()))
+        return AdapterConfig.from_json(json.loads(arrays[_CONFIG_KEY].tobytes()), arrays.get(_CLIPS_KEY))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
         raise AdapterError(f"{path}: an .npz file, but not an adapter that this library reads ({reason})") from None

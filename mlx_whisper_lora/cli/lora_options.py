@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options
+from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
@@ -19,7 +20,8 @@ The data folder (--data) holds recordings and either
   metadata.jsonl or metadata.csv         with the columns file_name and text (or sentence, transcription);
                                          a column named split, or subfolders train/, validation/ and test/ with a
                                          table each, give the split of each clip. Otherwise, a tenth of the clips
-                                         is kept for validation and a tenth for the test.
+                                         is kept for validation and a tenth for the test; with a column
+                                         named speaker, all clips of a person are in one split.
 Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings may have any format that
 libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and any sample rate. A clip lasts up to 30 s.
 """
@@ -49,7 +51,7 @@ class CommandOptions:
     """The tasks of the command."""
 
     train: bool = option(False, "Train an adapter and save it.")
-    test: bool = option(False, "Print loss, WER and CER on the test clips, in windows of 30 s.")
+    test: bool = option(False, "Print loss, WER and CER on the test clips, as `transcribe` transcribes them.")
     normalizer: str | None = option(
         None,
         "How --test makes texts alike before it counts errors. unicode: case and punctuation do not count, in any "
@@ -75,4 +77,5 @@ def build_parser() -> CommandParser:
     for name, method in METHODS.items():
         add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
     add_options(parser.add_argument_group("training"), TrainingOptions)
+    add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser

@@ -4,8 +4,8 @@ import argparse
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
 from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
@@ -64,7 +64,9 @@ class CommandOptions:
     """Options that only the command has, or whose default differs from the library's."""
 
     model: str | None = option(
-        None, f"Model: {MODEL_HELP}.", shown_default="the base of the adapter, or else the bundled demo model"
+        None,
+        f"Model: {MODEL_HELP}.",
+        shown_default="the base of the adapter, or else base; demo, the bundled model, for the bundled recording",
     )
     adapter_file: str | None = option(
         None, "Adapter from mlx_whisper_lora.lora, trained on this model.", metavar="FILE", shown_default="no adapter"
@@ -97,6 +99,19 @@ class CommandOptions:
     )
     output_format: str = option("txt", "Format of the transcripts.", short="-f", choices=OUTPUT_FORMATS)
     verbose: bool = option(True, "True prints each segment as it is found, False shows a progress bar.")
+    fp16: bool | None = option(
+        None, "Compute in float16 instead of float32.", shown_default="True on a GPU, False on a CPU"
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+
+
+@documented
+@dataclass(frozen=True)
+class TemperatureOptions:
+    """Temperatures as flags."""
+
     temperature: float = option(
         0.0,
         "0 takes the most likely token at every step, above 0 tokens are sampled. A window that fails a threshold is "
@@ -113,9 +128,6 @@ class CommandOptions:
     )
     best_of: int | None = option(
         5, "Number of sequences to sample at a temperature above 0. The most likely one is kept.", minimum=1
-    )
-    fp16: bool | None = option(
-        None, "Compute in float16 instead of float32.", shown_default="True on a GPU, False on a CPU"
     )
 
     def __post_init__(self):
@@ -165,28 +177,32 @@ def build_parser() -> CommandParser:
     )
 
     decoding = parser.add_argument_group("decoding")
-    search = ("beam_size", "patience", "length_penalty", "suppress_tokens", "without_timestamps")
-    thresholds = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")
-    add_options(decoding, CommandOptions, only=("temperature", "temperature_increment_on_fallback", "best_of", "fp16"))
-    add_options(decoding, TranscriptionOptions, only=(*search, *thresholds))
+    add_decoding_options(decoding)
+    add_options(decoding, CommandOptions, only=("fp16",))
     return parser
 
 
-def transcription_options(args: argparse.Namespace, adapter: AdapterConfig | None) -> TranscriptionOptions:
-    """Return the options of the command line. Language and task default to those of the adapter.
+def add_decoding_options(group: argparse._ActionsContainer) -> None:
+    """Add the flags that decide how a window is decoded, for every command that transcribes."""
+    search = ("beam_size", "patience", "length_penalty", "sample_len", "suppress_tokens", "without_timestamps")
+    thresholds = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")
+    add_options(group, TemperatureOptions)
+    add_options(group, TranscriptionOptions, only=(*search, *thresholds))
+
+
+def transcription_options(args: argparse.Namespace, **others: Any) -> TranscriptionOptions:
+    """Return the options of a command line.
+
+    Args:
+        args: the parsed command line.
+        others: fields that are not taken from the flags.
 
     Raises:
         OptionError: a value is out of range, or values exclude each other.
     """
-    command = from_args(CommandOptions, args)
-    return from_args(
-        TranscriptionOptions,
-        args,
-        language=command.language or (adapter.language if adapter else None),
-        task=command.task or (adapter.task if adapter else "transcribe"),
-        temperature=command.temperatures(),
-        best_of=command.best_of,
-    )
+    temperatures = from_args(TemperatureOptions, args)
+    given = {"temperature": temperatures.temperatures(), "best_of": temperatures.best_of}
+    return from_args(TranscriptionOptions, args, **(given | others))
 
 
 def subtitle_layout(args: argparse.Namespace, options: TranscriptionOptions) -> SubtitleLayout:

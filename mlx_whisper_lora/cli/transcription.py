@@ -7,11 +7,10 @@ from os import PathLike
 import mlx.core as mx
 from tqdm import tqdm
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config
-from mlx_whisper_lora.adapters.loading import ModelCache
+from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
+from mlx_whisper_lora.adapters.loading import ModelCache, default_model
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.log_mel import Audio
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription
@@ -39,8 +38,8 @@ def transcribe(
 
     Args:
         audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,).
-        path_or_hf_repo: any name of a model that `load_model` knows. By default the base of the adapter, or else the
-            bundled demo model.
+        path_or_hf_repo: any name of a model that `load_model` knows. By default the base of the adapter, or else
+            "base".
         adapter_file: an adapter that was trained on this model.
         fp16: compute in float16 if True, in float32 if False. By default in float16 on a GPU and in float32 on a CPU.
         verbose: print each segment as it is found if True, show a progress bar if False, print nothing if None.
@@ -89,11 +88,6 @@ def _print_segments(segments: Iterable[Segment]) -> None:
         if segment.text:
             line = f"[{format_timestamp(segment.start)} --> {format_timestamp(segment.end)}] {segment.text}"
             print(line.encode(encoding, errors="replace").decode(encoding), flush=True)
-
-
-def default_model(adapter: AdapterConfig | None) -> str:
-    """Return the model to use if none is given: the base of the adapter, or else the bundled demo model."""
-    return adapter.base.name if adapter else DEMO
 
 
 def compute_dtype(fp16: bool | None) -> mx.Dtype | None:

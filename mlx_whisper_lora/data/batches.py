@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.data.features import pad_frames
+from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 
 T = TypeVar("T")
 
@@ -25,14 +25,14 @@ class Batch(NamedTuple):
 
 
 def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
-    """Pad examples to one batch.
+    """Pad examples to one batch, as transcription pads a window: with zeros in the log-mel.
 
     Args:
         examples: One for each row.
         frames: The mel frames of the batch; None for as many as the longest example needs.
     """
     frames = frames or longest_frames(examples)
-    mel = np.stack([pad_frames(example.mel, frames) for example in examples]).astype(np.float32)
+    mel = np.stack([pad_or_trim(example.mel, frames, axis=0) for example in examples]).astype(np.float32)
     width = max(len(example.tokens) for example in examples) - 1
     tokens = np.zeros((len(examples), width), dtype=np.int32)
     positions: list[int] = []
@@ -47,7 +47,8 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
 
 def longest_frames(examples: Sequence[Example]) -> int:
     """Return the mel frames that the longest example needs, rounded up to a multiple of FRAME_STEP."""
-    return -(-max(len(example.mel) for example in examples) // FRAME_STEP) * FRAME_STEP
+    longest = max(1, *(len(example.mel) for example in examples))
+    return -(-longest // FRAME_STEP) * FRAME_STEP
 
 
 def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:

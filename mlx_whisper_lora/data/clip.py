@@ -21,6 +21,7 @@ class Clip:
     language: str | None = None  # a code such as "te"; None if it is not known
     start: float = 0.0  # seconds
     end: float | None = None  # seconds; None for the end of the recording
+    speaker: str | None = None  # a name or number; None if it is not known
     origin: str = field(default="", compare=False)  # the table and line that this clip comes from, for messages
 
     @property

@@ -1,16 +1,19 @@
 """The events of a fine-tuning run, with numbers, and the callback that prints them."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from mlx_whisper_lora.adapters.inject import ParameterCounts
 from mlx_whisper_lora.data.clip import Clip
+from mlx_whisper_lora.data.content import Duplicate
 from mlx_whisper_lora.training.evaluation import Evaluation
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO
+from mlx_whisper_lora.training.options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class ClipsDropped:
     """Clips of a split that are not used."""
 
     split: str
+    reason: str  # such as "longer than 30 s"
     clips: list[Clip]
-    longest: float  # they are longer than this many seconds
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class RunStart:
     parameters: ParameterCounts
     resumed_from: str | PathLike | None  # the adapter file that training starts from
     settings: Any  # the configuration of the method, such as LoRAConfig
+    training: TrainingOptions  # with all numbers of steps
+    n_clips: int  # to train on
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,51 @@ class AdapterSaved:
     best: bool  # whether it is the best so far on the validation clips
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation on the validation clips."""
+
+    iteration: int
+    result: Evaluation
+    candidate: str | None = None  # "base", or the file of an adapter of an earlier run; None for the one in training
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The outcome of a run."""
+
+    adapter_file: Path  # of the best adapter
+    newest_file: Path
+    base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
+    best: Evaluation | None  # of the best candidate
+    iteration: int | None  # when the best adapter was saved; None if this run had none that was better
+
+    @property
+    def base_is_best(self) -> bool:
+        """Whether no adapter was better than the base, so that none was kept as the best."""
+        return self.base is not None and self.best is self.base
+
+
+@dataclass(frozen=True)
+class TestStart:
+    """A test before it begins."""
+
+    adapter_file: str | PathLike | None  # None for the base without an adapter
+    n_clips: int
+    seen: list[Clip]  # those that the adapter was trained on
+
+
 class Callback:
     """Methods that a run calls, in the first of several processes. Each does nothing: override what you need."""
 
     def load(self, model: str) -> None:
-        """Take note that the model of this name is about to be loaded."""
+        """Take note that a model is about to be loaded, which is described by its name and where it comes from."""
 
     def clips(self, found: ClipsFound) -> None:
         """Take note of the clips found."""
+
+    def duplicates(self, found: list[Duplicate]) -> None:
+        """Take note of clips whose audio another clip has too."""
 
     def drop(self, dropped: ClipsDropped) -> None:
         """Take note of clips that are not used."""
@@ -78,17 +120,17 @@ class Callback:
     def step(self, report: StepReport) -> None:
         """Take note of the training loss, every `steps_per_report` steps."""
 
-    def evaluation(self, iteration: int, result: Evaluation) -> None:
+    def evaluation(self, evaluated: Evaluated) -> None:
         """Take note of an evaluation on the validation clips."""
 
     def save(self, saved: AdapterSaved) -> None:
         """Take note of an adapter file that was written."""
 
-    def end(self) -> None:
+    def end(self, end: RunEnd) -> None:
         """Take note that training is over."""
 
-    def test(self, adapter_file: str | None, clips: int) -> None:
-        """Take note that an adapter, or the base without one, is about to be tested on a number of clips."""
+    def test(self, start: TestStart) -> None:
+        """Take note that an adapter, or the base without one, is about to be tested."""
 
 
 class ConsoleCallback(Callback):
@@ -102,17 +144,26 @@ class ConsoleCallback(Callback):
         self.print_line = print_line
 
     def load(self, model: str) -> None:
-        self.print_line(f"Loading model {model}" + (" (bundled; --model gives another)" if model == DEMO else ""))
+        self.print_line(f"Loading model {model}")
 
     def clips(self, found: ClipsFound) -> None:
         counts = ", ".join(f"{count} {split}" for split, count in found.counts.items())
         bundled = " (bundled; --data gives others)" if found.bundled else ""
         self.print_line(f"Clips in {found.folder}{bundled}: {counts}")
 
+    def duplicates(self, found: list[Duplicate]) -> None:
+        pairs = Counter((duplicate.split, duplicate.first_split) for duplicate in found)
+        for (split, first_split), count in pairs.items():
+            example = next(each for each in found if (each.split, each.first_split) == (split, first_split))
+            where = f"other {split} clips have" if split == first_split else f"{first_split} clips have too"
+            self.print_line(
+                f"Note: {count} {split} clips have audio that {where}, such as {example.clip.name} and "
+                f"{example.first.name}"
+            )
+
     def drop(self, dropped: ClipsDropped) -> None:
         self.print_line(
-            f"Left out {len(dropped.clips)} {dropped.split} clips of over {dropped.longest:g} s, "
-            f"such as {dropped.clips[0].name}"
+            f"Left out {len(dropped.clips)} {dropped.split} clips ({dropped.reason}), such as {dropped.clips[0].name}"
         )
 
     def start(self, start: RunStart) -> None:
@@ -125,6 +176,11 @@ class ConsoleCallback(Callback):
             f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
             f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
         )
+        iters, size = start.training.iters or 0, start.training.batch_size
+        self.print_line(
+            f"Training: {iters} steps of {min(size, start.n_clips)} clips, "
+            f"{iters * min(size, start.n_clips) / start.n_clips:.1f} passes over {start.n_clips} clips"
+        )
 
     def step(self, report: StepReport) -> None:
         self.print_line(
@@ -132,8 +188,13 @@ class ConsoleCallback(Callback):
             f"It/sec {report.steps_per_second:.3f}, Tokens/sec {report.tokens_per_second:.1f}"
         )
 
-    def evaluation(self, iteration: int, result: Evaluation) -> None:
-        self.print_line(f"Iter {iteration}: Val loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %")
+    def evaluation(self, evaluated: Evaluated) -> None:
+        result = evaluated.result
+        candidate = f" ({evaluated.candidate})" if evaluated.candidate else ""
+        self.print_line(
+            f"Iter {evaluated.iteration}{candidate}: Val loss {result.loss:.3f}, WER {result.wer:.2f} %, "
+            f"CER {result.cer:.2f} %"
+        )
 
     def save(self, saved: AdapterSaved) -> None:
         if saved.iteration is None:
@@ -142,5 +203,27 @@ class ConsoleCallback(Callback):
             remark = " (the best so far)" if saved.best else ""
             self.print_line(f"Iter {saved.iteration}: Saved adapter to {saved.path}{remark}")
 
-    def test(self, adapter_file: str | None, clips: int) -> None:
-        self.print_line(f"Testing {adapter_file or 'the base model without an adapter'} on {clips} clips")
+    def end(self, end: RunEnd) -> None:
+        if end.base is None or end.best is None:
+            return
+        if end.iteration is not None:
+            self.print_line(
+                f"Best: iteration {end.iteration}, WER {end.best.wer:.2f} %, CER {end.best.cer:.2f} % "
+                f"(base: {end.base.wer:.2f} % and {end.base.cer:.2f} %), in {end.adapter_file}"
+            )
+        elif end.base_is_best:
+            old = ", and keeps the adapter of another run" if end.adapter_file.exists() else ""
+            self.print_line(
+                f"No adapter was better than the base (WER {end.base.wer:.2f} %): {end.adapter_file} was not "
+                f"written{old}; the newest adapter is in {end.newest_file}"
+            )
+        else:
+            self.print_line(f"The adapter in {end.adapter_file} is still the best (WER {end.best.wer:.2f} %)")
+
+    def test(self, start: TestStart) -> None:
+        self.print_line(f"Testing {start.adapter_file or 'the base model without an adapter'} on {start.n_clips} clips")
+        if start.seen:
+            self.print_line(
+                f"Warning: the adapter was trained on {len(start.seen)} of them, such as {start.seen[0].name}; "
+                "the errors on clips that it has not heard are more"
+            )

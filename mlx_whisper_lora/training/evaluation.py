@@ -1,20 +1,22 @@
 """Evaluate a model on clips: loss, word error rate and character error rate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import mlx.core as mx
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import batched, make_batch
+from mlx_whisper_lora.data.batches import batched, longest_frames, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import context_frames
-from mlx_whisper_lora.training.loss import loss_from_features
+from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.whisper.decoding.decode import decode_features
-from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
+from mlx_whisper_lora.whisper.transcription.long_form import Transcription
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
+from mlx_whisper_lora.whisper.transcription.segments import Segment
+from mlx_whisper_lora.whisper.transcription.windows import transcribe_side_by_side
 
 
 @dataclass(frozen=True)
@@ -30,40 +32,65 @@ class Evaluation:
 def evaluate(
     model: Whisper,
     dataset: Sequence[Example],
+    options: TranscriptionOptions | None = None,
     batch_size: int = 16,
-    task: str = "transcribe",
-    audio_context: float = 30.0,
+    audio_context: float = 0.0,
     description: str = "Evaluating",
     normalizer: Normalizer = normalize_unicode,
 ) -> Evaluation:
-    """Compute the loss, and transcribe clips greedily, each in its given language.
+    """Compute the loss of clips, and transcribe them.
 
     Args:
         model: the model.
         dataset: the examples.
-        batch_size: number of clips to decode together.
-        task: "transcribe" or "translate".
-        audio_context: seconds of audio in a window. 0 stands for as many as the longest clip of a batch has.
+        options: how to transcribe. The language is that of each clip.
+        batch_size: number of clips to decode together. The transcripts do not depend on it.
+        audio_context: seconds of audio that the encoder sees for the loss, as in training.
         description: a title for the progress bar.
         normalizer: makes texts alike before their words are compared.
     """
-    frames = context_frames(audio_context)
-    # Clips of one language and of similar length share a batch.
-    order = sorted(range(len(dataset)), key=lambda i: (dataset[i].language or "", len(dataset[i].mel)))
-    hypotheses = [""] * len(dataset)
-    loss, count = 0.0, 0
-    with tqdm(total=len(dataset), desc=description, unit="clip", disable=None, leave=False) as bar:
-        for indices in batched(order, batch_size):
-            batch = make_batch([dataset[i] for i in indices], frames)
-            features = model.encode(batch.mel)
-            loss += loss_from_features(model, features, batch).item()
-            count += len(batch.labels)
-            for language in {dataset[i].language for i in indices}:
-                rows = [row for row, i in enumerate(indices) if dataset[i].language == language]
-                options = DecodingOptions(language=language, task=task, without_timestamps=True)
-                for row, result in zip(rows, decode_features(model, features[mx.array(rows)], options), strict=True):
-                    hypotheses[indices[row]] = result.text
-            bar.update(len(indices))
+    hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description)
     references = [example.text for example in dataset]
     wer, cer = (rate(references, hypotheses, normalizer) for rate in (word_error_rate, character_error_rate))
-    return Evaluation(loss / max(count, 1), wer, cer, hypotheses)
+    return Evaluation(mean_loss(model, dataset, batch_size, audio_context), wer, cer, hypotheses)
+
+
+def transcribe_examples(
+    model: Whisper, dataset: Sequence[Example], options: TranscriptionOptions, batch_size: int, description: str
+) -> list[str]:
+    """Return the text of each clip, as `transcribe` gives it for the clip alone."""
+    transcriptions = [
+        Transcription(model, ArrayLogMel(example.mel), replace(options, language=example.language))
+        for example in dataset
+    ]
+    segments: list[list[Segment]] = [[] for _ in dataset]
+    readers = (transcription.reader() for transcription in transcriptions)
+    frames = sum(transcription.n_frames for transcription in transcriptions)
+    with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=None, leave=False) as bar:
+        for i, step in transcribe_side_by_side(readers, batch_size):
+            segments[i] += step.segments
+            bar.update(step.n_frames)
+    return [
+        transcription.result(found)["text"].strip()
+        for transcription, found in zip(transcriptions, segments, strict=True)
+    ]
+
+
+_BAR_FORMAT = "{desc}: {percentage:3.0f} %|{bar}| [{elapsed}<{remaining}]"
+
+
+def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, audio_context: float) -> float:
+    """Return the cross-entropy of the label tokens of clips, in nats per token.
+
+    Args:
+        model: the model.
+        dataset: the examples.
+        batch_size: number of clips to compute together.
+        audio_context: seconds of audio in a window. 0 stands for as many as the longest clip of a batch has.
+    """
+    loss, count = 0.0, 0
+    for examples in batched(sorted(dataset, key=lambda example: len(example.mel)), batch_size):
+        batch = make_batch(examples, context_frames(audio_context) or longest_frames(examples))
+        loss += cross_entropy_loss(model, batch).item()
+        count += len(batch.labels)
+    return loss / max(count, 1)

@@ -3,8 +3,11 @@
 import errno
 import functools
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import random
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,26 +18,39 @@ from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
     Base,
     load_adapter,
+    read_adapter,
     read_adapter_config,
-    save_adapter,
+    replace_adapter,
 )
-from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters
-from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
+from mlx_whisper_lora.adapters.loading import default_model
+from mlx_whisper_lora.data.clip import Clip, DataError
+from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, ClipsDropped, ClipsFound, RunStart
+from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_not_taken
+from mlx_whisper_lora.training.callbacks import (
+    AdapterSaved,
+    Callback,
+    ClipsDropped,
+    ClipsFound,
+    RunEnd,
+    RunStart,
+    TestStart,
+)
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints.hub import DEMO, MODEL_HELP
+from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, describe_model, resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, temperature_fallback
 
 ADAPTER_FILE = "adapters.npz"
 
@@ -42,12 +58,12 @@ ADAPTER_FILE = "adapters.npz"
 @documented
 @dataclass(frozen=True)
 class RunOptions:
-    """The base, the clips and the adapter of a run."""
+    """The base, the clips and the adapter of a run, and how it is scored."""
 
     model: str | None = option(
         None,
         f"The base: {MODEL_HELP}.",
-        shown_default=f"the base of the given adapter, or else {DEMO!r}, the bundled model",
+        shown_default=f"the base of the given adapter, or else {BASE}, or {DEMO} (bundled) for the bundled clips",
     )
     data: str | None = option(None, "Folder of clips.", metavar="FOLDER", shown_default="the bundled demo clips")
     adapter_file: str | None = option(
@@ -63,6 +79,7 @@ class RunOptions:
         metavar="FILE",
         shown_default="training starts from the base",
     )
+    overwrite: bool = option(False, "Replace the adapter of another run in those files.")
     language: str | None = option(
         None,
         "Language of the clips, as a code (te) or an English name (telugu).",
@@ -75,6 +92,7 @@ class RunOptions:
         choices=TASKS,
         shown_default="that of the given adapter, or else transcribe",
     )
+    transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)  # how clips are scored
 
     def __post_init__(self):
         check_ranges(self)
@@ -95,7 +113,8 @@ class Run:
         trains: whether `train` will be called. It decides which adapter file is read.
 
     Raises:
-        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read.
+        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or another adapter
+            would be replaced.
         ValueError: the model lacks the language.
     """
 
@@ -111,27 +130,28 @@ class Run:
         self.adapter_file = options.adapter_file or (ADAPTER_FILE if trains else None)
         given = options.resume_adapter_file if trains else self.adapter_file
         adapter = read_adapter_config(given) if given else None
-        self.base_name = options.model or (adapter.base.name if adapter else DEMO)
-        self.options = replace(options, task=options.task or (adapter.task if adapter else "transcribe"))
+        if trains and not options.overwrite:
+            check_not_taken(self.adapter_file or ADAPTER_FILE, adapter)
+        self.base_name = options.model or default_model(adapter, bundled=options.data is None)
+        task = options.task or (adapter.task if adapter else "transcribe")
+        self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
         self.default_language = adapter.language if adapter else None
         training = training or TrainingOptions()
         if training.audio_context is None and self.base_name == DEMO:
             training = replace(training, audio_context=0.0)
         self.training = training
 
-        self.callback.load(self.base_name)
-        self.model = load_model(self.base_name)
+        path = resolve_model(self.base_name)
+        self.callback.load(describe_model(self.base_name, path))
+        self.model = load_model(self.base_name, path=path)
         if options.language:
-            self.model.tokenizer(options.language, self.task)  # an unknown language is an error before clips are read
+            self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
         folder = options.data or DEMO_CLIPS
-        self.clips = load_clips(folder, training.seed)
+        self.clips = load_clips(folder)
         counts = {split: len(clips) for split, clips in self.clips.items()}
         self.callback.clips(ClipsFound(str(folder), options.data is None, counts))
-
-    @property
-    def task(self) -> str:
-        """The task of the texts."""
-        return self.options.task or "transcribe"
+        if self.world.speaks:
+            self.callback.duplicates(find_duplicates(self.clips))
 
     def train(self, settings: Any) -> None:
         """Train an adapter and save it.
@@ -147,7 +167,9 @@ class Run:
         train_set = self._examples("train", longest)
         valid_set = self._examples("valid", longest) if self.clips["valid"] else []
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
-        finetune(self.model, train_set, valid_set, options, self.training, settings, self.callback)
+        end = finetune(self.model, train_set, valid_set, options, self.training, settings, self.callback)
+        if end.base_is_best:
+            self.adapter_file = None
 
     @functools.cached_property
     def test_set(self) -> list[Example]:
@@ -155,7 +177,7 @@ class Run:
         return self._examples("test", CHUNK_LENGTH)
 
     def test(self, normalizer: Normalizer = normalize_unicode) -> Evaluation:
-        """Test the best adapter, or the base if there is none, on the test clips in windows of 30 s.
+        """Test the best adapter, or the base if there is none, on the test clips, as `transcribe` transcribes them.
 
         Raises:
             DataError: there are no test clips, or one of them cannot be used.
@@ -163,25 +185,40 @@ class Run:
         test_set = self.test_set
         if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = load_model(self.base_name)
+        seen: list[Clip] = []
         if self.adapter_file:
-            load_adapter(self.model, self.adapter_file, self.base_name)
-        self.callback.test(self.adapter_file, len(test_set))
-        return evaluate(self.model, test_set, self.training.batch_size, self.task, normalizer=normalizer)
+            trained_on = load_adapter(self.model, self.adapter_file, self.base_name).clips
+            seen = [clip for clip in self.clips["test"] if audio_hash(clip) in trained_on]
+            fuse_adapter(self.model)  # as `transcribe` does
+        self.callback.test(TestStart(self.adapter_file, len(test_set), seen))
+        return evaluate(
+            self.model,
+            test_set,
+            self.options.transcription,
+            self.training.batch_size,
+            self.training.context_seconds,
+            "Testing",
+            normalizer,
+        )
 
     def _examples(self, split: str, longest: float) -> list[Example]:
-        """Build the examples of a split, without clips of over `longest` seconds."""
+        """Build the examples of a split, without clips of over `longest` seconds or with too much text."""
         built = build_examples(
             self.clips[split],
             self.model,
             self.options.language,
-            self.task,
+            self.options.task or "transcribe",
             default_language=self.default_language,
             max_seconds=longest,
+            max_tokens=self.options.transcription.sample_len,
         )
-        if built.dropped:
-            self.callback.drop(ClipsDropped(split, [dropped.clip for dropped in built.dropped], longest))
+        dropped: defaultdict[str, list[Clip]] = defaultdict(list)
+        for each in built.dropped:
+            dropped[each.reason].append(each.clip)
+        for reason, clips in dropped.items():
+            self.callback.drop(ClipsDropped(split, reason, clips))
         if not built.examples:
-            raise DataError(f"there are no {split} clips" + (f" of up to {longest:g} s" if built.dropped else ""))
+            raise DataError(f"there are no {split} clips" + (f" but those ({', '.join(dropped)})" if dropped else ""))
         return built.examples
 
 
@@ -193,49 +230,68 @@ def finetune(
     training: TrainingOptions,
     settings: Any,
     callback: Callback | None = None,
-) -> None:
+) -> RunEnd:
     """Train an adapter of a plain model on examples. The newest adapter stays in the model.
 
-    At every evaluation, the newest adapter is saved beside `options.adapter_file`. If its WER on `valid_set` is the
-    lowest so far (or its loss, at equal WER), it is saved there too; without validation clips, always. After Ctrl-C,
-    the newest adapter is saved, and KeyboardInterrupt continues. Resuming takes the settings of the old adapter, which
-    is the first to be the best.
+    At every evaluation, the newest adapter is saved beside `options.adapter_file`. If it is better on `valid_set` than
+    the base without an adapter and all adapters before it, it is saved there too; without validation clips, always.
+    After Ctrl-C, the newest adapter is saved, and KeyboardInterrupt continues. Resuming takes the settings of the old
+    adapter; that one, and the one in `options.adapter_file`, have to be beaten.
 
     Args:
         model: the base, which was loaded by the name `options.model`.
         train_set: the examples to train on.
         valid_set: the examples to validate on, or none.
-        options: the names of files, and the task of the texts.
+        options: the names of files, the task of the texts, and how clips are transcribed.
         training: how to train.
         settings: the configuration of the method, such as LoRAConfig.
         callback: gets the events of the run, in the first of several processes.
 
+    Returns:
+        What was kept.
+
     Raises:
-        AdapterError: the adapter to resume from does not fit.
+        AdapterError: the adapter to resume from does not fit, or an adapter of another run would be replaced.
         OSError: an adapter file cannot be written. A wrong place is reported before training.
         ValueError, FloatingPointError: as `train` raises them.
     """
     world = World()
     callback = callback if callback and world.speaks else Callback()
-    adapter_file = options.adapter_file or ADAPTER_FILE
-    base_name = options.model or DEMO
+    adapter_file, base_name = options.adapter_file or ADAPTER_FILE, options.model or BASE
+    resumed = read_adapter(options.resume_adapter_file) if options.resume_adapter_file else None
     _check_writable(adapter_file)
+    if not options.overwrite:
+        check_not_taken(adapter_file, resumed.config if resumed else None)
+    training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
-    base = Base.of(model, base_name)
-    if options.resume_adapter_file is None:
+    languages = {example.language for example in train_set}
+    config = AdapterConfig(
+        settings=resumed.config.settings if resumed else settings,
+        language=languages.pop() if len(languages) == 1 else None,
+        task=options.task or "transcribe",
+        audio_context=training.context_seconds,
+        base=Base.of(model, base_name),
+        run=resumed.config.run if resumed else secrets.token_hex(8),
+        clips=frozenset(example.audio for example in train_set if example.audio is not None),
+    )
+    evaluate_now = (
+        _validation(model, valid_set, options.transcription, training) if world.speaks and valid_set else None
+    )
+    keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback)
+    keeper.measure_base()
+    if resumed is None:
         add_adapter(model, settings)
     else:
-        settings = load_adapter(model, options.resume_adapter_file, base_name).settings
-    callback.start(RunStart(count_parameters(model), options.resume_adapter_file, settings))
-    languages = {example.language for example in train_set}
-    language = languages.pop() if len(languages) == 1 else None
-    config = AdapterConfig(settings, language, options.task or "transcribe", training.context_seconds, base)
-    keeper = _AdapterKeeper(model, config, adapter_file, valid_set, training.batch_size, callback)
-    if world.speaks and valid_set:
-        if options.resume_adapter_file is None:
-            keeper.measure(0)
-        else:
-            keeper.evaluate_and_save(0)
+        load_adapter(model, resumed, base_name)
+        if world.speaks and Path(adapter_file).exists() and not options.overwrite:
+            replace_adapter(model, read_adapter(adapter_file))
+            keeper.measure_kept()
+            replace_adapter(model, resumed)
+    callback.start(
+        RunStart(count_parameters(model), options.resume_adapter_file, config.settings, training, len(train_set))
+    )
+    if world.speaks and resumed and valid_set:
+        keeper.evaluate_and_save(0)
     try:
         train(model, train_set, training, keeper.evaluate_and_save, callback)
     except KeyboardInterrupt:
@@ -243,51 +299,23 @@ def finetune(
             keeper.save_newest()
             callback.save(AdapterSaved(keeper.newest_file, None, best=False))
         raise
-    callback.end()
+    callback.end(keeper.end())
+    return keeper.end()
 
 
-class _AdapterKeeper:
-    """Evaluates a model in training, and keeps its newest and its best adapter on disk."""
+def _validation(
+    model: Whisper, valid_set: Sequence[Example], options: TranscriptionOptions, training: TrainingOptions
+) -> Callable[[], Evaluation]:
+    """Return a function that evaluates the model on validation clips.
 
-    def __init__(
-        self,
-        model: Whisper,
-        config: AdapterConfig,
-        adapter_file: str | PathLike,
-        valid_set: Sequence[Example],
-        batch_size: int,
-        callback: Callback,
-    ):
-        self.model, self.config, self.callback = model, config, callback
-        self.adapter_file, self.newest_file = adapter_file, last_adapter_file(adapter_file)
-        self.valid_set, self.batch_size = valid_set, batch_size
-        self.best = (float("inf"), float("inf"))  # WER and loss
-
-    def measure(self, iteration: int) -> tuple[float, float]:
-        """Evaluate the model on the validation clips. Return its WER and its loss."""
-        context = self.config.audio_context
-        result = evaluate(self.model, self.valid_set, self.batch_size, self.config.task, context, "Validating")
-        self.callback.evaluation(iteration, result)
-        return result.wer, result.loss
-
-    def evaluate_and_save(self, iteration: int) -> None:
-        """Evaluate the model, and save its adapter as the newest, and as the best if it is."""
-        score = self.measure(iteration) if self.valid_set else self.best
-        self.save_newest()
-        if score < self.best or not self.valid_set:
-            self.best = score
-            save_adapter(self.adapter_file, self.model, self.config)
-            self.callback.save(AdapterSaved(self.adapter_file, iteration, best=bool(self.valid_set)))
-
-    def save_newest(self) -> None:
-        """Save the adapter as the newest."""
-        save_adapter(self.newest_file, self.model, self.config)
-
-
-def last_adapter_file(adapter_file: str | PathLike) -> Path:
-    """Return the file for the newest adapter, beside the best one: adapters.npz -> adapters_last.npz."""
-    path = Path(adapter_file)
-    return path.with_name(f"{path.stem}_last{path.suffix}")
+    They are transcribed as in a test, but at the first temperature alone: an untrained model fails most windows of a
+    language that it does not know, and would sample each of them up to 25 times.
+    """
+    n_clips = len(valid_set) if training.val_batches == -1 else training.val_batches * training.batch_size
+    if len(valid_set) > n_clips:
+        valid_set = random.Random(0).sample(valid_set, n_clips)
+    options = replace(options, temperature=temperature_fallback(options)[0].temperature)
+    return lambda: evaluate(model, valid_set, options, training.batch_size, training.context_seconds, "Validating")
 
 
 def _check_writable(path: str | PathLike) -> None:

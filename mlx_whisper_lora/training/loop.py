@@ -38,7 +38,7 @@ def train(
     Args:
         model: the model. It is trained in place.
         dataset: the examples.
-        options: how to train.
+        options: how to train. The number of examples decides the numbers of steps that are not given.
         on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
         collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs.
@@ -49,8 +49,8 @@ def train(
         FloatingPointError: the loss is not finite.
     """
     world = World()
-    if not len(dataset):
-        raise ValueError("there are no clips to train on")
+    options = options.resolve(len(dataset))
+    iters, steps_per_eval = options.iters or 1, options.steps_per_eval or 1
     if min(options.batch_size, len(dataset)) < world.size:
         raise ValueError(f"each of the {world.size} processes needs a clip of every batch: give larger batches")
     context = context_frames(options.context_seconds)
@@ -60,8 +60,8 @@ def train(
     batches = iterate_batches(dataset, options.batch_size, options.seed)
     meter = _Meter()
     model.train()
-    with tqdm(total=options.iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
-        for iteration in range(1, options.iters + 1):
+    with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
+        for iteration in range(1, iters + 1):
             examples = next(batches)
             batch = collate(world.share(examples), context or longest_frames(examples))
             count = sum(len(example.tokens) - example.prompt_length for example in examples)
@@ -77,12 +77,12 @@ def train(
             bar.update()
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(f"the loss is not finite at iteration {iteration}: lower the learning rate")
-            last = iteration == options.iters
+            last = iteration == iters
             if last or iteration % options.steps_per_report == 0:
                 report = meter.report(iteration, optimizer.learning_rate.item())
                 if world.speaks:
                     callback.step(report)
-            if world.speaks and (last or iteration % options.steps_per_eval == 0):
+            if world.speaks and (last or iteration % steps_per_eval == 0):
                 with meter.paused():
                     model.eval()
                     on_evaluate(iteration)

@@ -1,10 +1,13 @@
 """The options of the training loop."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.option import check_ranges, documented, option
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+
+# Steps if their number is not given.
+PASSES, FEWEST_STEPS, MOST_STEPS = 20, 100, 2000
 
 
 @documented
@@ -16,14 +19,30 @@ class TrainingOptions:
         OptionError: a value is out of range.
     """
 
-    iters: int = option(600, "Number of training steps.", minimum=1)
+    iters: int | None = option(
+        None,
+        "Number of training steps.",
+        minimum=1,
+        shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
+    )
     batch_size: int = option(16, "Number of clips in a step.", minimum=1)
     learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0)
-    warmup: int = option(50, "Number of steps over which the learning rate rises from 0.", minimum=0)
+    warmup: int | None = option(
+        None,
+        "Number of steps over which the learning rate rises from 0.",
+        minimum=0,
+        shown_default="a tenth of the steps, up to 50",
+    )
     weight_decay: float = option(0.01, "Weight decay of AdamW.", minimum=0, below=math.inf)
     max_grad_norm: float = option(1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0)
     steps_per_report: int = option(10, "Steps between reports of the training loss.", minimum=1)
-    steps_per_eval: int = option(200, "Steps between evaluations on the validation clips.", minimum=1)
+    steps_per_eval: int | None = option(
+        None,
+        "Steps between evaluations on the validation clips.",
+        minimum=1,
+        shown_default="a quarter of the steps, up to 200",
+    )
+    val_batches: int = option(25, "Number of batches of validation clips to evaluate on. -1 takes all.", minimum=-1)
     audio_context: float | None = option(
         None,
         "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",
@@ -36,6 +55,22 @@ class TrainingOptions:
 
     def __post_init__(self):
         check_ranges(self)
+        if self.val_batches == 0:
+            raise OptionError("`val_batches` must be at least 1, or -1 for all, got 0")
+
+    def resolve(self, n_clips: int) -> "TrainingOptions":
+        """Return the options with the numbers of steps that a number of training clips leads to.
+
+        Raises:
+            ValueError: there are no clips.
+        """
+        if n_clips < 1:
+            raise ValueError("there are no clips to train on")
+        batches = -(-n_clips // self.batch_size)
+        iters = self.iters or min(max(PASSES * batches, FEWEST_STEPS), MOST_STEPS)
+        warmup = min(iters // 10, 50) if self.warmup is None else self.warmup
+        steps_per_eval = self.steps_per_eval or min(max(iters // 4, 1), 200)
+        return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval)
 
     @property
     def context_seconds(self) -> float:

@@ -13,9 +13,10 @@ def learning_rate_schedule(options: TrainingOptions) -> Callable[[mx.array], mx.
 
     It rises linearly over `warmup` steps, and falls along a cosine to a hundredth of that rate at the last step.
     """
-    steps = max(options.iters - 1 - options.warmup, 1)
+    iters, warmup = options.iters or 1, options.warmup or 0
+    steps = max(iters - 1 - warmup, 1)
     decay = optim.cosine_decay(options.learning_rate, steps, options.learning_rate / 100)
-    if options.warmup == 0:
+    if warmup == 0:
         return decay
-    warmup = optim.linear_schedule(0, options.learning_rate, options.warmup)
-    return optim.join_schedules([warmup, decay], [options.warmup])
+    rise = optim.linear_schedule(0, options.learning_rate, warmup)
+    return optim.join_schedules([rise, decay], [warmup])

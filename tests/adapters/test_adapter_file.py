@@ -41,7 +41,7 @@ def trained_model(lora: LoRAConfig = LORA) -> tuple[Whisper, AdapterConfig]:
     add_adapter(model, lora)
     for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape) * 0.1
-    return model, AdapterConfig(lora, "te", "translate", 12.5, base)
+    return model, AdapterConfig(lora, "te", "translate", 12.5, base, run="5eed", clips=frozenset({7, 2**64 - 1}))
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
         arrays = dict(file)
     config = arrays.pop("config")
     assert config.dtype == np.uint8 and config.ndim == 1
+    np.testing.assert_array_equal(arrays.pop("clips"), np.array([7, 2**64 - 1], np.uint64))
     assert {name: array.shape for name, array in arrays.items()} == {
         f"{side}.blocks.1.{name}": shape
         for side in ("encoder", "decoder")
@@ -73,12 +74,14 @@ def test_the_file_is_plain_numpy_and_describes_itself(adapter_file):
     }
     model = small_model()
     assert json.loads(config.tobytes()) == {
-        "version": 2,
+        "version": 3,
         "method": "lora",
         "settings": {"rank": 3, "scale": 1.5, "dropout": 0.1, "layers": 1, "targets": ["attn.query", "mlp2"]},
         "language": "te",
         "task": "translate",
         "audio_context": 12.5,
+        "run": "5eed",
+        "split": "57e4397ccfb34c20",
         "library_version": __version__,
         "base": {"name": "models/small", "dimensions": model.dims.to_dict(), "fingerprint": fingerprint(model)},
     }
@@ -94,11 +97,13 @@ def test_a_loaded_adapter_is_the_saved_one(adapter_file):
     assert modules.keys() == adapter_modules(saved).keys()
 
 
-def test_a_file_of_version_1_is_the_same_adapter():
-    """The file was saved by version 0.1.0 at commit d99ace7, from `trained_model` above."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_the_same_adapter(version):
+    """The files were saved at commits d99ace7 and f763ba4, from `trained_model` above."""
     saved, config = trained_model()
     model = small_model()
-    assert load_adapter(model, REFERENCE / "version_1.npz", "models/small") == config
+    expected = replace(config, run=None, clips=frozenset())
+    assert load_adapter(model, REFERENCE / f"version_{version}.npz", "models/small") == expected
     np.testing.assert_array_equal(logits(model), logits(saved))
 
 
@@ -219,7 +224,9 @@ NOT_ADAPTERS = {
     "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "but not an adapter"),
     "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "is not a JSON object"),
     "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "'rank' is missing"),
-    "newer": (lambda path: rewrite(path, config=config_bytes(path, version=3)), "version 3, and .* update mlx_whisper"),
+    "newer": (lambda path: rewrite(path, config=config_bytes(path, version=4)), "version 4, and .* update mlx_whisper"),
+    "other clips": (lambda path: rewrite(path, clips=np.zeros(2, np.uint64)), "its clips are not those that it names"),
+    "clips of objects": (lambda path: rewrite(path, clips=np.zeros((2, 2))), "but not an adapter"),
     "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
     "unknown target": (lambda path: rewrite(path, config=with_settings(path, targets=["x"])), "targets must be chosen"),
     "half a layer": (lambda path: rewrite(path, config=with_settings(path, layers=0.5)), "its setting layers is 0.5"),

@@ -2,8 +2,7 @@
 
 import pytest
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
-from mlx_whisper_lora.cli.transcribe_options import CommandOptions, build_parser, transcription_options
+from mlx_whisper_lora.cli.transcribe_options import TemperatureOptions, build_parser, transcription_options
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 
 
@@ -17,21 +16,16 @@ from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
     ],
 )
 def test_temperatures_rise_to_one(first, increment, temperatures):
-    options = CommandOptions(temperature=first, temperature_increment_on_fallback=increment)
+    options = TemperatureOptions(temperature=first, temperature_increment_on_fallback=increment)
     assert options.temperatures() == temperatures
 
 
-def parse(*arguments: str, adapter: AdapterConfig | None = None) -> TranscriptionOptions:
-    return transcription_options(build_parser().parse_args(arguments), adapter)
-
-
 def test_without_flags_only_best_of_differs_from_the_librarys_defaults():
-    assert parse() == TranscriptionOptions(temperature=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], best_of=5)
+    options = transcription_options(build_parser().parse_args([]))
+    assert options == TranscriptionOptions(temperature=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], best_of=5)
 
 
-def test_language_and_task_default_to_the_adapters():
-    adapter = AdapterConfig(None, "te", "translate", 30.0, None)
-    options = parse(adapter=adapter)
-    assert (options.language, options.task) == ("te", "translate")
-    options = parse("--language", "English", "--task", "transcribe", adapter=adapter)
-    assert (options.language, options.task) == ("en", "transcribe")
+def test_flags_reach_the_options_and_given_fields_replace_them():
+    arguments = ["--sample-len", "50", "--without-timestamps", "--language", "te"]
+    options = transcription_options(build_parser().parse_args(arguments), language="hi")
+    assert (options.sample_len, options.without_timestamps, options.language) == (50, True, "hi")

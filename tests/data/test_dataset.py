@@ -23,7 +23,7 @@ def sound(tmp_path):
 def test_audio_becomes_frames_and_text_becomes_tokens(sound):
     (example,), _ = build_examples([Clip(sound, "hello", "te")], small_model(), None, "transcribe")
     tokenizer = get_tokenizer(True, language="te")
-    assert example.mel.shape == (104, 80)
+    assert example.mel.shape == (100, 80)
     assert example.tokens == (
         *tokenizer.sot_sequence_including_notimestamps,
         *tokenizer.encode(" hello"),
@@ -56,7 +56,7 @@ def test_a_clip_is_a_stretch_of_a_recording_or_of_bytes(tmp_path):
 
 def test_mel_bands_are_the_models(sound):
     (example,), _ = build_examples([Clip(sound, "hello")], small_model(n_mels=128, n_vocab=51866), "yue", "transcribe")
-    assert example.mel.shape == (104, 128) and example.tokens[1] == 50358
+    assert example.mel.shape == (100, 128) and example.tokens[1] == 50358
 
 
 def test_an_english_only_model_needs_no_language(sound):
@@ -80,14 +80,15 @@ def test_a_language_that_the_model_does_not_know_is_refused(n_vocab, clip_langua
     assert str(error.value).startswith(str(sound))
 
 
-def test_a_text_longer_than_the_decoder_takes_is_refused(sound):
-    clip = Clip(sound, "a " * 100, "en", end=0.5, origin="train.jsonl, line 7")
-    with pytest.raises(DataError) as error:
-        build_examples([clip], small_model())
-    assert str(error.value) == (
-        f"train.jsonl, line 7: {sound}, 0.00 to 0.50 s: its text takes 105 tokens, and the decoder has room for 64; "
-        "split the clip"
-    )
+def test_a_text_longer_than_transcription_writes_is_dropped(sound):
+    """ " a" is one token, and a transcript of this model has 32 of them."""
+    clips = [Clip(sound, "a " * count, "en") for count in (32, 33)]
+    examples, dropped = build_examples(clips, small_model())
+    assert [example.text for example in examples] == ["a " * 32]
+    assert dropped == [DroppedClip(clips[1], "texts of over 32 tokens")]
+    assert len(build_examples(clips, small_model(), max_tokens=33).examples) == 2
+    # The decoder reads at most 64 tokens: 4 of the prompt, and the end of the text.
+    assert build_examples([Clip(sound, "a " * 60, "en")], small_model(), max_tokens=99).examples == []
 
 
 def test_a_file_that_is_not_audio_is_refused(tmp_path):

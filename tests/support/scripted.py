@@ -24,7 +24,7 @@ class ScriptedModel:
         self.seed, self.prompts, self.alignments = seed, [], 0
         self.tokenizer = get_tokenizer(True)
 
-    def decode(self, model, features, options):
+    def decode(self, model, features, options, keys):
         window = scripted_window(self.seed, len(self.prompts))
         self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
         tokens = []

@@ -1,35 +1,41 @@
 """Fine-tuning as a whole: adapter files, the best and the last, going on."""
 
+import math
 import re
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_map
 
 from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.data.content import audio_hash
+from mlx_whisper_lora.data.dataset import build_examples
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training import finetune as module
+from mlx_whisper_lora.training.adapter_keeper import last_adapter_file
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
-from mlx_whisper_lora.training.finetune import RunOptions, finetune, last_adapter_file
+from mlx_whisper_lora.training.finetune import RunOptions, finetune
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tests.support.clips import noise_examples
+from tests.support.clips import noise_examples, write_clips
 from tests.support.models import small_model
 
 LORA = LoRAConfig(rank=2, layers=1)
 
 
-def run(adapter_file, valid: int = 0, lora=LORA, resume=None, **settings) -> tuple[Whisper, list[str]]:
+def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, **settings) -> tuple[Whisper, list[str]]:
     """Fine-tune a small model on noise. Return it and the lines printed."""
     model = small_model()
     lines: list[str] = []
-    options = RunOptions(model="base", adapter_file=adapter_file, resume_adapter_file=resume, task="translate")
-    training = TrainingOptions(**{"iters": 2, "batch_size": 2, "warmup": 0, "audio_context": 2.0} | settings)
+    options = RunOptions("base", None, adapter_file, resume, overwrite, task="translate")
+    quick = {"iters": 2, "batch_size": 2, "warmup": 0, "steps_per_eval": 200, "audio_context": 2.0}
+    training = TrainingOptions(**quick | settings)
     callback = ConsoleCallback(lines.append)
     finetune(model, noise_examples(4), noise_examples(valid), options, training, lora, callback)
     return model, lines
@@ -88,7 +94,48 @@ def test_the_best_and_the_newest_are_kept(tmp_path, scores):
     assert [line for line in lines if "Saved" in line] == [
         f"Iter {i}: Saved adapter to {tmp_path / 'a.npz'} (the best so far)" for i in (1, 2)
     ]
-    assert next(line for line in lines if "Val" in line) == "Iter 0: Val loss 1.000, WER 90.00 %, CER 50.00 %"
+    assert next(line for line in lines if "Val" in line) == "Iter 0 (base): Val loss 1.000, WER 90.00 %, CER 50.00 %"
+    assert lines[-1] == (
+        f"Best: iteration 2, WER 40.00 %, CER 50.00 % (base: 90.00 % and 50.00 %), in {tmp_path / 'a.npz'}"
+    )
+
+
+@pytest.mark.parametrize("later", [(90.0, 95.0), (math.nan, math.inf)])
+def test_no_adapter_that_is_worse_than_the_base_or_nan_is_kept_as_the_best(later, tmp_path, scores):
+    scores(90.0, *later)
+    _, lines = run(tmp_path / "a.npz", valid=1, iters=2, steps_per_eval=1)
+    assert not (tmp_path / "a.npz").exists() and (tmp_path / "a_last.npz").exists()
+    assert lines[-1] == (
+        f"No adapter was better than the base (WER 90.00 %): {tmp_path / 'a.npz'} was not written; the newest adapter "
+        f"is in {tmp_path / 'a_last.npz'}"
+    )
+
+
+def test_an_adapter_that_is_not_finite_replaces_no_file(tmp_path, monkeypatch):
+    def spoil(gradients, norm):
+        return tree_map(lambda gradient: gradient * mx.nan, gradients), norm
+
+    run(tmp_path / "a.npz")
+    before = (tmp_path / "a_last.npz").read_bytes()
+    monkeypatch.setattr(optim, "clip_grad_norm", spoil)
+    with pytest.raises(FloatingPointError, match="is not finite, so it was not saved; lower the learning rate"):
+        run(tmp_path / "a.npz", iters=1, overwrite=True)
+    assert (tmp_path / "a_last.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a_last.npz"])
+def test_an_adapter_of_another_run_is_not_replaced(name, tmp_path):
+    run(tmp_path / "a.npz")
+    run(tmp_path / "other.npz")
+    for path in tmp_path.glob("a*.npz"):
+        if path.name != name:
+            path.unlink()
+    message = f"{name}: an adapter of another run is there; give --overwrite to replace it"
+    with pytest.raises(AdapterError, match=message):
+        run(tmp_path / "a.npz")
+    with pytest.raises(AdapterError, match=message):
+        run(tmp_path / "a.npz", resume=tmp_path / "other.npz")
+    run(tmp_path / "a.npz", overwrite=True)
 
 
 def test_without_clips_to_validate_on_the_newest_is_kept(tmp_path):
@@ -115,12 +162,26 @@ def test_resuming_continues_from_the_adapter_with_its_own_settings(tmp_path):
 
 
 def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
+    """The base, the adapter that was kept, the one that training starts from, and the one after training."""
     run(tmp_path / "a.npz")
-    before = read_adapter(tmp_path / "a.npz").arrays
-    scores(30.0, 35.0)
-    run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a.npz")
-    after = read_adapter(tmp_path / "a.npz").arrays
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+    before = (tmp_path / "a.npz").read_bytes()
+    scores(90.0, 30.0, 40.0, 35.0)
+    _, lines = run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a_last.npz")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert lines[-1] == f"The adapter in {tmp_path / 'a.npz'} is still the best (WER 30.00 %)"
+    scores(90.0, 30.0, 40.0, 29.0)
+    run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a_last.npz")
+    assert (tmp_path / "a.npz").read_bytes() != before
+
+
+def test_the_adapter_names_the_clips_that_it_was_trained_on(tmp_path, model):
+    clips = load_clips(write_clips(tmp_path / "clips"))
+    train_set = build_examples(clips["train"], model).examples
+    training = TrainingOptions(iters=1, batch_size=2, audio_context=0.0)
+    finetune(model, train_set, [], RunOptions("base", adapter_file=tmp_path / "a.npz"), training, LORA)
+    config = read_adapter_config(tmp_path / "a.npz")
+    assert config.clips == {audio_hash(clip) for clip in clips["train"]}
+    assert not config.clips & {audio_hash(clip) for clip in clips["test"]}
 
 
 def test_resuming_on_another_base_is_refused(tmp_path):
@@ -136,7 +197,7 @@ def test_an_interrupted_training_keeps_the_newest_adapter(tmp_path, monkeypatch)
     monkeypatch.setattr(optim, "clip_grad_norm", interrupt_third(optim.clip_grad_norm))
     with pytest.raises(KeyboardInterrupt):
         options = RunOptions("base", adapter_file=tmp_path / "a.npz")
-        training = TrainingOptions(iters=9, batch_size=2, warmup=0, audio_context=0.0)
+        training = TrainingOptions(iters=9, batch_size=2, warmup=0, steps_per_eval=9, audio_context=0.0)
         finetune(model, noise_examples(4), [], options, training, LORA, ConsoleCallback(lines.append))
     assert lines[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
     assert not (tmp_path / "a.npz").exists()

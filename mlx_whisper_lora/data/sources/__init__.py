@@ -14,19 +14,18 @@ class Source(Protocol):
     def matches(self, folder: Path) -> bool:
         """Return whether the folder has this layout."""
 
-    def read(self, folder: Path, seed: int) -> Splits:
-        """Read the clips of such a folder. The seed fixes a random split, if the layout needs one."""
+    def read(self, folder: Path) -> Splits:
+        """Read the clips of such a folder."""
 
 
 SOURCES: tuple[Source, ...] = (split_jsonl, metadata_table)  # the first that matches is read
 
 
-def load_clips(folder: str | PathLike, seed: int = 0) -> Splits:
+def load_clips(folder: str | PathLike) -> Splits:
     """Read the tables of a data folder, in whichever layout it has.
 
     Args:
         folder: A folder of recordings with a table.
-        seed: Fixes a random split.
 
     Returns:
         The clips for "train", "valid" and "test"; each list may be empty.
@@ -39,5 +38,5 @@ def load_clips(folder: str | PathLike, seed: int = 0) -> Splits:
         raise DataError(f"{folder}: no such data folder")
     for source in SOURCES:
         if source.matches(folder):
-            return source.read(folder, seed)
+            return source.read(folder)
     raise DataError(f"{folder}: no clips; expected train.jsonl, metadata.jsonl or metadata.csv (see README.md)")

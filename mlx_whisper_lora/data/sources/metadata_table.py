@@ -1,20 +1,19 @@
 """Read clips from metadata.jsonl or metadata.csv, the audiofolder convention of Hugging Face.
 
 A row has `file_name` and a text column. The split of a row is its `split` column, or the subfolder (train, validation,
-test) that holds its recording or its table. If no row has a split, a tenth of the clips each is drawn at random for
-validation and test.
+test) that holds its recording or its table. If no row has a split, the content of the clips decides
+(`data/content.py`).
 """
 
-import random
 from pathlib import Path
 
-from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits
+from mlx_whisper_lora.data.clip import SPLITS, DataError, Splits
+from mlx_whisper_lora.data.content import split_by_content
 from mlx_whisper_lora.data.sources.tables import TableRow, make_clip, read_rows
 
 TABLES = ("metadata.jsonl", "metadata.csv")
 AUDIO_COLUMN = "file_name"
 SPLIT_NAMES = {split: split for split in SPLITS} | {"validation": "valid", "val": "valid", "dev": "valid"}
-VALID_SHARE = TEST_SHARE = 0.1
 
 
 def matches(folder: Path) -> bool:
@@ -22,10 +21,10 @@ def matches(folder: Path) -> bool:
     return any(_find_table(place) for place in (folder, *(folder / name for name in SPLIT_NAMES)))
 
 
-def read(folder: Path, seed: int) -> Splits:
-    """Read the folder's table, or those of its subfolders. The seed fixes a random split."""
+def read(folder: Path) -> Splits:
+    """Read the folder's table, or those of its subfolders."""
     if table := _find_table(folder):
-        return _split_rows(list(read_rows(table)), seed)
+        return _split_rows(list(read_rows(table)))
     clips: Splits = {split: [] for split in SPLITS}
     for name, split in SPLIT_NAMES.items():
         if table := _find_table(folder / name):
@@ -37,12 +36,12 @@ def _find_table(folder: Path) -> Path | None:
     return next((folder / name for name in TABLES if (folder / name).exists()), None)
 
 
-def _split_rows(rows: list[TableRow], seed: int) -> Splits:
-    """Split rows as they say, or at random if none of them says anything."""
+def _split_rows(rows: list[TableRow]) -> Splits:
+    """Split rows as they say, or by their content if none of them says anything."""
     clips = [make_clip(row, AUDIO_COLUMN) for row in rows]
     names = [_split_name(row) for row in rows]
     if not any(names):
-        return _split_at_random(clips, seed)
+        return split_by_content(clips)
     splits: Splits = {split: [] for split in SPLITS}
     for row, clip, name in zip(rows, clips, names, strict=True):
         if name not in SPLIT_NAMES:
@@ -57,15 +56,3 @@ def _split_name(row: TableRow) -> str | None:
         return str(row.fields["split"])
     folder = Path(row.fields[AUDIO_COLUMN]).parts[0]
     return folder if folder in SPLIT_NAMES else None
-
-
-def _split_at_random(clips: list[Clip], seed: int) -> Splits:
-    order = list(clips)
-    random.Random(seed).shuffle(order)
-    at_least = min(len(order) // 3, 1)
-    n_valid, n_test = (max(round(len(order) * share), at_least) for share in (VALID_SHARE, TEST_SHARE))
-    return {
-        "train": order[n_valid + n_test :],
-        "valid": order[:n_valid],
-        "test": order[n_valid : n_valid + n_test],
-    }

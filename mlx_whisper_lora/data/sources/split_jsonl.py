@@ -11,8 +11,8 @@ def matches(folder: Path) -> bool:
     return any(_table(folder, split).exists() for split in SPLITS)
 
 
-def read(folder: Path, seed: int) -> Splits:
-    """Read the tables. The seed is not used: the names of the tables are the splits."""
+def read(folder: Path) -> Splits:
+    """Read the tables."""
     return {split: _read_table(_table(folder, split)) for split in SPLITS}
 
 

@@ -1,7 +1,7 @@
 """Read the rows of JSON-lines and CSV tables, and make clips of them.
 
-A row names a recording, relative to the table, and its text. It may also have `language`, and `start` and `end`: the
-seconds between which the clip is in the recording.
+A row names a recording, relative to the table, and its text. It may also have `language`, `speaker`, and `start` and
+`end`: the seconds between which the clip is in the recording.
 """
 
 import csv
@@ -16,6 +16,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.whisper.text.tokenizer import language_code
 
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
+SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def make_clip(row: TableRow, audio_column: str) -> Clip:
     start, end = _read_seconds(row, "start"), _read_seconds(row, "end")
     if end is not None and end <= (start or 0.0):
         raise DataError(f"{row.origin}: start is {start or 0:g} and end is {end:g}; the end must be after the start")
-    return Clip(audio, text, _read_language(row), start or 0.0, end, row.origin)
+    return Clip(audio, text, _read_language(row), start or 0.0, end, _read_speaker(row), row.origin)
 
 
 def _read_path(row: TableRow, column: str) -> Path:
@@ -121,6 +122,11 @@ def _read_language(row: TableRow) -> str | None:
             f"{row.origin}: language is {language!r}, which Whisper does not know; expected a code or a name, "
             "such as 'te' or 'Telugu'"
         ) from None
+
+
+def _read_speaker(row: TableRow) -> str | None:
+    """Return the first of the speaker columns that has a value, as text."""
+    return next((str(row.fields[column]) for column in SPEAKER_COLUMNS if row.fields.get(column)), None)
 
 
 def _columns(row: TableRow) -> str:

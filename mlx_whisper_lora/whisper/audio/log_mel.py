@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import mlx.core as mx
 import numpy as np
@@ -47,6 +47,33 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.
     if not blocks:
         return mx.zeros((0, n_mels))
     return _scale(np.concatenate(blocks), max(float(block.max()) for block in blocks))
+
+
+class LogMel(Protocol):
+    """The log-mel spectrogram of a recording, to be read window by window."""
+
+    n_mels: int
+    n_frames: int  # of the recording itself
+
+    def window(self, first: int, n_frames: int) -> mx.array:
+        """Return at most `n_frames` frames from frame `first` on, float32, shape (n_frames, n_mels)."""
+        ...
+
+
+class ArrayLogMel:
+    """The log-mel spectrogram of a short recording, in memory.
+
+    Args:
+        frames: of the recording, shape (n_frames, n_mels).
+    """
+
+    def __init__(self, frames: np.ndarray):
+        self.n_frames, self.n_mels = frames.shape
+        self.frames = frames
+
+    def window(self, first: int, n_frames: int) -> mx.array:
+        """Return at most `n_frames` frames from frame `first` on, shape (n_frames, n_mels)."""
+        return mx.array(self.frames[first : first + n_frames])
 
 
 class SpooledLogMel:

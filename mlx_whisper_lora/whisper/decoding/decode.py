@@ -76,15 +76,23 @@ def decode(
     return results[0] if mel.ndim == 2 else results
 
 
-def decode_features(model: Whisper, features: mx.array, options: DecodingOptions) -> list[DecodingResult]:
+def decode_features(
+    model: Whisper, features: mx.array, options: DecodingOptions, keys: Sequence[mx.array] | None = None
+) -> list[DecodingResult]:
     """Decode a batch of encoded windows, shape (B, P, D).
+
+    Args:
+        model: the model.
+        features: the encoder's output, shape (B, P, D).
+        options: how to decode.
+        keys: a random key for each window, for sampling. By default, MLX's global random state is used.
 
     Raises:
         ValueError: this model cannot follow the options.
     """
     languages, language_probs = resolve_languages(model, features, options.language)
     tokenizers = [model.tokenizer(code, options.task) for code in languages]
-    windows = generate(model, features, tokenizers, options)
+    windows = generate(model, features, tokenizers, options, keys)
 
     results = []
     for i, (tokenizer, window) in enumerate(zip(tokenizers, windows, strict=True)):
@@ -106,7 +114,11 @@ def decode_features(model: Whisper, features: mx.array, options: DecodingOptions
 
 
 def generate(
-    model: Whisper, features: mx.array, tokenizers: list[Tokenizer], options: DecodingOptions
+    model: Whisper,
+    features: mx.array,
+    tokenizers: list[Tokenizer],
+    options: DecodingOptions,
+    keys: Sequence[mx.array] | None = None,
 ) -> list[Generated]:
     """Generate candidate transcripts for a batch of encoded windows.
 
@@ -115,6 +127,7 @@ def generate(
         features: the encoder's output, shape (B, P, D).
         tokenizers: one for each window.
         options: how to decode.
+        keys: as in `decode_features`.
 
     Returns:
         The candidates of each window.
@@ -124,7 +137,7 @@ def generate(
     sample_len = options.sample_len or n_text_ctx // 2
     prompts = [initial_tokens(each, options, n_text_ctx, sample_len) for each in tokenizers]
     filters = logit_filters(tokenizer, options, model.dims.n_vocab)
-    decoder = _token_decoder(options, tokenizer.eot)
+    decoder = _token_decoder(options, tokenizer.eot, keys)
 
     # The prompt runs once per window. Its cache is then repeated for the sequences of the window.
     cache = model.new_cache()
@@ -158,10 +171,10 @@ def generate(
     return [Generated(candidates, probability) for candidates, probability in windows]
 
 
-def _token_decoder(options: DecodingOptions, eot: int) -> TokenDecoder:
+def _token_decoder(options: DecodingOptions, eot: int, keys: Sequence[mx.array] | None) -> TokenDecoder:
     if options.beam_size:
         return BeamSearchDecoder(options.beam_size, options.patience, eot)
-    return SamplingDecoder(options.best_of or 1, options.temperature, eot)
+    return SamplingDecoder(options.best_of or 1, options.temperature, eot, keys)
 
 
 def compression_ratio(text: str) -> float:

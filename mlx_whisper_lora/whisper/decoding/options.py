@@ -28,7 +28,10 @@ class DecodingOptions:
         0.0, "At 0, take the most likely token at every step. Above 0, sample at this temperature.", minimum=0
     )
     sample_len: int | None = option(
-        None, "Maximum number of tokens to generate.", shown_default="half of the model's text context"
+        None,
+        "Maximum number of tokens that a window's transcript has.",
+        minimum=1,
+        shown_default="half of the model's text context, which is 224",
     )
     best_of: int | None = option(
         None,

@@ -1,5 +1,6 @@
 """Token decoders: greedy search, sampling and beam search."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,14 @@ def reorder_cache(cache: list[LayerCache], rows: mx.array) -> None:
         if layer.text is not None:
             key, value = layer.text
             layer.text = key[rows], value[rows]
+
+
+def sampling_key(frames: mx.array, attempt: int) -> mx.array:
+    """Return a random key that depends on a window's audio and on how often it was decoded before.
+
+    So a recording has one transcript, whatever is decoded before it or together with it.
+    """
+    return mx.random.key(zlib.crc32(np.array(frames, copy=False).tobytes()) + attempt)
 
 
 def _trim_at_eot(tokens: list[int], eot: int) -> list[int]:
@@ -80,16 +89,23 @@ class TokenDecoder(Protocol):
 
 
 class SamplingDecoder:
-    """Extends each sequence on its own: by the most likely token at temperature 0, by a random draw above 0."""
+    """Extends each sequence on its own: by the most likely token at temperature 0, by a random draw above 0.
 
-    def __init__(self, count: int, temperature: float, eot: int):
+    Args:
+        count: number of sequences of a window.
+        temperature: divides the logits before a draw.
+        eot: the token that ends a text.
+        keys: a random key for each window, or None to draw from MLX's global random state.
+    """
+
+    def __init__(self, count: int, temperature: float, eot: int, keys: Sequence[mx.array] | None = None):
         self.sequences_per_window = count
         self.temperature = temperature
         self.eot = eot
+        self._keys = None if keys is None else mx.concatenate([mx.random.split(key, count) for key in keys])
 
     def step(self, hypotheses: Hypotheses, logits: mx.array) -> tuple[Hypotheses, None]:
-        greedy = self.temperature == 0
-        chosen = logits.argmax(axis=-1) if greedy else mx.random.categorical(logits / self.temperature)
+        chosen = self._choose(logits)
         logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
         if hypotheses.tokens.shape[1] > 0:  # a finished sequence is filled up with the end of text
             finished = hypotheses.tokens[:, -1] == self.eot
@@ -101,6 +117,16 @@ class SamplingDecoder:
             all_finished=(chosen == self.eot).all(),
         )
         return extended, None
+
+    def _choose(self, logits: mx.array) -> mx.array:
+        """Return a token for each row of `logits` (N, V)."""
+        if self.temperature == 0:
+            return logits.argmax(axis=-1)
+        if self._keys is None:
+            return mx.random.categorical(logits / self.temperature)
+        pairs = mx.vmap(mx.random.split)(self._keys)
+        self._keys = pairs[:, 0]
+        return mx.vmap(lambda row, key: mx.random.categorical(row, key=key))(logits / self.temperature, pairs[:, 1])
 
     def finalize(self, hypotheses: Hypotheses) -> list[list[Candidate]]:
         rows = zip(np.array(hypotheses.tokens).tolist(), np.array(hypotheses.sum_logprobs).tolist(), strict=True)

@@ -56,7 +56,7 @@ DIMENSIONS = {
 
 # Cross-attention heads that follow the words, as pairs of decoder layer and head.
 AlignmentHeads = tuple[tuple[int, int], ...]
-# One layer's keys and values, each (B, T, D).
+# One layer's keys and values by head, each (B, heads, T, D / heads).
 _KeyValue = tuple[mx.array, mx.array]
 
 
@@ -64,8 +64,8 @@ _KeyValue = tuple[mx.array, mx.array]
 class LayerCache:
     """The keys and values that a decoder block keeps between steps."""
 
-    text: _KeyValue | None = None  # of the tokens until now, (B, T, D)
-    audio: _KeyValue | None = None  # of the audio features, (B, P, D)
+    text: _KeyValue | None = None  # of the tokens until now
+    audio: _KeyValue | None = None  # of the audio features
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.array:
@@ -108,7 +108,8 @@ class MultiHeadAttention(nn.Module):
 
         Args:
             x: hidden states, shape (B, T, D).
-            source: keys and values, each of shape (B, S, D), or (B / n, S, D) if each serves n rows of `x`.
+            source: keys and values, each of shape (B, heads, S, D / heads), or for B / n windows if each serves n rows
+                of `x`.
             mask: "causal", or an array that is added to the scores.
             need_weights: whether to return the scores.
 
@@ -117,15 +118,15 @@ class MultiHeadAttention(nn.Module):
         """
         # Rows that share the audio of a window become more queries to the same keys.
         query = self.query(x).reshape(len(source[0]), -1, x.shape[-1])
-        query, key, value = self._split(query), self._split(source[0]), self._split(source[1])
+        query, (key, value) = self._split(query), source
         scale = query.shape[-1] ** -0.5
         scores = (query * scale) @ key.swapaxes(-1, -2) if need_weights else None
         heads = attention(query, key, value, scale, mask)
         return self.out(heads.swapaxes(1, 2).reshape(x.shape)), scores
 
     def key_value(self, x: mx.array) -> _KeyValue:
-        """Return the keys and values of `x` (B, S, D)."""
-        return self.key(x), self.value(x)
+        """Return the keys and values of `x` (B, S, D), each (B, heads, S, D / heads)."""
+        return self._split(self.key(x)), self._split(self.value(x))
 
     def _split(self, x: mx.array) -> mx.array:
         """Split (B, T, D) into heads (B, heads, T, D / heads)."""
@@ -176,7 +177,7 @@ class ResidualAttentionBlock(nn.Module):
         text = self.attn.key_value(normed)
         if cache is not None:
             if cache.text is not None:
-                text = tuple(mx.concatenate([old, new], axis=1) for old, new in zip(cache.text, text, strict=True))
+                text = tuple(mx.concatenate([old, new], axis=2) for old, new in zip(cache.text, text, strict=True))
             cache.text = text
         x = x + self.attn(normed, text, mask)[0]
 
@@ -186,7 +187,8 @@ class ResidualAttentionBlock(nn.Module):
             if audio is None:
                 audio = self.cross_attn.key_value(audio_features)
                 if cache is not None:
-                    cache.audio = audio
+                    # Every step reads them. Laid out by head, they need not be copied for it.
+                    cache.audio = audio = tuple(mx.contiguous(array) for array in audio)
             attended, scores = self.cross_attn(self.cross_attn_ln(x), audio, need_weights=need_weights)
             x = x + attended
 
@@ -259,7 +261,7 @@ class TextDecoder(nn.Module):
             The hidden states (B, T, D), and for each layer the cross-attention scores before softmax (B, heads, T, P)
             or None.
         """
-        past = cache[0].text[0].shape[1] if cache and cache[0].text else 0
+        past = cache[0].text[0].shape[2] if cache and cache[0].text else 0
         length = tokens.shape[1]
         x = self.token_embedding(tokens) + self.positional_embedding[past : past + length]
         mask = "causal" if length > 1 else None

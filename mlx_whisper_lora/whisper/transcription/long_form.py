@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION, FRAMES_PER_SECOND, N_FRAMES
-from mlx_whisper_lora.whisper.audio.log_mel import Audio, SpooledLogMel
+from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel, Audio, LogMel, SpooledLogMel
 from mlx_whisper_lora.whisper.audio.pauses import energy, split_at_pauses
 from mlx_whisper_lora.whisper.audio.vad import SpeechDetector
 from mlx_whisper_lora.whisper.decoding.decode import encode_prompt
@@ -23,6 +25,7 @@ from mlx_whisper_lora.whisper.transcription.segments import Segment
 from mlx_whisper_lora.whisper.transcription.windows import (
     Context,
     Progress,
+    SequentialReader,
     Thresholds,
     WindowTranscriber,
     transcribe_batched,
@@ -60,20 +63,29 @@ class Transcription:
     The recording is read when this object is made. The language is detected when it is first asked for. Windows are
     decoded while the caller iterates over `steps()`.
 
+    Args:
+        model: the model.
+        audio: as for `transcribe`, or a spectrogram that was computed already.
+        options: how to transcribe.
+
     Raises:
         AudioError: the recording cannot be read.
         ValueError: the model cannot follow the options.
     """
 
-    def __init__(self, model: Whisper, audio: Audio, options: TranscriptionOptions):
+    def __init__(self, model: Whisper, audio: Audio | LogMel, options: TranscriptionOptions):
         if options.word_timestamps and options.task == "translate":
             warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
         model.tokenizer(options.language, options.task)  # an unknown language is an error before the audio is read
         self.model = model
         self.options = options
-        detector = SpeechDetector() if options.vad else None
-        self.mel = SpooledLogMel(audio, model.dims.n_mels, detector.add if detector else None)
-        self._speech = detector.finish() if detector else None  # its probability in each frame
+        self._speech: np.ndarray | None = None  # its probability in each frame, if the option `vad` asks for it
+        if isinstance(audio, (ArrayLogMel, SpooledLogMel)):
+            self.mel: LogMel = audio
+        else:
+            detector = SpeechDetector() if options.vad else None
+            self.mel = SpooledLogMel(audio, model.dims.n_mels, detector.add if detector else None)
+            self._speech = detector.finish() if detector else None
         self._window_frames = min(N_FRAMES, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
 
     @property
@@ -100,31 +112,38 @@ class Transcription:
         Yields:
             The segments of each window, and how many more frames of the recording are done.
         """
-        options, tokenizer = self.options, self._tokenizer()
+        if self.options.batch_size is None:
+            return transcribe_sequential(self.reader())
+        transcriber, prompt = self._transcriber(), encode_prompt(self.options.initial_prompt, self._tokenizer())
+        level = energy(self.mel) if self._speech is None else self._speech
+        chunks = split_at_pauses(level, self._clips(), self._window_frames)
+        return transcribe_batched(transcriber, chunks, prompt, self.options.batch_size)
+
+    def reader(self) -> SequentialReader:
+        """Return a reader of the windows, one after another, that the caller drives."""
+        context = Context(
+            initial_prompt=encode_prompt(self.options.initial_prompt, self._tokenizer()),
+            max_tokens=self.model.dims.n_text_ctx // 2 - 1,
+            carry_initial_prompt=self.options.carry_initial_prompt,
+            condition_on_previous=self.options.condition_on_previous_text,
+        )
+        threshold = self.options.hallucination_silence_threshold
+        return SequentialReader(self._transcriber(), self._clips(), context, threshold)
+
+    def _transcriber(self) -> WindowTranscriber:
+        options = self.options
         punctuation = Punctuation(options.prepend_punctuations, options.append_punctuations)
-        transcriber = WindowTranscriber(
+        return WindowTranscriber(
             model=self.model,
             mel=self.mel,
             window_frames=self._window_frames,
-            tokenizer=tokenizer,
+            tokenizer=self._tokenizer(),
             fallback_options=temperature_fallback(replace(options, language=self.language)),
             thresholds=Thresholds(
                 options.compression_ratio_threshold, options.logprob_threshold, options.no_speech_threshold
             ),
             punctuation=punctuation if options.word_timestamps else None,
         )
-        prompt = encode_prompt(options.initial_prompt, tokenizer)
-        if options.batch_size is not None:
-            level = energy(self.mel) if self._speech is None else self._speech
-            chunks = split_at_pauses(level, self._clips(), self._window_frames)
-            return transcribe_batched(transcriber, chunks, prompt, options.batch_size)
-        context = Context(
-            initial_prompt=prompt,
-            max_tokens=self.model.dims.n_text_ctx // 2 - 1,
-            carry_initial_prompt=options.carry_initial_prompt,
-            condition_on_previous=options.condition_on_previous_text,
-        )
-        return transcribe_sequential(transcriber, self._clips(), context, options.hallucination_silence_threshold)
 
     def result(self, segments: list[Segment]) -> dict:
         """Return the result of `transcribe` for the segments of all steps."""

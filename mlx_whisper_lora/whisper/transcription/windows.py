@@ -1,7 +1,8 @@
-"""Transcribing the windows of a recording: one after another, or chunks between pauses side by side."""
+"""Transcribing windows: one after another, chunks between pauses side by side, or several recordings side by side."""
 
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -9,10 +10,11 @@ import mlx.core as mx
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
-from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.audio.log_mel import LogMel
 from mlx_whisper_lora.whisper.audio.pauses import Chunk
 from mlx_whisper_lora.whisper.decoding.decode import DecodingResult, decode_features
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.decoding.search import sampling_key
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription.hallucination import first_hallucination, leading_silence
@@ -101,7 +103,7 @@ class WindowTranscriber:
     """Turns windows of a recording into segments."""
 
     model: Whisper
-    mel: SpooledLogMel
+    mel: LogMel
     window_frames: int  # maximum length of a window
     tokenizer: Tokenizer
     fallback_options: list[DecodingOptions]  # tried in turn until a transcript passes the thresholds
@@ -112,21 +114,34 @@ class WindowTranscriber:
         """Return the window from frame `seek` on that does not exceed frame `stop`."""
         return Window(seek, min(self.window_frames, stop - seek))
 
+    def frames(self, window: Window) -> mx.array:
+        """Return the frames of a window, padded with zeros to `window_frames`, as openai-whisper pads them."""
+        return pad_or_trim(self.mel.window(window.seek, window.n_frames), self.window_frames, axis=0)
+
     def decode(self, windows: list[Window], prompt: list[int]) -> list[DecodingResult]:
-        """Decode windows together, and those that fail the thresholds again with the next fallback options."""
-        mels = [self.mel.window(each.seek, each.n_frames) for each in windows]
-        features = self.model.encode(mx.stack([pad_or_trim(mel, self.window_frames, axis=0) for mel in mels]))
+        """Decode windows together, as `decode_frames` does."""
+        return self.decode_frames([self.frames(window) for window in windows], prompt)
+
+    def decode_frames(self, frames: list[mx.array], prompt: list[int]) -> list[DecodingResult]:
+        """Decode the frames of windows together, and those that fail the thresholds again with the next options.
+
+        Args:
+            frames: of each window, shape (window_frames, n_mels). They may be of several recordings in one language.
+            prompt: the tokens before each window.
+        """
+        features = self.model.encode(mx.stack(frames))
         results: dict[int, DecodingResult] = {}
-        waiting = list(range(len(windows)))
-        for options in self.fallback_options:
+        waiting = list(range(len(frames)))
+        for attempt, options in enumerate(self.fallback_options):
             if len(waiting) < features.shape[0]:
                 features = mx.stack([results[i].audio_features for i in waiting])
-            decoded = decode_features(self.model, features, replace(options, prompt=prompt))
+            keys = [sampling_key(frames[i], attempt) for i in waiting]
+            decoded = decode_features(self.model, features, replace(options, prompt=prompt), keys)
             results.update(zip(waiting, decoded, strict=True))
             waiting = [i for i in waiting if self.thresholds.failed(results[i])]
             if not waiting:
                 break
-        return [results[i] for i in range(len(windows))]
+        return [results[i] for i in range(len(frames))]
 
     def to_segments(self, window: Window, result: DecodingResult, last_speech: float) -> Reading:
         """Return the segments of a decoded window.
@@ -156,10 +171,10 @@ class WindowTranscriber:
         return Reading(segments, max(seek, window.seek + 1))  # never stand still
 
 
-def transcribe_sequential(
-    transcriber: WindowTranscriber, clips: list[tuple[int, int]], context: Context, silence_threshold: float | None
-) -> Iterator[Progress]:
-    """Transcribe one window after another. Each starts where the text of the one before it ends.
+class SequentialReader:
+    """Reads a recording one window after another. Each starts where the text of the one before it ends.
+
+    Decode `window` with `prompt`, and give the result to `read`, until `window` is None.
 
     Args:
         transcriber: the transcriber of the recording.
@@ -167,24 +182,79 @@ def transcribe_sequential(
         context: makes the prompts.
         silence_threshold: skip silence of more seconds around hallucinations; requires words.
     """
-    last_speech = 0.0
-    for first, stop in clips:
-        seek = first
-        while seek < stop:
-            window = transcriber.window(seek, stop)
-            (result,) = transcriber.decode([window], context.prompt())
-            reading = transcriber.to_segments(window, result, last_speech)
-            if silence_threshold is not None and not reading.skipped:
-                if not ends_in_silence(result.tokens, transcriber.tokenizer):
-                    reading = _skip_short_rest(transcriber, window, reading, silence_threshold)
-                reading = _skip_hallucinations(transcriber, window, reading, last_speech, silence_threshold)
-            segments = clear_empty_segments(reading.segments)
-            if not reading.skipped:
-                if reading.segments and transcriber.punctuation is not None:
-                    last_speech = speech_end(reading.segments)
-                context.add(segments, result.temperature)
-            seek = reading.next_seek
-            yield Progress(segments, min(seek, stop) - window.seek)
+
+    def __init__(
+        self,
+        transcriber: WindowTranscriber,
+        clips: list[tuple[int, int]],
+        context: Context,
+        silence_threshold: float | None,
+    ):
+        self.transcriber, self.context, self.silence_threshold = transcriber, context, silence_threshold
+        self._clips = deque(clips)
+        self._seek = clips[0][0] if clips else 0
+        self._last_speech = 0.0
+
+    @property
+    def window(self) -> Window | None:
+        """The window to decode next, or None at the end of the recording."""
+        return self.transcriber.window(self._seek, self._clips[0][1]) if self._clips else None
+
+    @property
+    def prompt(self) -> list[int]:
+        """The tokens before that window."""
+        return self.context.prompt()
+
+    def read(self, window: Window, result: DecodingResult) -> Progress:
+        """Take the transcript of `window`, and move on to the next one."""
+        reading = self.transcriber.to_segments(window, result, self._last_speech)
+        if self.silence_threshold is not None and not reading.skipped:
+            if not ends_in_silence(result.tokens, self.transcriber.tokenizer):
+                reading = _skip_short_rest(self.transcriber, window, reading, self.silence_threshold)
+            reading = _skip_hallucinations(self.transcriber, window, reading, self._last_speech, self.silence_threshold)
+        segments = clear_empty_segments(reading.segments)
+        if not reading.skipped:
+            if reading.segments and self.transcriber.punctuation is not None:
+                self._last_speech = speech_end(reading.segments)
+            self.context.add(segments, result.temperature)
+        self._seek, stop = reading.next_seek, self._clips[0][1]
+        if self._seek >= stop:
+            self._clips.popleft()
+            self._seek = self._clips[0][0] if self._clips else stop
+        return Progress(segments, min(reading.next_seek, stop) - window.seek)
+
+
+def transcribe_sequential(reader: SequentialReader) -> Iterator[Progress]:
+    """Transcribe the windows of a recording one after another."""
+    while window := reader.window:
+        (result,) = reader.transcriber.decode([window], reader.prompt)
+        yield reader.read(window, result)
+
+
+def transcribe_side_by_side(readers: Iterable[SequentialReader], batch_size: int) -> Iterator[tuple[int, Progress]]:
+    """Transcribe recordings as `transcribe_sequential` does, with the windows of up to `batch_size` decoded together.
+
+    Windows share a batch if they have the same language and prompt, as the first windows of recordings have. The text
+    of a recording does not depend on the others.
+
+    Yields:
+        The place of a recording among `readers`, and a step of its transcription.
+    """
+    waiting = ((i, reader) for i, reader in enumerate(readers) if reader.window)
+    active: dict[int, SequentialReader] = {}
+    while active := active | dict(itertools.islice(waiting, batch_size - len(active))):
+        first = next(iter(active.values()))
+        decoder, prompt = first.transcriber, first.prompt
+        group = {
+            i: reader
+            for i, reader in active.items()
+            if reader.transcriber.tokenizer == decoder.tokenizer and reader.prompt == prompt
+        }
+        windows = {i: window for i, reader in group.items() if (window := reader.window)}
+        results = decoder.decode_frames([group[i].transcriber.frames(windows[i]) for i in windows], prompt)
+        for i, result in zip(windows, results, strict=True):
+            yield i, group[i].read(windows[i], result)
+        active = {i: reader for i, reader in active.items() if reader.window}
 
 
 def transcribe_batched(

@@ -53,7 +53,7 @@ class ScriptedDecoder:
         self.results = list(results)
         self.options = []
 
-    def __call__(self, model, features, options):
+    def __call__(self, model, features, options, keys):
         self.options.append(options)
         result = DecodingResult(
             features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature
@@ -317,7 +317,7 @@ class RepeatingDecoder:
     def __init__(self):
         self.batches = []
 
-    def __call__(self, model, features, options):
+    def __call__(self, model, features, options, keys):
         self.batches.append(features.shape[0])
         ends = [20 if np.abs(np.array(window[2000:])).max() > 0 else 5 for window in features]
         return [
@@ -352,7 +352,7 @@ def test_batches_continue_chunks_that_are_cut_off(monkeypatch):
 def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
     calls = []
 
-    def decode(model, features, options):
+    def decode(model, features, options, keys):
         calls.append((features.shape[0], options.temperature))
         scores = [-2.0 if options.temperature == 0 and window[0, 0] != silence else -0.1 for window in features]
         return [

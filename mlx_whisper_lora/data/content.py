@@ -1,0 +1,106 @@
+"""Clips by their content: what is the same clip, which split a clip belongs to, and which clips occur twice."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
+
+VALID_SHARE = TEST_SHARE = 0.1
+LARGEST_SPEAKER = 1 / 3  # a speaker with a larger share of the clips always trains
+
+
+class Duplicate(NamedTuple):
+    """A clip whose audio another clip has too."""
+
+    clip: Clip
+    split: str
+    first: Clip  # the one with the same audio that comes first
+    first_split: str
+
+
+def audio_hash(clip: Clip) -> int | None:
+    """Return 64 bits that stand for the audio of a clip: the bytes of its file, and the stretch of it.
+
+    Returns:
+        The hash, or None if the audio is a stream, which can be read only once.
+    """
+    if isinstance(clip.audio, bytes):
+        data = hashlib.sha256(clip.audio).digest()
+    elif isinstance(clip.audio, (str, PathLike)) and Path(clip.audio).is_file():
+        path = Path(clip.audio)
+        data = _file_hash(path, path.stat().st_mtime_ns)
+    else:
+        return None
+    return _number(data + f"{clip.start} {clip.end}".encode())
+
+
+@functools.lru_cache(maxsize=1024)  # several clips may be stretches of one file
+def _file_hash(path: Path, changed: int) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.digest()
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "little")
+
+
+def split_by_content(clips: Sequence[Clip]) -> Splits:
+    """Keep about a tenth of the clips for validation and a tenth for the test.
+
+    The audio and the text of a clip decide, so that clips that are added later move no other clip. If the speakers are
+    known, all clips of one speaker are in one split. If too few clips or speakers fall into a split by themselves, the
+    nearest one is taken.
+    """
+    if groups := _speakers_to_split(clips):
+        return _split(clips, [clip.speaker or "" for clip in clips], groups)
+    keys = [f"{audio_hash(clip)} {clip.text}" for clip in clips]
+    return _split(clips, keys, sorted(set(keys)))
+
+
+def _speakers_to_split(clips: Sequence[Clip]) -> list[str]:
+    """Return the speakers whose clips may be kept for validation or test, or none if there are too few of them."""
+    speakers = [clip.speaker for clip in clips if clip.speaker]
+    if len(speakers) < len(clips):
+        return []
+    found = [name for name in sorted(set(speakers)) if speakers.count(name) <= LARGEST_SPEAKER * len(clips)]
+    return found if len(found) > 1 and len(set(speakers)) > 2 else []
+
+
+def _split(clips: Sequence[Clip], keys: Sequence[str], movable: Sequence[str]) -> Splits:
+    """Split clips by the hashes of their keys. Only the keys in `movable` may leave the training split."""
+    places = {key: _number(key.encode()) / 2**64 for key in movable}
+    split_of = {
+        key: "valid" if place < VALID_SHARE else "test" if place < VALID_SHARE + TEST_SHARE else "train"
+        for key, place in places.items()
+    }
+    for split in ("valid", "test"):
+        left = sorted((place, key) for key, place in places.items() if split_of[key] == "train")
+        if split not in split_of.values() and len(set(keys)) > 2 and left:
+            split_of[left[0][1]] = split
+    splits: Splits = {split: [] for split in SPLITS}
+    for clip, key in zip(clips, keys, strict=True):
+        splits[split_of.get(key, "train")].append(clip)
+    return splits
+
+
+def find_duplicates(splits: Splits) -> list[Duplicate]:
+    """Return each clip whose audio another clip has, in the order train, valid, test."""
+    first: dict[int, tuple[Clip, str]] = {}
+    found: list[Duplicate] = []
+    clips = [(clip, split) for split in SPLITS for clip in splits[split]]
+    for clip, split in tqdm(clips, desc="Comparing clips", unit="clip", disable=None, leave=False):
+        number = audio_hash(clip)
+        if number is not None:
+            other = first.setdefault(number, (clip, split))
+            if other[0] is not clip:
+                found.append(Duplicate(clip, split, *other))
+    return found

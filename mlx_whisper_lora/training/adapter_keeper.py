@@ -1,0 +1,108 @@
+"""Keep the best and the newest adapter of a run on disk."""
+
+import math
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config, save_adapter
+from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
+from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+
+
+class AdapterKeeper:
+    """Evaluates a model in training, and keeps its newest and its best adapter on disk.
+
+    An adapter is the best if its WER on the validation clips is the lowest so far (or its loss, at equal WER). The base
+    without an adapter counts too, so that no adapter is kept as the best that makes the base worse.
+
+    Args:
+        model: the model.
+        config: the configuration of its adapter.
+        adapter_file: the file for the best adapter. The newest goes to a file beside it.
+        evaluate: evaluates the model on the validation clips. None if there are none: then the newest is the best.
+        callback: gets the evaluations and the files.
+    """
+
+    def __init__(
+        self,
+        model: Whisper,
+        config: AdapterConfig,
+        adapter_file: str | PathLike,
+        evaluate: Callable[[], Evaluation] | None,
+        callback: Callback,
+    ):
+        self.model, self.config, self.evaluate, self.callback = model, config, evaluate, callback
+        self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
+        self.base: Evaluation | None = None
+        self.best: Evaluation | None = None
+        self.best_iteration: int | None = None  # None while the base, or the adapter of an earlier run, is the best
+
+    def measure_base(self) -> None:
+        """Evaluate the model, which has no adapter yet, as the first candidate."""
+        if self.evaluate:
+            self.base = self.best = self.evaluate()
+            self.callback.evaluation(Evaluated(0, self.base, "base"))
+
+    def measure_kept(self) -> None:
+        """Evaluate the model, whose adapter is the one in `adapter_file`, as a candidate."""
+        if self.evaluate:
+            result = self.evaluate()
+            self.callback.evaluation(Evaluated(0, result, str(self.adapter_file)))
+            if self.best is None or _score(result) < _score(self.best):
+                self.best = result
+
+    def evaluate_and_save(self, iteration: int) -> None:
+        """Evaluate the model, and save its adapter as the newest, and as the best if it is.
+
+        Raises:
+            FloatingPointError: the adapter is not finite.
+            OSError: a file cannot be written.
+        """
+        result = self.evaluate() if self.evaluate else None
+        if result:
+            self.callback.evaluation(Evaluated(iteration, result))
+        self.save_newest()
+        if result is None or self.best is None or _score(result) < _score(self.best):
+            self.best, self.best_iteration = result, iteration
+            save_adapter(self.adapter_file, self.model, self.config)
+            self.callback.save(AdapterSaved(self.adapter_file, iteration, best=result is not None))
+
+    def save_newest(self) -> None:
+        """Save the adapter as the newest."""
+        save_adapter(self.newest_file, self.model, self.config)
+
+    def end(self) -> RunEnd:
+        """Return the outcome of the run."""
+        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration)
+
+
+def _score(result: Evaluation) -> tuple[float, float]:
+    """Return WER and loss. A number that is not finite is the worst."""
+    return tuple(number if math.isfinite(number) else math.inf for number in (result.wer, result.loss))  # type: ignore[return-value]
+
+
+def last_adapter_file(adapter_file: str | PathLike) -> Path:
+    """Return the file for the newest adapter, beside the best one: adapters.npz -> adapters_last.npz."""
+    path = Path(adapter_file)
+    return path.with_name(f"{path.stem}_last{path.suffix}")
+
+
+def check_not_taken(adapter_file: str | PathLike, resumed: AdapterConfig | None) -> None:
+    """Raise AdapterError if an adapter of another run is in the place of the best or the newest one.
+
+    Args:
+        adapter_file: the file for the best adapter.
+        resumed: the configuration of the adapter that the run starts from, whose files may be replaced.
+    """
+    for path in (Path(adapter_file), last_adapter_file(adapter_file)):
+        if not path.is_file():
+            continue
+        if resumed is not None and read_adapter_config(path).run == resumed.run:
+            continue
+        raise AdapterError(
+            f"{path}: an adapter of another run is there; give --overwrite to replace it, or another --adapter-file"
+            + ("" if resumed else f", or continue that run with --resume-adapter-file {path}")
+        )
