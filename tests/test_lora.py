@@ -23,7 +23,8 @@ from tests.support.clips import tone, write_clips, write_jsonl
 from tests.support.processes import start_python
 
 QUICK = (
-    "--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0, "--without-timestamps"
+    "--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0, "--without-timestamps", "--full-context-share", 0,
+    "--timestamps-share", 0
 )  # fmt: skip
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"
 
@@ -86,10 +87,10 @@ def test_options_reach_the_adapter(train):
         "--adapter-file",
         "te.npz",
     )
-    config = read_adapter_config("te.npz")
+    config = read_adapter_config("te_last.npz")  # the best one may be the base
     assert config.settings == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
     assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
-    assert sorted(path.name for path in Path().glob("*.npz")) == ["te.npz", "te_last.npz"]
+    assert not list(Path().glob("adapters*.npz"))
 
 
 def test_one_seed_gives_the_same_lines_and_weights(train):

@@ -1,7 +1,7 @@
 """Turn clips into examples: audio into log-mel frames, texts into tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from tqdm import tqdm
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import clip_frames
-from mlx_whisper_lora.data.labels import transcript_tokens
+from mlx_whisper_lora.data.labels import Label, transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import AudioError, audio_blocks
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -27,6 +27,11 @@ class Example:
     text: str = field(default="", kw_only=True)  # the reference that a transcript is scored against
     language: str | None = field(default=None, kw_only=True)  # a code; None for an English-only model
     audio: int | None = field(default=None, kw_only=True)  # the hash of its audio, if that is known
+    timed: Label | None = field(default=None, kw_only=True)  # another label of it, with timestamps
+
+    def with_timestamps(self) -> "Example":
+        """Return the example with the label that has timestamps, if there is one."""
+        return replace(self, tokens=self.timed.tokens, prompt_length=self.timed.prompt_length) if self.timed else self
 
 
 class DroppedClip(NamedTuple):
@@ -81,8 +86,17 @@ def build_examples(
         if len(label.tokens) - label.prompt_length - 1 > max_tokens or len(label.tokens) > model.dims.n_text_ctx:
             built.dropped.append(DroppedClip(clip, f"texts of over {max_tokens} tokens"))
             continue
-        mel = clip_frames(samples, model.dims.n_mels)
-        built.examples.append(Example(mel, *label, text=clip.text, language=tokenizer.language, audio=audio_hash(clip)))
+        timed = window_tokens(tokenizer, [(0.0, len(samples) / SAMPLE_RATE, clip.text)]) if clip.text else None
+        built.examples.append(
+            Example(
+                clip_frames(samples, model.dims.n_mels),
+                *label,
+                text=clip.text,
+                language=tokenizer.language,
+                audio=audio_hash(clip),
+                timed=timed,
+            )
+        )
     return built
 
 

@@ -136,10 +136,7 @@ class Run:
         task = options.task or (adapter.task if adapter else "transcribe")
         self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
         self.default_language = adapter.language if adapter else None
-        training = training or TrainingOptions()
-        if training.audio_context is None and self.base_name == DEMO:
-            training = replace(training, audio_context=0.0)
-        self.training = training
+        self.training = training or TrainingOptions()
 
         path = resolve_model(self.base_name)
         self.callback.load(describe_model(self.base_name, path))
@@ -163,7 +160,7 @@ class Run:
             DataError: there are no clips to train on, or one of them cannot be used.
             AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.
         """
-        longest = self.training.context_seconds or CHUNK_LENGTH
+        longest = self.training.audio_context or CHUNK_LENGTH
         train_set = self._examples("train", longest)
         valid_set = self._examples("valid", longest) if self.clips["valid"] else []
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
@@ -196,7 +193,7 @@ class Run:
             test_set,
             self.options.transcription,
             self.training.batch_size,
-            self.training.context_seconds,
+            self.training.audio_context,
             "Testing",
             normalizer,
         )
@@ -269,7 +266,7 @@ def finetune(
         settings=resumed.config.settings if resumed else settings,
         language=languages.pop() if len(languages) == 1 else None,
         task=options.task or "transcribe",
-        audio_context=training.context_seconds,
+        audio_context=training.audio_context,
         base=Base.of(model, base_name),
         run=resumed.config.run if resumed else secrets.token_hex(8),
         clips=frozenset(example.audio for example in train_set if example.audio is not None),
@@ -315,7 +312,7 @@ def _validation(
     if len(valid_set) > n_clips:
         valid_set = random.Random(0).sample(valid_set, n_clips)
     options = replace(options, temperature=temperature_fallback(options)[0].temperature)
-    return lambda: evaluate(model, valid_set, options, training.batch_size, training.context_seconds, "Validating")
+    return lambda: evaluate(model, valid_set, options, training.batch_size, training.audio_context, "Validating")
 
 
 def _check_writable(path: str | PathLike) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
@@ -19,7 +20,10 @@ from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
+from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+
+_FULL_CONTEXT_COST = 4  # a window of 30 s costs about as much as this many clips, or more
 
 
 def train(
@@ -53,7 +57,7 @@ def train(
     iters, steps_per_eval = options.iters or 1, options.steps_per_eval or 1
     if min(options.batch_size, len(dataset)) < world.size:
         raise ValueError(f"each of the {world.size} processes needs a clip of every batch: give larger batches")
-    context = context_frames(options.context_seconds)
+    rng = np.random.default_rng(options.seed)
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
@@ -62,8 +66,8 @@ def train(
     model.train()
     with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
         for iteration in range(1, iters + 1):
-            examples = next(batches)
-            batch = collate(world.share(examples), context or longest_frames(examples))
+            examples, frames = _draw_step(next(batches), options, rng)
+            batch = collate(world.share(examples), frames)
             count = sum(len(example.tokens) - example.prompt_length for example in examples)
             loss, gradients = gradient_of_loss(model, batch)
             # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
@@ -88,6 +92,17 @@ def train(
                     on_evaluate(iteration)
                     model.train()
     model.eval()
+
+
+def _draw_step(
+    examples: list[Example], options: TrainingOptions, rng: np.random.Generator
+) -> tuple[list[Example], int]:
+    """Return the examples of a step, some with timestamps, and the mel frames that the encoder sees."""
+    frames = context_frames(options.audio_context) or longest_frames(examples)
+    if frames < N_FRAMES and rng.random() < options.full_context_share:
+        examples, frames = examples[::_FULL_CONTEXT_COST], N_FRAMES
+    timed = rng.random(len(examples)) < options.timestamps_share
+    return [each.with_timestamps() if draw else each for each, draw in zip(examples, timed, strict=True)], frames
 
 
 class _Meter:

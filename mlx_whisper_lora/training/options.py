@@ -43,13 +43,28 @@ class TrainingOptions:
         shown_default="a quarter of the steps, up to 200",
     )
     val_batches: int = option(25, "Number of batches of validation clips to evaluate on. -1 takes all.", minimum=-1)
-    audio_context: float | None = option(
-        None,
+    audio_context: float = option(
+        0.0,
         "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",
         minimum=0,
         maximum=CHUNK_LENGTH,
         metavar="SECONDS",
-        shown_default="30, as Whisper was trained; 0 for the demo model, which was trained on all lengths",
+    )
+    full_context_share: float = option(
+        0.1,
+        "Share of the steps in which the encoder sees 30 s all the same, as in transcription. Such a step takes a "
+        "quarter of the clips.",
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
+    )
+    timestamps_share: float = option(
+        0.5,
+        "Share of the clips that are trained with timestamps, from 0.00 to the clip's end, so that transcription keeps "
+        "them.",
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
     )
     seed: int = option(0, "Seed of the adapter's weights, the order of the clips and dropout.", minimum=0)
 
@@ -71,8 +86,3 @@ class TrainingOptions:
         warmup = min(iters // 10, 50) if self.warmup is None else self.warmup
         steps_per_eval = self.steps_per_eval or min(max(iters // 4, 1), 200)
         return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval)
-
-    @property
-    def context_seconds(self) -> float:
-        """Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip has."""
-        return CHUNK_LENGTH if self.audio_context is None else self.audio_context

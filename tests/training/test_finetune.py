@@ -34,7 +34,14 @@ def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, *
     model = small_model()
     lines: list[str] = []
     options = RunOptions("base", None, adapter_file, resume, overwrite, task="translate")
-    quick = {"iters": 2, "batch_size": 2, "warmup": 0, "steps_per_eval": 200, "audio_context": 2.0}
+    quick = {
+        "iters": 2,
+        "batch_size": 2,
+        "warmup": 0,
+        "steps_per_eval": 200,
+        "audio_context": 2.0,
+        "full_context_share": 0.0,
+    }
     training = TrainingOptions(**quick | settings)
     callback = ConsoleCallback(lines.append)
     finetune(model, noise_examples(4), noise_examples(valid), options, training, lora, callback)

@@ -29,7 +29,7 @@ class Recorder(Callback):
 
 def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, **settings) -> list[StepReport]:
     """Train the adapter of a fresh model. Return the reports."""
-    settings = {"iters": 5, "batch_size": 2, "warmup": 0, "steps_per_report": 1, "audio_context": 0.0} | settings
+    settings = {"iters": 5, "batch_size": 2, "warmup": 0, "steps_per_report": 1, "full_context_share": 0.0} | settings
     options = TrainingOptions(**settings)
     model = small_model()
     mx.random.seed(options.seed)
@@ -65,7 +65,7 @@ def test_a_report_is_the_mean_of_its_steps():
 
 
 def trained_parameters(**settings) -> dict[str, np.ndarray]:
-    args = TrainingOptions(**{"iters": 3, "batch_size": 2, "warmup": 0, "audio_context": 0.0} | settings)
+    args = TrainingOptions(**{"iters": 3, "batch_size": 2, "warmup": 0, "full_context_share": 0.0} | settings)
     model = small_model()
     mx.random.seed(args.seed)
     add_adapter(model, LoRAConfig(layers=1, dropout=0.1))

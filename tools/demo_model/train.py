@@ -106,6 +106,7 @@ def run_phase(
         steps_per_report=50,
         steps_per_eval=100,
         audio_context=phase.audio_context,
+        full_context_share=0.0,
         seed=seed,
     )
     print(f"Phase {phase.name}: {phase.iters} steps of {phase.batch_size}", flush=True)

@@ -1,0 +1,114 @@
+"""Train many short runs on real recordings with OpenAI's base, to choose the default settings by measurement.
+
+    python -m tools.real.sweep ../shared/data/malayalam --seeds 0
+
+Every run has the same number of clips to learn from, so that its cost on a busy machine does not decide. A run that is
+in the results already is not repeated. The results are in tools/real/sweep.json.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import mlx.core as mx
+
+from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.data.dataset import build_examples
+from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.evaluation import evaluate
+from mlx_whisper_lora.training.finetune import RunOptions, finetune
+from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
+
+RESULTS = Path(__file__).parent / "sweep.json"
+CLIPS = 800  # that a run learns from
+SCORED = 24  # validation clips that are transcribed; the loss is that of all
+
+QV = ("attn.query", "attn.value")
+CROSS = (*QV, "cross_attn.query", "cross_attn.value")
+CROSS_MLP = (*CROSS, "mlp1", "mlp2")
+LINEAR = tuple(f"{part}.{name}" for part in ("attn", "cross_attn") for name in ("query", "key", "value", "out"))
+ALL = (*LINEAR, "mlp1", "mlp2")
+
+# Changes to LoRAConfig and TrainingOptions, one run each.
+SETTINGS: dict[str, dict[str, dict]] = {
+    "cross and mlp, 1e-3": {"lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP}, "training": {}},
+    "cross and mlp, 3e-3": {
+        "lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP},
+        "training": {"learning_rate": 3e-3},
+    },
+    "old default": {"lora": {"rank": 8, "layers": 4, "targets": QV}, "training": {}},
+    "all, 2e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
+    "batches of 4, 1e-3": {
+        "lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP},
+        "training": {"batch_size": 4},
+    },
+    "batches of 4, all, 2e-3": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 4, "learning_rate": 2e-3},
+    },
+    "all, rank 8, 2e-3": {"lora": {"rank": 8, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
+    "all, rank 32, 2e-3": {"lora": {"rank": 32, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
+    "all, 5e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 5e-3}},
+    "all, short windows alone": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"learning_rate": 2e-3, "full_context_share": 0.0},
+    },
+}
+
+
+def run(data: Path, name: str, seed: int) -> dict:
+    """Train one adapter, and return its settings and scores."""
+    model = load_model("base")
+    clips = load_clips(data)
+    train_set, valid_set = (build_examples(clips[split], model).examples for split in ("train", "valid"))
+    settings = LoRAConfig(**SETTINGS[name]["lora"])
+    given = {"batch_size": 8, "warmup": 10, "seed": seed, "steps_per_report": 10} | SETTINGS[name]["training"]
+    training = TrainingOptions(**given, iters=CLIPS // given["batch_size"], steps_per_eval=10**6)
+    options = RunOptions("base", adapter_file="build/sweep/adapters.npz", overwrite=True)
+    Path("build/sweep").mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    finetune(model, train_set, [], options, training, settings, ConsoleCallback(lambda line: print(line, flush=True)))
+    seconds = time.perf_counter() - start
+    normalizer = NORMALIZERS["english" if valid_set[0].language == "en" else "unicode"]
+    greedy = TranscriptionOptions(temperature=0.0)
+    scored = evaluate(model, valid_set[:SCORED], greedy, batch_size=8, normalizer=normalizer)
+    loss = evaluate(model, valid_set, TranscriptionOptions(temperature=0.0, sample_len=1), batch_size=8).loss
+    return {
+        "data": data.name,
+        "name": name,
+        "seed": seed,
+        "lora": asdict(settings),
+        "training": asdict(training),
+        "train_seconds": round(seconds),
+        "peak_gigabytes": round(mx.get_peak_memory() / 1e9, 1),
+        "val_loss": round(loss, 4),
+        "wer": round(scored.wer, 2),
+        "cer": round(scored.cer, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Choose default settings by many short runs.")
+    parser.add_argument("data", type=Path, help="folder of clips")
+    parser.add_argument("--names", nargs="+", choices=SETTINGS, default=[*SETTINGS], help="which settings to run")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = parser.parse_args()
+    for seed in args.seeds:
+        for name in args.names:
+            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+            if any((each["data"], each["name"], each["seed"]) == (args.data.name, name, seed) for each in results):
+                continue
+            print(f"{name}, seed {seed}", flush=True)
+            results.append(run(args.data, name, seed))
+            print(results[-1], flush=True)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
