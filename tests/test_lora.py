@@ -22,10 +22,11 @@ from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
 from tests.support.clips import tone, write_clips, write_jsonl
 from tests.support.processes import start_python
 
+# A small model that was trained for some steps says nonsense. These options keep it short.
 QUICK = (
-    "--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0, "--without-timestamps", "--full-context-share", 0,
-    "--timestamps-share", 0
-)  # fmt: skip
+    *("--audio-context", 1.5, "--batch-size", 2, "--lora-layers", 1, "--warmup", 0),
+    *("--full-context-share", 0, "--timestamps-share", 0, "--without-timestamps"),
+)
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %"
 
 
@@ -209,6 +210,23 @@ def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder
     assert run_main(lora, *more, *QUICK, "--iters", 1).code == 0
     config = read_adapter_config("more.npz")
     assert (config.language, config.task) == ("te", "translate")
+
+
+def test_clips_that_the_adapter_was_trained_on_are_counted_and_named(train, run_main, clips_folder):
+    rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(4)]
+    write_jsonl(clips_folder / "train.jsonl", rows[:3])
+    train("--iters", 1, "--adapter-file", "a.npz")
+    write_jsonl(clips_folder / "test.jsonl", rows[1:])
+    outcome = run_main(lora, "--test", "--adapter-file", "a_last.npz", "--data", clips_folder, *QUICK)
+    assert outcome.out.splitlines()[-3:-1] == [
+        "Testing a_last.npz on 3 clips",
+        f"Warning: the adapter was trained on 2 of them, such as {clips_folder / '1.wav'}; it makes "
+        "more errors on clips that it has not heard",
+    ]
+    assert (
+        f"Note: 2 test clips have audio that train clips have too, such as {clips_folder / '1.wav'} and "
+        f"{clips_folder / '1.wav'}"
+    ) in outcome.out
 
 
 def test_bad_test_clips_are_reported_before_training(run_main, model_folder, clips_folder):

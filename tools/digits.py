@@ -63,7 +63,7 @@ def main() -> None:
     write_splits(args.dataset, args.output, args.held_out_speaker, args.speeds)
     adapter = args.output / "adapters.npz"
     lora = [sys.executable, "-m", "mlx_whisper_lora.lora", "--data", str(args.output)]
-    for step in (["--test"], ["--train", "--test", "--adapter-file", str(adapter), *options]):
+    for step in (["--test"], ["--train", "--test", "--overwrite", "--adapter-file", str(adapter), *options]):
         if subprocess.run(lora + step).returncode:
             sys.exit(1)
 

@@ -225,5 +225,5 @@ class ConsoleCallback(Callback):
         if start.seen:
             self.print_line(
                 f"Warning: the adapter was trained on {len(start.seen)} of them, such as {start.seen[0].name}; "
-                "the errors on clips that it has not heard are more"
+                "it makes more errors on clips that it has not heard"
             )

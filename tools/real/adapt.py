@@ -1,0 +1,149 @@
+"""Measure adapters of OpenAI's base on recordings of real people, with the commands that a user types.
+
+    python -m tools.real.adapt malayalam --iters 100 --seeds 0 1 2
+    python -m tools.real.adapt digits --iters 150 --seeds 0
+    python -m tools.real.adapt speaker --iters 150        # digits, tested on a speaker who is not in the training clips
+
+The untuned base is scored first. Scores are those of `lora --test`, which transcribes as `transcribe` does; some clips
+are transcribed by that command too, and have to give the same texts. Results go to tools/real/adapt.json. Intervals are
+those of a bootstrap over clips.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlx_whisper_lora.training.finetune import Run, RunOptions
+from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
+from tools.digits import write_splits
+
+RESULTS = Path(__file__).parent / "adapt.json"
+OUTPUT = Path("build/adapt")
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+TRANSCRIBED = 8  # clips that the command transcribes too
+RESAMPLES = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Task:
+    """Recordings, and how they are scored."""
+
+    source: str  # a folder of SHARED
+    language: str
+    normalizer: str
+    held_out: str | None = None  # the speaker to test on, of digits
+
+
+TASKS = {
+    "malayalam": Task("malayalam", "ml", "unicode"),
+    "digits": Task("fsdd", "en", "english"),
+    "speaker": Task("fsdd", "en", "english", held_out="jackson"),
+}
+
+
+def data_folder(name: str, task: Task) -> Path:
+    """Return the folder of the clips of a task. Digits get tables of their own."""
+    if task.source != "fsdd":
+        return SHARED / task.source
+    folder = OUTPUT / f"{name}_clips"
+    write_splits(SHARED / task.source, folder, task.held_out, [])
+    return folder
+
+
+def run(*arguments: object) -> None:
+    """Run a command of the package and show it. Exit if it fails."""
+    words = ["-m", "mlx_whisper_lora", *map(str, arguments)]
+    print(f"$ python {' '.join(words)}", flush=True)
+    if subprocess.run([sys.executable, *words]).returncode:
+        sys.exit(1)
+
+
+def score(folder: Path, task: Task, adapter: Path | None) -> dict:
+    """Test the base, or an adapter of it, and return scores and texts.
+
+    The base is decoded once: it fails in most windows of a language that it does not know, and sampling each of them
+    again at five temperatures would take hours on two cores.
+    """
+    transcription = TranscriptionOptions(best_of=5) if adapter else TranscriptionOptions(temperature=0.0)
+    file = str(adapter) if adapter else None
+    options = RunOptions("base", str(folder), file, language=task.language, transcription=transcription)
+    test = Run(options, TrainingOptions(batch_size=8), trains=False)
+    start = time.perf_counter()
+    hypotheses = test.test().hypotheses
+    seconds = time.perf_counter() - start
+    references = [clip.text for clip in test.clips["test"]]
+    if adapter:
+        check_command(test, hypotheses, adapter, task)
+    normalizer = NORMALIZERS[task.normalizer]
+    rates = {"wer": word_error_rate, "cer": character_error_rate}
+    scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in rates.items()}
+    draws = np.random.default_rng(0).integers(0, len(references), (RESAMPLES, len(references)))
+    for name, rate in rates.items():
+        each = [
+            (rate([reference], [hypothesis], normalizer) * size, size)
+            for reference, hypothesis in zip(references, hypotheses, strict=True)
+            for size in [len(normalizer(reference).split()) if name == "wer" else len(normalizer(reference).strip())]
+        ]
+        errors, sizes = (np.array(numbers)[draws].sum(axis=1) for numbers in zip(*each, strict=True))
+        scores[f"{name}_interval"] = np.percentile(errors / sizes, [2.5, 97.5]).round(2).tolist()
+    return {
+        "clips": len(references),
+        "seconds": round(seconds),
+        **scores,
+        "texts": hypotheses,
+        "references": references,
+    }
+
+
+def check_command(test: Run, hypotheses: list[str], adapter: Path, task: Task) -> None:
+    """Exit unless the command `transcribe` gives the same texts for some of the clips."""
+    chosen = np.random.default_rng(0).permutation(len(hypotheses))[:TRANSCRIBED]
+    files = [Path(str(test.clips["test"][i].audio)) for i in chosen]
+    out = OUTPUT / "transcripts"
+    run("transcribe", "--model", "base", "--adapter-file", adapter, "--language", task.language, "--verbose", "False",
+        "--output-dir", out, "--audio", *files)  # fmt: skip
+    for file, i in zip(files, chosen, strict=True):
+        text = " ".join((out / file.name).with_suffix(".txt").read_text(encoding="utf-8").split())
+        if text != " ".join(hypotheses[i].split()):
+            sys.exit(f"{file}: transcribe gives {text!r}, and the test {hypotheses[i]!r}")
+
+
+def record(results: list[dict], entry: dict) -> None:
+    """Add an entry to the results on disk, and print its scores."""
+    results.append(entry)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print({key: value for key, value in entry.items() if key not in ("texts", "references")}, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure adapters of base on recordings of real people.")
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--iters", type=int, required=True, help="training steps")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args, options = parser.parse_known_args()
+    task = TASKS[args.task]
+    folder = data_folder(args.task, task)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    if not any(each["task"] == args.task and each["iters"] == 0 for each in results):
+        record(results, {"task": args.task, "iters": 0, **score(folder, task, None)})
+    for seed in args.seeds:
+        adapter = OUTPUT / f"{args.task}_{args.iters}_{seed}.npz"
+        given = ("--data", folder, "--language", task.language, "--iters", args.iters, "--seed", seed, *options)
+        start = time.perf_counter()
+        run("lora", "--train", "--adapter-file", adapter, "--overwrite", *given)
+        minutes = round((time.perf_counter() - start) / 60, 1)
+        settings = {"task": args.task, "iters": args.iters, "seed": seed, "options": options, "minutes": minutes}
+        record(results, settings | score(folder, task, adapter))
+
+
+if __name__ == "__main__":
+    main()
