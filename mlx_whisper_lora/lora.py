@@ -4,15 +4,13 @@ import argparse
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.cli.lora_options import DEFAULT_NORMALIZER, CommandOptions, build_parser
+from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
-from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 
 __all__ = ["build_parser", "cli", "main"]
 
@@ -24,7 +22,6 @@ def main(args: argparse.Namespace) -> None:
     # The batch size of the command line is that of training. Clips need no batches of windows.
     transcription = transcription_options(args, language=None, task="transcribe", batch_size=None)
     options, training = from_args(RunOptions, args, transcription=transcription), from_args(TrainingOptions, args)
-    normalizer = command.normalizer or DEFAULT_NORMALIZER
 
     run = Run(options, training, ConsoleCallback(), trains=command.train)
     if command.test:
@@ -32,12 +29,9 @@ def main(args: argparse.Namespace) -> None:
     if command.train:
         run.train(settings)
     if command.test and run.world.speaks:
-        print(_test_line(run.test(NORMALIZERS[normalizer]), normalizer))
-
-
-def _test_line(result: Evaluation, normalizer: str) -> str:
-    line = f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
-    return line if normalizer == DEFAULT_NORMALIZER else f"{line} ({normalizer} normalizer)"
+        result = run.test()
+        scores = f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
+        print(f"{scores} ({result.normalizer} normalizer)")
 
 
 def cli() -> NoReturn:

@@ -13,6 +13,7 @@ import soundfile
 
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.models import seeded_model
 from tools.references.seeded import chirps
@@ -59,6 +60,20 @@ def test_a_bad_recording_does_not_stop_the_others(model_folder, folder, capsys):
     assert [line.startswith("mlx_whisper_lora.transcribe: error: ") for line in lines] == [True, True]
     assert "missing.wav" in lines[0] and "text.wav" in lines[1]
     assert Path("other.txt").exists()
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["other.wav"], "base"), ([], "demo")])
+def test_the_default_model_is_base_and_demo_for_the_bundled_recording(arguments, expected, folder, monkeypatch):
+    asked: list[str] = []
+
+    def resolve(name: str) -> Path:
+        asked.append(name)
+        raise CheckpointError("no model here")
+
+    monkeypatch.setattr(command, "resolve_model", resolve)
+    with pytest.raises(CheckpointError):
+        command.main(command.build_parser().parse_args(arguments))
+    assert asked == [expected]
 
 
 def test_a_mistyped_name_is_reported_before_a_model_is_downloaded(folder):

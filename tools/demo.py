@@ -22,6 +22,7 @@ from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = Path("build/demo")
@@ -90,7 +91,7 @@ def main() -> None:
 
     clips = load_clips(DEMO_CLIPS)["test"]
     texts = transcribe(clips)
-    by_transcribe = round(word_error_rate([clip.text for clip in clips], texts), 2)
+    by_transcribe = round(word_error_rate([clip.text for clip in clips], texts, NORMALIZERS["english"]), 2)
 
     report = {
         "wer_before": before,

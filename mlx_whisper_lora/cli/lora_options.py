@@ -8,10 +8,8 @@ from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
-from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 
 PROGRAM = "mlx_whisper_lora.lora"
-DEFAULT_NORMALIZER = "unicode"
 DESCRIPTION = """\
 Train LoRA adapters for a Whisper model on clips with their texts (--train), and test them (--test).
 
@@ -52,21 +50,11 @@ class CommandOptions:
 
     train: bool = option(False, "Train an adapter and save it.")
     test: bool = option(False, "Print loss, WER and CER on the test clips, as `transcribe` transcribes them.")
-    normalizer: str | None = option(
-        None,
-        "How --test makes texts alike before it counts errors. unicode: case and punctuation do not count, in any "
-        "language. english, basic: openai-whisper's for English and for other languages, to compare with published "
-        "numbers. basic splits words at vowel signs, as in Telugu, Hindi or Arabic.",
-        choices=tuple(NORMALIZERS),
-        shown_default=DEFAULT_NORMALIZER,
-    )
 
     def __post_init__(self):
         check_ranges(self)
         if not (self.train or self.test):
             raise OptionError("nothing to do: give `train`, `test` or both")
-        if self.normalizer and not self.test:
-            raise OptionError("`normalizer` requires `test`")
 
 
 def build_parser() -> CommandParser:

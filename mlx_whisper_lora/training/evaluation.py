@@ -12,7 +12,7 @@ from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.segments import Segment
@@ -27,6 +27,7 @@ class Evaluation:
     wer: float  # word error rate, in per cent
     cer: float  # character error rate, in per cent
     hypotheses: list[str]  # the transcripts, in the order of the dataset
+    normalizer: str = "unicode"  # the key of NORMALIZERS that made the texts alike
 
 
 def evaluate(
@@ -36,7 +37,7 @@ def evaluate(
     batch_size: int = 16,
     audio_context: float = 0.0,
     description: str = "Evaluating",
-    normalizer: Normalizer = normalize_unicode,
+    normalizer: str | None = None,
 ) -> Evaluation:
     """Compute the loss of clips, and transcribe them.
 
@@ -47,12 +48,15 @@ def evaluate(
         batch_size: number of clips to decode together. The transcripts do not depend on it.
         audio_context: seconds of audio that the encoder sees for the loss, as in training.
         description: a title for the progress bar.
-        normalizer: makes texts alike before their words are compared.
+        normalizer: a key of NORMALIZERS. By default, "english" if all clips are English and "unicode" if not: Whisper
+            writes "3" where English data sets write "three".
     """
     hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description)
     references = [example.text for example in dataset]
-    wer, cer = (rate(references, hypotheses, normalizer) for rate in (word_error_rate, character_error_rate))
-    return Evaluation(mean_loss(model, dataset, batch_size, audio_context), wer, cer, hypotheses)
+    english = all(example.language in ("en", None) for example in dataset)
+    name = normalizer or ("english" if english else "unicode")
+    wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
+    return Evaluation(mean_loss(model, dataset, batch_size, audio_context), wer, cer, hypotheses, name)
 
 
 def transcribe_examples(

@@ -48,7 +48,7 @@ from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, des
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
-from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, temperature_fallback
 
@@ -91,6 +91,14 @@ class RunOptions:
         "What the texts are: transcripts, or translations into English.",
         choices=TASKS,
         shown_default="that of the given adapter, or else transcribe",
+    )
+    normalizer: str | None = option(
+        None,
+        "How texts are made alike before errors are counted. unicode: case and punctuation do not count, in any "
+        "language. english, basic: openai-whisper's for English and for other languages, to compare with published "
+        "numbers. basic splits words at vowel signs, as in Telugu, Hindi or Arabic.",
+        choices=tuple(NORMALIZERS),
+        shown_default="english if all clips are English, or else unicode",
     )
     transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)  # how clips are scored
 
@@ -173,7 +181,7 @@ class Run:
         """The examples of the test clips. Ask for them before training, so that bad clips are found before it."""
         return self._examples("test", CHUNK_LENGTH)
 
-    def test(self, normalizer: Normalizer = normalize_unicode) -> Evaluation:
+    def test(self) -> Evaluation:
         """Test the best adapter, or the base if there is none, on the test clips, as `transcribe` transcribes them.
 
         Raises:
@@ -195,7 +203,7 @@ class Run:
             self.training.batch_size,
             self.training.audio_context,
             "Testing",
-            normalizer,
+            self.options.normalizer,
         )
 
     def _examples(self, split: str, longest: float) -> list[Example]:
@@ -271,9 +279,7 @@ def finetune(
         run=resumed.config.run if resumed else secrets.token_hex(8),
         clips=frozenset(example.audio for example in train_set if example.audio is not None),
     )
-    evaluate_now = (
-        _validation(model, valid_set, options.transcription, training) if world.speaks and valid_set else None
-    )
+    evaluate_now = _validation(model, valid_set, options, training) if world.speaks and valid_set else None
     keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback)
     keeper.measure_base()
     if resumed is None:
@@ -301,7 +307,7 @@ def finetune(
 
 
 def _validation(
-    model: Whisper, valid_set: Sequence[Example], options: TranscriptionOptions, training: TrainingOptions
+    model: Whisper, valid_set: Sequence[Example], options: RunOptions, training: TrainingOptions
 ) -> Callable[[], Evaluation]:
     """Return a function that evaluates the model on validation clips.
 
@@ -311,8 +317,17 @@ def _validation(
     n_clips = len(valid_set) if training.val_batches == -1 else training.val_batches * training.batch_size
     if len(valid_set) > n_clips:
         valid_set = random.Random(0).sample(valid_set, n_clips)
-    options = replace(options, temperature=temperature_fallback(options)[0].temperature)
-    return lambda: evaluate(model, valid_set, options, training.batch_size, training.audio_context, "Validating")
+    first = temperature_fallback(options.transcription)[0].temperature
+    transcription = replace(options.transcription, temperature=first)
+    return lambda: evaluate(
+        model,
+        valid_set,
+        transcription,
+        training.batch_size,
+        training.audio_context,
+        "Validating",
+        options.normalizer,
+    )
 
 
 def _check_writable(path: str | PathLike) -> None:

@@ -77,10 +77,12 @@ def test_the_models_own_transcripts_have_no_errors(model, dataset):
     assert (result.wer, result.cer) == (0.0, 0.0)
 
 
-def test_texts_are_compared_as_the_normalizer_leaves_them(model, dataset):
-    result = evaluate(model, dataset, GREEDY, normalizer=lambda text: "the same")
-    assert (result.wer, result.cer) == (0.0, 0.0)
-    assert result.hypotheses == evaluate(model, dataset, GREEDY).hypotheses
+def test_the_normalizer_follows_the_language_unless_it_is_given(model, dataset):
+    said = evaluate(model, dataset[:1], GREEDY).hypotheses[0]
+    (english,) = (replace(example, text=f"{said} (laughs)") for example in dataset[:1])
+    assert evaluate(model, [english], GREEDY).normalizer == "english"
+    assert evaluate(model, [english], GREEDY).wer < evaluate(model, [english], GREEDY, normalizer="unicode").wer
+    assert evaluate(model, dataset, GREEDY).normalizer == "unicode"
 
 
 @pytest.mark.slow

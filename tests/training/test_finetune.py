@@ -20,8 +20,9 @@ from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.adapter_keeper import last_adapter_file
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
-from mlx_whisper_lora.training.finetune import RunOptions, finetune
+from mlx_whisper_lora.training.finetune import Run, RunOptions, finetune
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import noise_examples, write_clips
 from tests.support.models import small_model
@@ -74,6 +75,15 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-6)
     fuse_adapter(loaded)
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-4)
+
+
+def test_the_default_base_is_base_and_demo_for_the_bundled_clips(tmp_path, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(module, "resolve_model", lambda name: asked.append(name) or tmp_path)
+    for options in (RunOptions(data=str(tmp_path)), RunOptions()):
+        with pytest.raises(CheckpointError):  # the folder has no model
+            Run(options, trains=False)
+    assert asked == ["base", "demo"]
 
 
 def test_the_file_says_what_was_trained(tmp_path):

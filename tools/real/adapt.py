@@ -39,14 +39,13 @@ class Task:
 
     source: str  # a folder of SHARED
     language: str
-    normalizer: str
     held_out: str | None = None  # the speaker to test on, of digits
 
 
 TASKS = {
-    "malayalam": Task("malayalam", "ml", "unicode"),
-    "digits": Task("fsdd", "en", "english"),
-    "speaker": Task("fsdd", "en", "english", held_out="jackson"),
+    "malayalam": Task("malayalam", "ml"),
+    "digits": Task("fsdd", "en"),
+    "speaker": Task("fsdd", "en", held_out="jackson"),
 }
 
 
@@ -78,12 +77,12 @@ def score(folder: Path, task: Task, adapter: Path | None) -> dict:
     options = RunOptions("base", str(folder), file, language=task.language, transcription=transcription)
     test = Run(options, TrainingOptions(batch_size=8), trains=False)
     start = time.perf_counter()
-    hypotheses = test.test().hypotheses
+    result = test.test()
     seconds = time.perf_counter() - start
-    references = [clip.text for clip in test.clips["test"]]
+    hypotheses, references = result.hypotheses, [example.text for example in test.test_set]
     if adapter:
         check_command(test, hypotheses, adapter, task)
-    normalizer = NORMALIZERS[task.normalizer]
+    normalizer = NORMALIZERS[result.normalizer]
     rates = {"wer": word_error_rate, "cer": character_error_rate}
     scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in rates.items()}
     draws = np.random.default_rng(0).integers(0, len(references), (RESAMPLES, len(references)))

@@ -22,12 +22,11 @@ from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.finetune import RunOptions, finetune
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
-from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 
 RESULTS = Path(__file__).parent / "sweep.json"
-CLIPS = 800  # that a run learns from
-SCORED = 24  # validation clips that are transcribed; the loss is that of all
+CLIPS = 480  # that a run learns from
+SCORED = 8  # validation clips that are transcribed; the loss is that of all
 
 QV = ("attn.query", "attn.value")
 CROSS = (*QV, "cross_attn.query", "cross_attn.value")
@@ -75,9 +74,8 @@ def run(data: Path, name: str, seed: int) -> dict:
     start = time.perf_counter()
     finetune(model, train_set, [], options, training, settings, ConsoleCallback(lambda line: print(line, flush=True)))
     seconds = time.perf_counter() - start
-    normalizer = NORMALIZERS["english" if valid_set[0].language == "en" else "unicode"]
     greedy = TranscriptionOptions(temperature=0.0)
-    scored = evaluate(model, valid_set[:SCORED], greedy, batch_size=8, normalizer=normalizer)
+    scored = evaluate(model, valid_set[:SCORED], greedy, batch_size=8)
     loss = evaluate(model, valid_set, TranscriptionOptions(temperature=0.0, sample_len=1), batch_size=8).loss
     return {
         "data": data.name,
