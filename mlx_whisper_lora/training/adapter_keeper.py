@@ -6,10 +6,10 @@ from os import PathLike
 from pathlib import Path
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config, save_adapter
-from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError
 
 
 class AdapterKeeper:
@@ -91,18 +91,20 @@ def last_adapter_file(adapter_file: str | PathLike) -> Path:
 
 
 def check_not_taken(adapter_file: str | PathLike, resumed: AdapterConfig | None) -> None:
-    """Raise AdapterError if an adapter of another run is in the place of the best or the newest one.
+    """Raise OptionError if an adapter of another run is in the place of the best or the newest one.
 
     Args:
         adapter_file: the file for the best adapter.
         resumed: the configuration of the adapter that the run starts from, whose files may be replaced.
     """
     for path in (Path(adapter_file), last_adapter_file(adapter_file)):
-        if not path.is_file():
-            continue
-        if resumed is not None and read_adapter_config(path).run == resumed.run:
-            continue
-        raise AdapterError(
-            f"{path}: an adapter of another run is there; give --overwrite to replace it, or another --adapter-file"
-            + ("" if resumed else f", or continue that run with --resume-adapter-file {path}")
-        )
+        if path.is_file() and not (resumed and is_of_run(path, resumed)):
+            raise OptionError(
+                f"{path}: an adapter of another run is there; give `overwrite` to replace it, or another "
+                "`adapter_file`" + ("" if resumed else f", or continue that run with `resume_adapter_file` {path}")
+            )
+
+
+def is_of_run(path: str | PathLike, adapter: AdapterConfig) -> bool:
+    """Return whether a file is there and holds an adapter of the same run as another adapter."""
+    return Path(path).is_file() and read_adapter_config(path).run == adapter.run

@@ -28,7 +28,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_not_taken
+from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_not_taken, is_of_run
 from mlx_whisper_lora.training.callbacks import (
     AdapterSaved,
     Callback,
@@ -121,9 +121,8 @@ class Run:
         trains: whether `train` will be called. It decides which adapter file is read.
 
     Raises:
-        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or another adapter
-            would be replaced.
-        ValueError: the model lacks the language.
+        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read.
+        ValueError: the model lacks the language, or an adapter of another run would be replaced.
     """
 
     def __init__(
@@ -256,7 +255,8 @@ def finetune(
         What was kept.
 
     Raises:
-        AdapterError: the adapter to resume from does not fit, or an adapter of another run would be replaced.
+        AdapterError: the adapter to resume from does not fit.
+        OptionError: an adapter of another run would be replaced.
         OSError: an adapter file cannot be written. A wrong place is reported before training.
         ValueError, FloatingPointError: as `train` raises them.
     """
@@ -270,6 +270,7 @@ def finetune(
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
     languages = {example.language for example in train_set}
+    clips = frozenset(example.audio for example in train_set if example.audio is not None)
     config = AdapterConfig(
         settings=resumed.config.settings if resumed else settings,
         language=languages.pop() if len(languages) == 1 else None,
@@ -277,7 +278,7 @@ def finetune(
         audio_context=training.audio_context,
         base=Base.of(model, base_name),
         run=resumed.config.run if resumed else secrets.token_hex(8),
-        clips=frozenset(example.audio for example in train_set if example.audio is not None),
+        clips=clips | resumed.config.clips if resumed else clips,
     )
     evaluate_now = _validation(model, valid_set, options, training) if world.speaks and valid_set else None
     keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback)
@@ -286,7 +287,7 @@ def finetune(
         add_adapter(model, settings)
     else:
         load_adapter(model, resumed, base_name)
-        if world.speaks and Path(adapter_file).exists() and not options.overwrite:
+        if is_of_run(adapter_file, resumed.config):
             replace_adapter(model, read_adapter(adapter_file))
             keeper.measure_kept()
             replace_adapter(model, resumed)

@@ -24,6 +24,7 @@ from mlx_whisper_lora.training.finetune import Run, RunOptions, finetune
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.clips import noise_examples, write_clips
 from tests.support.models import small_model
 
@@ -147,10 +148,10 @@ def test_an_adapter_of_another_run_is_not_replaced(name, tmp_path):
     for path in tmp_path.glob("a*.npz"):
         if path.name != name:
             path.unlink()
-    message = f"{name}: an adapter of another run is there; give --overwrite to replace it"
-    with pytest.raises(AdapterError, match=message):
+    message = f"{name}: an adapter of another run is there; give overwrite to replace it"
+    with pytest.raises(OptionError, match=message):
         run(tmp_path / "a.npz")
-    with pytest.raises(AdapterError, match=message):
+    with pytest.raises(OptionError, match=message):
         run(tmp_path / "a.npz", resume=tmp_path / "other.npz")
     run(tmp_path / "a.npz", overwrite=True)
 
