@@ -3,6 +3,7 @@
     python -m tools.real.adapt malayalam --iters 100 --seeds 0 1 2
     python -m tools.real.adapt digits --iters 150 --seeds 0
     python -m tools.real.adapt speaker --iters 150        # digits, tested on a speaker who is not in the training clips
+    python -m tools.real.adapt malayalam --iters 100 --clips 40
 
 The untuned base is scored first. Scores are those of `lora --test`, which transcribes as `transcribe` does; some clips
 are transcribed by that command too, and have to give the same texts. Results go to tools/real/adapt.json. Intervals are
@@ -11,6 +12,7 @@ those of a bootstrap over clips.
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -49,12 +52,21 @@ TASKS = {
 }
 
 
-def data_folder(name: str, task: Task) -> Path:
-    """Return the folder of the clips of a task. Digits get tables of their own."""
-    if task.source != "fsdd":
+def data_folder(name: str, task: Task, n_clips: int | None) -> Path:
+    """Return a folder of the clips of a task, with tables of their own for digits and for some of the clips."""
+    if task.source != "fsdd" and n_clips is None:
         return SHARED / task.source
-    folder = OUTPUT / f"{name}_clips"
-    write_splits(SHARED / task.source, folder, task.held_out, [])
+    folder = OUTPUT / (f"{name}_clips" if n_clips is None else f"{name}_{n_clips}_clips")
+    if task.source == "fsdd":
+        write_splits(SHARED / task.source, folder, task.held_out, [])
+    if n_clips is not None:
+        splits = load_clips(folder if task.source == "fsdd" else SHARED / task.source)
+        splits["train"] = random.Random(0).sample(splits["train"], n_clips)
+        folder.mkdir(parents=True, exist_ok=True)
+        for split, clips in splits.items():
+            rows = [{"audio": str(Path(str(clip.audio)).resolve()), "text": clip.text} for clip in clips]
+            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     return folder
 
 
@@ -128,19 +140,27 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--iters", type=int, required=True, help="training steps")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--clips", type=int, help="train on this many clips")
     args, options = parser.parse_known_args()
     task = TASKS[args.task]
-    folder = data_folder(args.task, task)
+    folder = data_folder(args.task, task, args.clips)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     if not any(each["task"] == args.task and each["iters"] == 0 for each in results):
         record(results, {"task": args.task, "iters": 0, **score(folder, task, None)})
     for seed in args.seeds:
-        adapter = OUTPUT / f"{args.task}_{args.iters}_{seed}.npz"
+        adapter = OUTPUT / f"{args.task}_{args.clips or 'all'}_{args.iters}_{seed}.npz"
         given = ("--data", folder, "--language", task.language, "--iters", args.iters, "--seed", seed, *options)
         start = time.perf_counter()
         run("lora", "--train", "--adapter-file", adapter, "--overwrite", *given)
         minutes = round((time.perf_counter() - start) / 60, 1)
-        settings = {"task": args.task, "iters": args.iters, "seed": seed, "options": options, "minutes": minutes}
+        settings = {
+            "task": args.task,
+            "train_clips": args.clips,
+            "iters": args.iters,
+            "seed": seed,
+            "options": options,
+            "minutes": minutes,
+        }
         record(results, settings | score(folder, task, adapter))
 
 
