@@ -17,7 +17,6 @@ from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shap
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
-DEFAULT_TARGETS = ("attn.query", "attn.value")
 _ATTENTION = ("query", "key", "value", "out")
 TARGETS = (
     *(f"attn.{name}" for name in _ATTENTION),
@@ -39,9 +38,11 @@ class LoRAConfig:
     rank: int = option(8, "Rank of the low-rank matrices.", minimum=1)
     scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0)
     dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
-    layers: int = option(4, "Adapt the last N blocks of the encoder and of the decoder. -1 adapts all.")
+    layers: int = option(-1, "Adapt the last N blocks of the encoder and of the decoder. -1 adapts all.")
     targets: tuple[str, ...] = option(
-        DEFAULT_TARGETS, f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}."
+        TARGETS,
+        f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
+        shown_default="all",
     )
 
     def __post_init__(self):

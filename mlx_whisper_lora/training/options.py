@@ -25,7 +25,7 @@ class TrainingOptions:
         minimum=1,
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
     )
-    batch_size: int = option(16, "Number of clips in a step.", minimum=1)
+    batch_size: int = option(8, "Number of clips in a step.", minimum=1)
     learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0)
     warmup: int | None = option(
         None,

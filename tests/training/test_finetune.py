@@ -28,7 +28,7 @@ from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.clips import noise_examples, write_clips
 from tests.support.models import small_model
 
-LORA = LoRAConfig(rank=2, layers=1)
+LORA = LoRAConfig(rank=2, layers=1, targets=("attn.query", "attn.value"))
 
 
 def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, **settings) -> tuple[Whisper, list[str]]:

@@ -89,13 +89,13 @@ def _write_adapter(path: Path) -> None:
 
     from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
     from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
-    from mlx_whisper_lora.adapters.lora import DEFAULT_TARGETS, LoRAConfig
+    from mlx_whisper_lora.adapters.lora import LoRAConfig
     from mlx_whisper_lora.whisper.assets import DEMO_MODEL
     from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
     model = load_model(DEMO_MODEL)
     base = Base.of(model, str(DEMO_MODEL))
-    lora = LoRAConfig(layers=-1, targets=DEFAULT_TARGETS)
+    lora = LoRAConfig(layers=-1, targets=("attn.query", "attn.value"))
     add_adapter(model, lora)
     for module in adapter_modules(model).values():
         module.update(tree_unflatten([("lora_b", mx.random.normal(module.lora_b.shape) / 10)]))

@@ -46,6 +46,11 @@ SETTINGS: dict[str, dict[str, dict]] = {
         "lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP},
         "training": {"batch_size": 4},
     },
+    "all, 1e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {}},
+    "batches of 4, all, 1e-3": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 4},
+    },
     "batches of 4, all, 2e-3": {
         "lora": {"rank": 16, "layers": -1, "targets": ALL},
         "training": {"batch_size": 4, "learning_rate": 2e-3},
