@@ -35,7 +35,7 @@ class LoRAConfig:
         OptionError: a value is out of range, or a target is unknown.
     """
 
-    rank: int = option(8, "Rank of the low-rank matrices.", minimum=1)
+    rank: int = option(16, "Rank of the low-rank matrices.", minimum=1)
     scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0)
     dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
     layers: int = option(-1, "Adapt the last N blocks of the encoder and of the decoder. -1 adapts all.")

@@ -34,7 +34,7 @@ def evaluate(
     model: Whisper,
     dataset: Sequence[Example],
     options: TranscriptionOptions | None = None,
-    batch_size: int = 16,
+    batch_size: int = 8,
     audio_context: float = 0.0,
     description: str = "Evaluating",
     normalizer: str | None = None,

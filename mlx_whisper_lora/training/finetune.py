@@ -116,7 +116,7 @@ class Run:
 
     Args:
         options: the base, the clips and the adapter.
-        training: how to train. Its batch size holds in tests too.
+        training: how to train.
         callback: gets the events of the run.
         trains: whether `train` will be called. It decides which adapter file is read.
 
@@ -199,10 +199,9 @@ class Run:
             self.model,
             test_set,
             self.options.transcription,
-            self.training.batch_size,
-            self.training.audio_context,
-            "Testing",
-            self.options.normalizer,
+            audio_context=self.training.audio_context,
+            description="Testing",
+            normalizer=self.options.normalizer,
         )
 
     def _examples(self, split: str, longest: float) -> list[Example]:
@@ -315,19 +314,17 @@ def _validation(
     They are transcribed as in a test, but at the first temperature alone: an untrained model fails most windows of a
     language that it does not know, and would sample each of them up to 25 times.
     """
-    n_clips = len(valid_set) if training.val_batches == -1 else training.val_batches * training.batch_size
-    if len(valid_set) > n_clips:
-        valid_set = random.Random(0).sample(valid_set, n_clips)
+    if 0 < training.val_clips < len(valid_set):
+        valid_set = random.Random(0).sample(valid_set, training.val_clips)
     first = temperature_fallback(options.transcription)[0].temperature
     transcription = replace(options.transcription, temperature=first)
     return lambda: evaluate(
         model,
         valid_set,
         transcription,
-        training.batch_size,
-        training.audio_context,
-        "Validating",
-        options.normalizer,
+        audio_context=training.audio_context,
+        description="Validating",
+        normalizer=options.normalizer,
     )
 
 

@@ -7,7 +7,7 @@ from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 # Steps if their number is not given.
-PASSES, FEWEST_STEPS, MOST_STEPS = 20, 100, 2000
+PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
 
 
 @documented
@@ -25,7 +25,7 @@ class TrainingOptions:
         minimum=1,
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
     )
-    batch_size: int = option(8, "Number of clips in a step.", minimum=1)
+    batch_size: int = option(2, "Number of clips in a step.", minimum=1)
     learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0)
     warmup: int | None = option(
         None,
@@ -42,7 +42,7 @@ class TrainingOptions:
         minimum=1,
         shown_default="a quarter of the steps, up to 200",
     )
-    val_batches: int = option(25, "Number of batches of validation clips to evaluate on. -1 takes all.", minimum=-1)
+    val_clips: int = option(100, "Number of validation clips to evaluate on. -1 takes all.", minimum=-1)
     audio_context: float = option(
         0.0,
         "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",
@@ -70,8 +70,8 @@ class TrainingOptions:
 
     def __post_init__(self):
         check_ranges(self)
-        if self.val_batches == 0:
-            raise OptionError("`val_batches` must be at least 1, or -1 for all, got 0")
+        if self.val_clips == 0:
+            raise OptionError("`val_clips` must be at least 1, or -1 for all, got 0")
 
     def resolve(self, n_clips: int) -> "TrainingOptions":
         """Return the options with the numbers of steps that a number of training clips leads to.

@@ -56,7 +56,7 @@ def scores(monkeypatch):
 
     def prepare(*found: float):
         left = iter(found)
-        monkeypatch.setattr(module, "evaluate", lambda *_: Evaluation(1.0, next(left), 50.0, []))
+        monkeypatch.setattr(module, "evaluate", lambda *_, **__: Evaluation(1.0, next(left), 50.0, []))
 
     return prepare
 

@@ -24,7 +24,6 @@ import numpy as np
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
-from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from tools.digits import write_splits
@@ -87,7 +86,7 @@ def score(folder: Path, task: Task, adapter: Path | None) -> dict:
     transcription = TranscriptionOptions(best_of=5) if adapter else TranscriptionOptions(temperature=0.0)
     file = str(adapter) if adapter else None
     options = RunOptions("base", str(folder), file, language=task.language, transcription=transcription)
-    test = Run(options, TrainingOptions(batch_size=8), trains=False)
+    test = Run(options, trains=False)
     start = time.perf_counter()
     result = test.test()
     seconds = time.perf_counter() - start

@@ -55,12 +55,30 @@ SETTINGS: dict[str, dict[str, dict]] = {
         "lora": {"rank": 16, "layers": -1, "targets": ALL},
         "training": {"batch_size": 4, "learning_rate": 2e-3},
     },
-    "all, rank 8, 2e-3": {"lora": {"rank": 8, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
-    "all, rank 32, 2e-3": {"lora": {"rank": 32, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
-    "all, 5e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 5e-3}},
-    "all, short windows alone": {
+    "batches of 4, all, rank 8, 1e-3": {
+        "lora": {"rank": 8, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 4},
+    },
+    "batches of 4, all, rank 32, 1e-3": {
+        "lora": {"rank": 32, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 4},
+    },
+    "batches of 2, all, 1e-3": {
         "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"learning_rate": 2e-3, "full_context_share": 0.0},
+        "training": {"batch_size": 2},
+    },
+    "batches of 1, all, 5e-4": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 1, "learning_rate": 5e-4},
+    },
+    "batches of 2, all, 5e-4": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 2, "learning_rate": 5e-4},
+    },
+    "all, 5e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 5e-3}},
+    "batches of 4, all, 1e-3, short windows alone": {
+        "lora": {"rank": 16, "layers": -1, "targets": ALL},
+        "training": {"batch_size": 4, "full_context_share": 0.0},
     },
 }
 
