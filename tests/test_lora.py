@@ -60,14 +60,13 @@ def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder
         r"Training: 4 steps of 2 clips, 2\.7 passes over 3 clips",
         r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e[+-]\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d",
         r"Iter 2: Val loss .*",
-        r"Iter 2: Saved adapter to adapters\.npz \(the best so far\)",
         r"Iter 4: Train loss .*",
         r"Iter 4: Val loss .*",
     ]
     for line, pattern in zip(lines, expected, strict=False):
         assert re.fullmatch(pattern, line)
     assert len(lines) >= len(expected)
-    assert Path("adapters.npz").exists() and Path("adapters_last.npz").exists()
+    assert Path("adapters_last.npz").exists()
 
 
 def test_options_reach_the_adapter(train):
