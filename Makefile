@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test parity lint bench clean
+.PHONY: help demo test parity real lint bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile
@@ -16,6 +16,9 @@ test: $(VENV)/installed-dev  ## the test suite
 
 parity: $(VENV)/installed-parity  ## the port beside openai-whisper and transformers on PyTorch
 	$(BIN)/python -m pytest tests/parity
+
+real: $(VENV)/installed-real  ## OpenAI's whisper-base on real recordings; SHORT=1 takes two minutes
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/real -n auto $(if $(SHORT),-m "not slow")
 
 lint: $(VENV)/installed-dev  ## ruff, mypy, and the imports between rooms
 	$(BIN)/ruff check .
@@ -37,6 +40,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+$(VENV)/installed-real: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet -e ".[base]"
 	touch $@
 
 # PyTorch's CPU build has an index of its own: what PyPI has for Linux brings CUDA along.

@@ -13,10 +13,8 @@ time, which goes into imports.
 import argparse
 import itertools
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -24,10 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.compare.attempts import cell
-from tools.compare.peers import MLX, OPENAI, OURS, Tool
+from tools.compare.peers import MLX, OPENAI, OURS, Tool, run_in
 from tools.compare.rows import OPTIONS, ROWS
-
-ROOT = Path(__file__).parents[2]
 
 
 def try_rows(name: str, files: Path, only: str) -> None:
@@ -85,9 +81,8 @@ def main() -> None:
         pythons = {OURS: args.ours, MLX: args.mlx_whisper, OPENAI: args.openai_whisper}
 
         def step(python: str, module: str, call: str) -> None:
-            code = f"from pathlib import Path; from tools.compare import {module}; {module}.{call}"
             hub = {"HF_HUB_CACHE": str(files / "hub"), "HF_HUB_OFFLINE": "1"}
-            subprocess.run([python, "-c", code], check=True, env={**os.environ, **hub, "PYTHONPATH": str(ROOT)})
+            run_in(python, f"tools.compare.{module}", call, **hub)
 
         step(args.ours, "files", f"make_files(Path({folder!r}))")
         step(args.openai_whisper, "files", f"make_pt(Path({folder!r}))")

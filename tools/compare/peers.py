@@ -8,18 +8,36 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+_ROOT = Path(__file__).parents[2]
 OURS, MLX, OPENAI = "mlx_whisper_lora", "mlx-whisper", "openai-whisper"
 RECORDING = "talk.wav"
 # Rows keep each transcript as it is decoded first, unless they say otherwise: that saves time.
 THRESHOLDS = ("logprob_threshold", "compression_ratio_threshold", "no_speech_threshold")
 COMMON = ["--language", "en", "--output-format", "all"]
 COMMON += [part for name in THRESHOLDS for part in (f"--{name.replace('_', '-')}", "None")]
+
+
+def run_in(python: str, module: str, call: str, **environment: str) -> None:
+    """Call a function of a module of this repository in another Python.
+
+    Args:
+        python: the Python.
+        module: the module's dotted name.
+        call: the call as text, in which `Path` is known.
+        environment: more variables of the environment.
+
+    Raises:
+        subprocess.CalledProcessError: the call failed.
+    """
+    code = f"from pathlib import Path; import {module}; {module}.{call}"
+    subprocess.run([python, "-c", code], check=True, env={**os.environ, **environment, "PYTHONPATH": str(_ROOT)})
 
 
 class NotAccepted(Exception):

@@ -40,12 +40,23 @@ def seeded_whisper(variant: str) -> whisper.Whisper:
 
 def demo_whisper() -> whisper.Whisper:
     """Return the bundled model."""
-    folder = ASSETS / "demo_model"
+    return folder_whisper(ASSETS / "demo_model")
+
+
+def folder_whisper(folder: Path) -> whisper.Whisper:
+    """Return the model of a folder with config.json and weights.npz, by our names and in MLX's layout."""
     dims = json.loads((folder / "config.json").read_text())
     dims.pop("model_type")
     weights = np.load(folder / "weights.npz").items()
     parameters = {to_openai(name): swap_kernel(name, array).astype(np.float32) for name, array in weights}
     return whisper_with(dims, parameters)
+
+
+def base_whisper(folder: Path) -> whisper.Whisper:
+    """Return whisper-base with the weights of such a folder, and the alignment heads that OpenAI published."""
+    model = folder_whisper(folder)
+    model.set_alignment_heads(whisper._ALIGNMENT_HEADS["base"])
+    return model
 
 
 class ScriptedModel:
