@@ -27,10 +27,10 @@ from mlx_whisper_lora.training.metrics import character_error_rate, word_error_r
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from tools.digits import write_splits
+from tools.real.recordings import RECORDINGS
 
 RESULTS = Path(__file__).parent / "adapt.json"
 OUTPUT = Path("build/adapt")
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 TRANSCRIBED = 8  # clips that the command transcribes too
 RESAMPLES = 2000  # of the bootstrap
 
@@ -39,7 +39,7 @@ RESAMPLES = 2000  # of the bootstrap
 class Task:
     """Recordings, and how they are scored."""
 
-    source: str  # a folder of SHARED
+    source: str  # a folder of RECORDINGS
     language: str
     held_out: str | None = None  # the speaker to test on, of digits
 
@@ -54,12 +54,12 @@ TASKS = {
 def data_folder(name: str, task: Task, n_clips: int | None) -> Path:
     """Return a folder of the clips of a task, with tables of their own for digits and for some of the clips."""
     if task.source != "fsdd" and n_clips is None:
-        return SHARED / task.source
+        return RECORDINGS / task.source
     folder = OUTPUT / (f"{name}_clips" if n_clips is None else f"{name}_{n_clips}_clips")
     if task.source == "fsdd":
-        write_splits(SHARED / task.source, folder, task.held_out, [])
+        write_splits(RECORDINGS / task.source, folder, task.held_out, [])
     if n_clips is not None:
-        splits = load_clips(folder if task.source == "fsdd" else SHARED / task.source)
+        splits = load_clips(folder if task.source == "fsdd" else RECORDINGS / task.source)
         splits["train"] = random.Random(0).sample(splits["train"], n_clips)
         folder.mkdir(parents=True, exist_ok=True)
         for split, clips in splits.items():
