@@ -30,11 +30,12 @@ ADAPTER, FUSED, RECORDINGS = OUTPUT / "adapters.npz", OUTPUT / "fused_model", OU
 
 # As many steps as two minutes on two cores allow, and a rate that suits the small model.
 TRAINING = {
-    "--iters": 800,
+    "--iters": 600,
     "--batch-size": 6,
     "--learning-rate": 2e-3,
     "--steps-per-report": 50,
-    "--steps-per-eval": 800,
+    "--steps-per-eval": 600,
+    "--full-context-share": 0.07,
 }
 
 

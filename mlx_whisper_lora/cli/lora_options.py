@@ -28,13 +28,12 @@ examples:
   try it: the bundled demo model learns a voice that it does not understand
     python -m mlx_whisper_lora.lora --train --lora-layers 4
 
-  40 clips of Telugu, all blocks, more layers of each block than the default
-    python -m mlx_whisper_lora.lora --train --model mlx-community/whisper-small-mlx --data telugu --language te \\
-        --lora-layers -1 --lora-targets attn.query,attn.value,cross_attn.query,cross_attn.value
+  clips of Telugu, on a larger model than OpenAI's base, which is the default for clips of your own
+    python -m mlx_whisper_lora.lora --train --model small --data telugu --language te
 
   how good is the adapter on clips that it was not trained on, and how good was the model without it?
     python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
-    python -m mlx_whisper_lora.lora --test --model mlx-community/whisper-small-mlx --data telugu --language te
+    python -m mlx_whisper_lora.lora --test --model small --data telugu --language te
 
   continue training
     python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
