@@ -67,12 +67,12 @@ class AdapterConfig:
 
     @property
     def split(self) -> str:
-        """A hash of the clips that the adapter was trained on, all together."""
+        """Return a hash of the clips that the adapter was trained on, all together."""
         return hashlib.sha256(_clip_array(self.clips).tobytes()).hexdigest()[:16]
 
     @property
     def method(self) -> str:
-        """The name of the method."""
+        """Return the name of the method."""
         return method_name(self.settings)
 
     def to_json(self) -> dict[str, Any]:

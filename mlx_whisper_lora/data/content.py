@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -40,7 +41,7 @@ def audio_hash(clip: Clip) -> int | None:
     return _number(data + f"{clip.start} {clip.end}".encode())
 
 
-@functools.lru_cache(maxsize=1024)  # several clips may be stretches of one file
+@functools.cache  # a file is asked for several times in a run, and several clips may be stretches of it
 def _file_hash(path: Path, changed: int) -> bytes:
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -68,11 +69,11 @@ def split_by_content(clips: Sequence[Clip]) -> Splits:
 
 def _speakers_to_split(clips: Sequence[Clip]) -> list[str]:
     """Return the speakers whose clips may be kept for validation or test, or none if there are too few of them."""
-    speakers = [clip.speaker for clip in clips if clip.speaker]
-    if len(speakers) < len(clips):
+    counts = Counter(clip.speaker for clip in clips if clip.speaker)
+    if counts.total() < len(clips):
         return []
-    found = [name for name in sorted(set(speakers)) if speakers.count(name) <= LARGEST_SPEAKER * len(clips)]
-    return found if len(found) > 1 and len(set(speakers)) > 2 else []
+    found = [name for name in sorted(counts) if counts[name] <= LARGEST_SPEAKER * len(clips)]
+    return found if len(found) > 1 and len(counts) > 2 else []
 
 
 def _split(clips: Sequence[Clip], keys: Sequence[str], movable: Sequence[str]) -> Splits:

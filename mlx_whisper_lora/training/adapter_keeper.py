@@ -51,7 +51,7 @@ class AdapterKeeper:
         if self.evaluate:
             result = self.evaluate()
             self.callback.evaluation(Evaluated(0, result, str(self.adapter_file)))
-            if self.best is None or _score(result) < _score(self.best):
+            if self._is_best(result):
                 self.best = result
 
     def evaluate_and_save(self, iteration: int) -> None:
@@ -65,10 +65,13 @@ class AdapterKeeper:
         if result:
             self.callback.evaluation(Evaluated(iteration, result))
         self.save_newest()
-        if result is None or self.best is None or _score(result) < _score(self.best):
+        if result is None or self._is_best(result):
             self.best, self.best_iteration = result, iteration
             save_adapter(self.adapter_file, self.model, self.config)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=result is not None))
+
+    def _is_best(self, result: Evaluation) -> bool:
+        return self.best is None or _score(result) < _score(self.best)
 
     def save_newest(self) -> None:
         """Save the adapter as the newest."""

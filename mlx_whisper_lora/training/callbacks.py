@@ -86,7 +86,7 @@ class RunEnd:
 
     @property
     def base_is_best(self) -> bool:
-        """Whether no adapter was better than the base, so that none was kept as the best."""
+        """Return whether no adapter was better than the base, so that none was kept as the best."""
         return self.base is not None and self.best is self.base
 
 

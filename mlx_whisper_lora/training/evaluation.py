@@ -18,6 +18,8 @@ from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.segments import Segment
 from mlx_whisper_lora.whisper.transcription.windows import transcribe_side_by_side
 
+_BAR_FORMAT = "{desc}: {percentage:3.0f} %|{bar}| [{elapsed}<{remaining}]"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -78,9 +80,6 @@ def transcribe_examples(
         transcription.result(found)["text"].strip()
         for transcription, found in zip(transcriptions, segments, strict=True)
     ]
-
-
-_BAR_FORMAT = "{desc}: {percentage:3.0f} %|{bar}| [{elapsed}<{remaining}]"
 
 
 def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, audio_context: float) -> float:

@@ -302,8 +302,9 @@ def finetune(
             keeper.save_newest()
             callback.save(AdapterSaved(keeper.newest_file, None, best=False))
         raise
-    callback.end(keeper.end())
-    return keeper.end()
+    end = keeper.end()
+    callback.end(end)
+    return end
 
 
 def _validation(

