@@ -11,6 +11,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_convert_parser
 
@@ -19,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
     """Convert the model of a command line."""
     command = from_args(ConvertOptions, args)
     convert(command.model, command.save_path, from_args(ExportOptions, args))
-    print(f"Converted {command.model}: {command.save_path}")
+    say(f"Converted {command.model}: {command.save_path}")
 
 
 def convert(path_or_hf_repo: str, save_path: str, options: ExportOptions) -> None:

@@ -14,6 +14,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_fuse_parser
 
@@ -22,7 +23,7 @@ def main(args: argparse.Namespace) -> None:
     """Fuse the adapter of a command line."""
     command = from_args(FuseOptions, args)
     fuse(command.adapter_file, command.save_path, command.model, from_args(FusedExportOptions, args))
-    print(f"Fused {command.adapter_file} into its base: {command.save_path}")
+    say(f"Fused {command.adapter_file} into its base: {command.save_path}")
 
 
 def fuse(adapter_file: str, save_path: str, base: str | None = None, options: ExportOptions | None = None) -> None:

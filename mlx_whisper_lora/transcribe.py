@@ -20,6 +20,7 @@ from mlx_whisper_lora.cli.transcribe_options import (
 from mlx_whisper_lora.cli.transcription import compute_dtype, transcribe
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
 from mlx_whisper_lora.whisper.checkpoints.hub import describe_model, resolve_model
+from mlx_whisper_lora.whisper.terminal import say
 
 __all__ = ["build_parser", "cli", "main", "transcribe"]
 
@@ -37,11 +38,11 @@ def main(args: argparse.Namespace) -> int:
 
     name = command.model or default_model(config, bundled=not recordings)
     path = resolve_model(name)
-    print(f"Loading model {describe_model(name, path)}")
+    say(f"Loading model {describe_model(name, path)}")
     model = load_model(name, adapter, compute_dtype(command.fp16), path)
     if not recordings:
         recordings = [str(DEMO_AUDIO)]
-        print(f"Transcribing {recordings[0]} (bundled; --audio gives others)")
+        say(f"Transcribing {recordings[0]} (bundled; --audio gives others)")
     return 1 if transcribe_recordings(model, recordings, options, command, layout) else 0
 
 

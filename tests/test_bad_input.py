@@ -113,6 +113,9 @@ CASES = {
     "no text column": (lambda: table({"file_name": "1.wav", "words": "x"}), "train", "line 1: no text column"),
     "no file_name column": (lambda: table({"audio": "1.wav", "text": "x"}), "train", "line 1: no 'file_name' column"),
     "missing clip": (lambda: table({"file_name": "9.wav", "text": "x"}), "train", "line 1: there is no recording"),
+    "name that clears the screen": (
+        lambda: table({"file_name": "\x1b[2J.wav", "text": "x"}), "train", r"no recording clips/\\x1b\[2J\.wav"
+    ),
     "not a table": (lambda: Path("clips/train.jsonl").write_text("oops"), "train", "line 1: not JSON"),
     "no language": (lambda: table(*[{"file_name": "1.wav", "text": "x"}] * 3), "train", "give --language or a 'lang"),
     "no data folder": (lambda: shutil.rmtree("clips"), "train", "clips: no such data folder"),
@@ -262,3 +265,11 @@ def test_clips_over_30_seconds_are_dropped_and_the_rest_is_used(place, run_main)
     outcome = run_main(lora, *TRAIN)
     assert (outcome.code, outcome.err) == (0, "")
     assert "Left out 1 train clips (longer than 1.5 s), such as clips/0.wav" in outcome.out
+
+
+def test_names_of_clips_do_not_control_the_terminal(place, run_main):
+    soundfile.write("clips/\x1b[2J.wav", np.zeros(62_000), 2000)
+    rows = [{"audio": name, "text": "one", "language": "en"} for name in ("\x1b[2J.wav", "1.wav")]
+    write_jsonl(Path("clips/train.jsonl"), rows)
+    outcome = run_main(lora, *TRAIN)
+    assert outcome.code == 0 and "such as clips/\\x1b[2J.wav\n" in outcome.out

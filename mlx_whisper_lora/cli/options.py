@@ -10,6 +10,7 @@ from dataclasses import Field, fields
 from typing import Any, NoReturn, TypeVar
 
 from mlx_whisper_lora.whisper.option import OptionError, flag
+from mlx_whisper_lora.whisper.terminal import terminal_text
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class CommandParser(argparse.ArgumentParser):
         return f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n{self.prog} --help lists the options\n")
+        self.exit(2, f"{self.prog}: error: {terminal_text(message)}\n{self.prog} --help lists the options\n")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

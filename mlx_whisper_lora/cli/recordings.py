@@ -10,6 +10,7 @@ from mlx_whisper_lora.cli.transcribe_options import PROGRAM, CommandOptions
 from mlx_whisper_lora.cli.transcription import transcribe_live
 from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.terminal import say
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, write_result
 
@@ -54,9 +55,9 @@ def transcribe_recordings(
     stems = [command.output_name or output_stem(recording) for recording in recordings]
     for recording, stem, name in zip(recordings, stems, unique_names(stems), strict=True):
         if len(recordings) > 1:
-            print(f"{recording}:")
+            say(f"{recording}:")
         if name != stem:
-            print(f"Another recording is called {stem} too: this transcript is called {name}")
+            say(f"Another recording is called {stem} too: this transcript is called {name}")
         try:
             audio = sys.stdin.buffer if recording == _STANDARD_INPUT else recording
             result = transcribe_live(model, audio, options, command.verbose)
@@ -67,7 +68,7 @@ def transcribe_recordings(
             print_error(PROGRAM, error)
             n_failed += 1
         else:
-            print(f"Wrote {', '.join(map(str, paths))}")
+            say(f"Wrote {', '.join(map(str, paths))}")
     return n_failed
 
 

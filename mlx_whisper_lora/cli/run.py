@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from mlx_whisper_lora.whisper.errors import one_line
 from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.terminal import terminal_text
 
 USAGE = 2  # the exit code of argparse too
 INTERRUPTED = 130  # the exit code that a shell reports for a program that Ctrl-C ended
@@ -38,7 +39,7 @@ def run_command(main: Callable[[argparse.Namespace], int | None], parser: argpar
 
 def print_error(prog: str, error: Exception) -> None:
     """Print the one line that says to a user what was wrong."""
-    print(f"{prog}: error: {describe(error)}", file=sys.stderr)
+    print(f"{prog}: error: {terminal_text(describe(error))}", file=sys.stderr)
 
 
 def describe(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """Transcribing with a model that is given by name, and printing the transcript as it is made."""
 
-import sys
 from collections.abc import Iterable
 from os import PathLike
 
@@ -12,6 +11,7 @@ from mlx_whisper_lora.adapters.loading import ModelCache, default_model
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.log_mel import Audio
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.terminal import say
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
@@ -82,12 +82,10 @@ def transcribe_live(model: Whisper, audio: Audio, options: TranscriptionOptions,
 
 
 def _print_segments(segments: Iterable[Segment]) -> None:
-    """Print [00:00.000 --> 00:04.200] text. Characters that the terminal's encoding lacks are replaced."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Print [00:00.000 --> 00:04.200] text."""
     for segment in segments:
         if segment.text:
-            line = f"[{format_timestamp(segment.start)} --> {format_timestamp(segment.end)}] {segment.text}"
-            print(line.encode(encoding, errors="replace").decode(encoding), flush=True)
+            say(f"[{format_timestamp(segment.start)} --> {format_timestamp(segment.end)}] {segment.text}")
 
 
 def compute_dtype(fp16: bool | None) -> mx.Dtype | None:

@@ -14,6 +14,7 @@ from mlx_whisper_lora.data.clip import Clip
 from mlx_whisper_lora.data.content import Duplicate
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.terminal import terminal_text
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class ConsoleCallback(Callback):
     """
 
     def __init__(self, print_line: Callable[[str], None] = tqdm.write):
-        self.print_line = print_line
+        self.print_line = lambda line: print_line(terminal_text(line))
 
     def load(self, model: str) -> None:
         self.print_line(f"Loading model {model}")

@@ -1,0 +1,23 @@
+"""Text for the terminal. File names, transcripts and files of strangers may hold characters that control a terminal."""
+
+import re
+import sys
+
+# Control characters, such as those that begin escape sequences; marks that turn the direction of writing; separators of
+# lines; and bytes of file names that are not text, which Python keeps as surrogates.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def terminal_text(text: object) -> str:
+    r"""Return text on one line that a terminal shows and does not obey.
+
+    Unsafe characters, and those that the encoding of standard output lacks, become escapes such as \x1b.
+    """
+    escaped = _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return escaped.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+def say(text: object) -> None:
+    """Print a line to standard output."""
+    print(terminal_text(text), flush=True)
