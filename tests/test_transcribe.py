@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.option import OptionError

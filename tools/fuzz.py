@@ -30,7 +30,7 @@ from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_model_bin
 from mlx_whisper_lora.whisper.checkpoints.load import CheckpointError

@@ -8,7 +8,7 @@ from pathlib import Path
 from mlx_whisper_lora.cli.run import print_error
 from mlx_whisper_lora.cli.transcribe_options import PROGRAM, CommandOptions
 from mlx_whisper_lora.cli.transcription import transcribe_live
-from mlx_whisper_lora.whisper.audio.load import AudioError
+from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.terminal import say
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions

@@ -37,7 +37,8 @@ def transcribe(
     The model stays in memory until another one is asked for, or its files change.
 
     Args:
-        audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,).
+        audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,):
+            floats in [-1, 1], int16, int32, int8 or uint8.
         path_or_hf_repo: any name of a model that `load_model` knows. By default the base of the adapter, or else
             "base".
         adapter_file: an adapter that was trained on this model.

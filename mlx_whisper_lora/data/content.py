@@ -31,7 +31,7 @@ def audio_hash(clip: Clip) -> int | None:
     Returns:
         The hash, or None if the audio is a stream, which can be read only once.
     """
-    if isinstance(clip.audio, bytes):
+    if isinstance(clip.audio, (bytes, bytearray, memoryview)):
         data = hashlib.sha256(clip.audio).digest()
     elif isinstance(clip.audio, (str, PathLike)) and Path(clip.audio).is_file():
         path = Path(clip.audio)

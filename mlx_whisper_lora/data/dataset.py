@@ -12,7 +12,8 @@ from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import Label, transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
-from mlx_whisper_lora.whisper.audio.load import AudioError, audio_blocks
+from mlx_whisper_lora.whisper.audio.errors import AudioError
+from mlx_whisper_lora.whisper.audio.load import audio_blocks
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 

@@ -133,7 +133,7 @@ def test_clips_of_over_30_seconds_are_dropped(tmp_path):
 
 
 def test_ffmpeg_decodes_a_clip_once_and_not_beyond_30_seconds(tmp_path, monkeypatch):
-    (tmp_path / "talk.m4a").write_bytes(b"....ftypM4A ")
+    (tmp_path / "talk.m4a").write_bytes(b"\0\0\0\x0cftypM4A \0\0\0\x08moov")
     clip = Clip(tmp_path / "talk.m4a", "")
     for sound, expected in (("head -c 960000 /dev/zero", []), ("cat /dev/zero", [clip])):
         monkeypatch.setenv("PATH", fake_ffmpeg(tmp_path, f"echo run >>{tmp_path / 'runs'}; exec {sound}"))

@@ -7,10 +7,9 @@ samples at once.
 import contextlib
 import functools
 import io
+import itertools
 import math
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -24,22 +23,24 @@ import soundfile
 
 from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.contents import find_parts
+from mlx_whisper_lora.whisper.audio.errors import AudioError
+from mlx_whisper_lora.whisper.audio.ffmpeg import FfmpegError, ffmpeg_blocks
+from mlx_whisper_lora.whisper.audio.parts import ADVICE, FileBytes, Part, PartFile
+from mlx_whisper_lora.whisper.audio.samples import check_samples
 
 BLOCK = 2**16  # samples of each channel that are decoded at a time
 RATES = (1000, 400_000)  # Hz; a header with another rate is damaged
-LOUDEST = 2.0**31  # 1 is full scale; some tools write floats in the range of integers
 LEAD_IN = 2.0  # seconds decoded before a stretch: the decoders of Opus, Vorbis and MP3 need some to settle
 END_TOLERANCE = 0.1  # seconds: tables round times, and encoders change a recording's length a little
+_UNKNOWN_FORMAT = (1, 4)  # libsndfile's codes for a format, or an encoding in it, that it does not read
 FFMPEG_HINT = (
     "M4A, MP4, AAC, WebM and other formats that libsndfile does not read need ffmpeg: install it "
     "(brew install ffmpeg, or apt install ffmpeg), or convert the file to WAV"
 )
 
-AudioSource = str | PathLike | bytes | BinaryIO
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message names the file and says what to do."""
+BYTES = (bytes, bytearray, memoryview)
+AudioSource = str | PathLike | bytes | bytearray | memoryview | BinaryIO
 
 
 def load_audio(
@@ -87,8 +88,8 @@ def audio_blocks(
         Mono float32 samples in [-1, 1], shape (n_samples,).
 
     Raises:
-        AudioError: The file is missing, is not an audio file, or holds no samples, NaN, infinite or enormous ones; or
-            the stretch is not in the recording.
+        AudioError: The file does not exist, is not audio, or holds no samples, NaN, infinite or far too loud ones; or
+            a part of it is missing, or the stretch is not in it.
     """
     with _local_file(file) as (path, name):
         first, stop = _sample_range(name, sample_rate, start, end)
@@ -129,12 +130,6 @@ def source_name(file: AudioSource) -> str:
     return str(getattr(file, "name", f"<{type(file).__name__}>"))
 
 
-def check_samples(samples: np.ndarray, name: str) -> None:
-    """Raise AudioError, naming the recording, unless all samples are finite and at most 2**31 in size."""
-    if samples.size and not np.abs(samples).max() <= LOUDEST:  # NaN fails this comparison too
-        raise AudioError(f"{name}: the recording holds NaN, infinite or enormous samples; export it again")
-
-
 @contextlib.contextmanager
 def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
     """Yield the path of a regular file with the content of `file`, and the name of `file` for messages.
@@ -158,7 +153,9 @@ def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
         return
 
     with tempfile.NamedTemporaryFile(prefix="recording-") as copy:
-        stream = io.BytesIO(file) if isinstance(file, bytes) else file
+        if not isinstance(file, BYTES) and not hasattr(file, "read"):
+            raise AudioError(f"{type(file).__name__} is not a recording; give a path, bytes or a binary stream")
+        stream = io.BytesIO(file) if isinstance(file, BYTES) else file
         if isinstance(stream.read(0), str):
             raise AudioError(f"{name}: opened as text; open it in binary mode, 'rb'")
         with name_temp_folder_when_full():
@@ -171,17 +168,44 @@ def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
 
 def _decode(path: Path, name: str, sample_rate: int, first: int, stop: int | None) -> Iterator[np.ndarray]:
     """Yield samples `first` to `stop` (None: to the end) of a recording at `sample_rate`."""
+    state = path.stat()
+    parts = _find_parts(path, state.st_size, state.st_mtime_ns)
     with path.open("rb") as file:
-        try:
-            # Through the descriptor, so that the content alone decides the format: a wrong suffix does no harm.
-            sound = soundfile.SoundFile(file.fileno(), closefd=False)
-        except soundfile.SoundFileError as error:
-            reason = _reason(error)
-        else:
-            with sound:
-                yield from _decode_by_libsndfile(sound, name, sample_rate, first, stop)
+        if len(parts) == 1:
+            yield from _decode_part(file, path, name, parts[0], sample_rate, first, stop)
             return
-    yield from _slice_blocks(_decode_by_ffmpeg(path, name, sample_rate, reason), first, stop)
+        # The length of a part is known only when it is decoded.
+        decoded = (_decode_part(file, path, name, part, sample_rate, 0, None) for part in parts)
+        yield from _slice_blocks(itertools.chain.from_iterable(decoded), first, stop)
+
+
+@functools.lru_cache(maxsize=1024)  # many clips may be stretches of one file
+def _find_parts(path: Path, size: int, changed: int) -> list[Part]:
+    with path.open("rb") as file:
+        return find_parts(FileBytes(file))
+
+
+def _decode_part(
+    file: BinaryIO, path: Path, name: str, part: Part, sample_rate: int, first: int, stop: int | None
+) -> Iterator[np.ndarray]:
+    """Yield samples `first` to `stop` of one of the recordings in a file; raise AudioError if they are not there."""
+    position = first
+    try:
+        for block in _decode_by_libsndfile(file, name, part, sample_rate, first, stop):
+            yield block
+            position += len(block)
+    except soundfile.LibsndfileError as error:
+        for block in _slice_blocks(_decode_by_ffmpeg(path, name, part, sample_rate, error), position, stop):
+            yield block
+            position += len(block)
+    if stop is not None and position >= stop:
+        return
+    if part.fault:
+        raise AudioError(f"{name}: {part.fault}")
+    seconds = position / sample_rate
+    if part.seconds and seconds < part.seconds - END_TOLERANCE:
+        there = f"its header promises {part.seconds:.1f} s, and {seconds:.1f} s can be read"
+        raise AudioError(f"{name}: the recording is cut short or damaged: {there}; {ADVICE}")
 
 
 def _reason(error: Exception) -> str:
@@ -202,17 +226,18 @@ def _slice_blocks(blocks: Iterable[np.ndarray], first: int, stop: int | None) ->
 
 
 def _decode_by_libsndfile(
-    sound: soundfile.SoundFile, name: str, sample_rate: int, first: int, stop: int | None
+    file: BinaryIO, name: str, part: Part, sample_rate: int, first: int, stop: int | None
 ) -> Iterator[np.ndarray]:
-    rate = sound.samplerate
-    if not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"{name}: the header gives an impossible rate, {rate} samples a second; export it again")
-    # Resample from a multiple of `down` before the stretch, far enough that the filter reads real samples throughout.
-    up, down, _, reach = _resampling_filter(rate, sample_rate)
-    steps = max(first // up - reach // down, 0)
-    source_first = steps * down
-    source_stop = None if stop is None else -(-stop * down // up) + reach
-    try:
+    stream = PartFile(file, part)  # without a name, so that the content alone decides the format
+    with soundfile.SoundFile(stream) as sound:
+        rate = sound.samplerate
+        if not RATES[0] <= rate <= RATES[1]:
+            raise AudioError(f"{name}: the header gives an impossible rate, {rate} samples a second; export it again")
+        # Resample from a multiple of `down` before the stretch, far enough that the filter reads real samples.
+        up, down, _, reach = _resampling_filter(rate, sample_rate)
+        steps = max(first // up - reach // down, 0)
+        source_first = steps * down
+        source_stop = None if stop is None else -(-stop * down // up) + reach
         seek_to = min(max(source_first - round(LEAD_IN * rate), 0), sound.frames) if sound.seekable() else 0
         if seek_to:
             sound.seek(seek_to)
@@ -221,8 +246,8 @@ def _decode_by_libsndfile(
         )
         resampled = resample(source, rate, sample_rate)
         yield from _slice_blocks(resampled, first - steps * up, None if stop is None else stop - steps * up)
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{name}: the audio file is damaged ({_reason(error)})") from None
+    if stream.error:
+        raise stream.error
 
 
 def _mono_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
@@ -231,34 +256,20 @@ def _mono_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
         yield samples.mean(axis=1)
 
 
-def _decode_by_ffmpeg(path: Path, name: str, sample_rate: int, reason: str) -> Iterator[np.ndarray]:
+def _decode_by_ffmpeg(
+    path: Path, name: str, part: Part, sample_rate: int, error: soundfile.LibsndfileError
+) -> Iterator[np.ndarray]:
+    """Decode what libsndfile cannot, from the start; `error` is its reason."""
     program = shutil.which("ffmpeg")
     if program is None:
-        raise AudioError(f"{name}: not a readable audio file ({reason}). {FFMPEG_HINT}")
-    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-i", f"file:{path}"]
-    command += ["-vn", "-f", "s16le", "-ac", "1", "-ar", str(sample_rate), "-"]
-    with (
-        tempfile.TemporaryFile() as messages,  # a pipe that nobody reads would fill up and stop ffmpeg
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            while data := process.stdout.read(2 * BLOCK):
-                yield np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
-        except BaseException:  # also raised here if the caller closes this generator early
-            process.kill()
-            raise
-        if process.wait() != 0:
-            # A damaged film fills megabytes with messages; the last ones are enough.
-            messages.seek(max(messages.seek(0, os.SEEK_END) - 4096, 0))
-            raise AudioError(_ffmpeg_failure(name, path, messages.read().decode(errors="replace"), reason))
-
-
-def _ffmpeg_failure(name: str, path: Path, messages: str, reason: str) -> str:
-    if "does not contain any stream" in messages:
-        return f"{name}: there is no audio track in this file"
-    last = messages.strip().rpartition("\n")[2].replace(f"file:{path}: ", "")
-    return f"{name}: not a readable audio file (libsndfile: {reason}; ffmpeg: {last or 'failed'})"
+        unknown = error.code in _UNKNOWN_FORMAT or part.strict
+        problem = f"not a readable audio file ({_reason(error)}). {FFMPEG_HINT}"
+        damage = f"the recording is cut short or damaged ({_reason(error)}); {ADVICE}"
+        raise AudioError(f"{name}: {part.fault or (problem if unknown else damage)}")
+    try:
+        yield from ffmpeg_blocks(program, path, part, sample_rate)
+    except FfmpegError as failure:
+        raise AudioError(f"{name}: {part.fault or failure}") from None
 
 
 class _ResamplingFilter(NamedTuple):

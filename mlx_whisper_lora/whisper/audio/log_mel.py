@@ -19,7 +19,8 @@ import scipy.signal
 
 from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, N_SAMPLES, SAMPLE_RATE
-from mlx_whisper_lora.whisper.audio.load import AudioError, AudioSource, audio_blocks, check_samples
+from mlx_whisper_lora.whisper.audio.load import BYTES, AudioSource, audio_blocks
+from mlx_whisper_lora.whisper.audio.samples import to_samples
 
 _SMALLEST_POWER = 1e-10
 _RANGE = 8.0  # values are floored this far below the recording's maximum: 80 dB
@@ -32,7 +33,8 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.
     """Compute the log-mel spectrogram of an entire recording.
 
     Args:
-        audio: an audio file, as for `load_audio`, or 16 kHz samples of shape (n_samples,).
+        audio: an audio file, as for `load_audio`, or 16 kHz samples of shape (n_samples,): floats in [-1, 1],
+            int16, int32, int8 or uint8.
         n_mels: number of mel bands.
         padding: number of zeros to append to the samples.
 
@@ -126,16 +128,12 @@ def _sample_blocks(audio: Audio) -> Iterator[np.ndarray]:
     Raises:
         AudioError: as for `log_mel_spectrogram`.
     """
-    if isinstance(audio, (str, PathLike, bytes)) or hasattr(audio, "read"):
+    if isinstance(audio, (str, PathLike, *BYTES)) or hasattr(audio, "read"):
         yield from audio_blocks(audio)  # type: ignore[arg-type]
     else:
-        samples = np.asarray(audio, dtype=np.float32)
-        if samples.ndim != 1:
-            raise AudioError(f"samples must be one-dimensional (mono), got shape {samples.shape}")
+        samples = to_samples(audio)
         for first in range(0, len(samples), N_SAMPLES):
-            block = samples[first : first + N_SAMPLES]
-            check_samples(block, "the array")
-            yield block
+            yield samples[first : first + N_SAMPLES]
 
 
 def _observed(blocks: Iterable[np.ndarray], on_samples: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:

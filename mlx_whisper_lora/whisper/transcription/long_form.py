@@ -39,7 +39,8 @@ def transcribe(model: Whisper, audio: Audio, options: TranscriptionOptions | Non
 
     Args:
         model: the model.
-        audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,).
+        audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,):
+            floats in [-1, 1], int16, int32, int8 or uint8.
         options: how to transcribe.
         changes: replace fields of `options`.
 

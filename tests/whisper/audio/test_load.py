@@ -15,7 +15,8 @@ import scipy.signal
 import soundfile
 
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
-from mlx_whisper_lora.whisper.audio.load import BLOCK, AudioError, audio_blocks, load_audio, pad_or_trim, resample
+from mlx_whisper_lora.whisper.audio.errors import AudioError
+from mlx_whisper_lora.whisper.audio.load import BLOCK, audio_blocks, load_audio, pad_or_trim, resample
 from tests.support.processes import fake_ffmpeg
 from tools.references.seeded import chirps
 
@@ -219,7 +220,7 @@ BAD_FILES = {
     "no samples": (lambda path: soundfile.write(path, np.zeros(0, np.float32), 16000), "no samples"),
     "nan": (write_floats(0.1, np.nan, 0.2), "NaN"),
     "infinite": (write_floats(0.1, -np.inf), "infinite"),
-    "enormous": (write_floats(0.1, 1e30), "enormous"),
+    "too loud": (write_floats(0.1, 20000), "float samples reach 2e\\+04, and full scale is 1; divide them"),
     "rate": (write_wav_claiming(2**31 - 1, 2000), "the header gives an impossible rate, 2147483647 samples a second"),
 }
 
@@ -232,12 +233,6 @@ def test_a_bad_file_is_refused_by_name_and_reason(tmp_path, case):
     with pytest.raises(AudioError, match=message) as error:
         load_audio(path)
     assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize("n_bytes", [2**31 - 1, 2**32 - 1, 10**6])
-def test_a_length_in_the_header_beyond_the_file_is_ignored(tmp_path, n_bytes):
-    write_wav_claiming(16000, n_bytes)(tmp_path / "x.wav")  # what a program leaves that writes to a pipe
-    assert len(load_audio(tmp_path / "x.wav")) == 1000
 
 
 def test_a_bad_stream_is_refused_by_name_and_reason(tmp_path):
@@ -253,7 +248,7 @@ def test_a_bad_stream_is_refused_by_name_and_reason(tmp_path):
 @pytest.fixture
 def m4a(tmp_path):
     path = tmp_path / "talk.m4a"
-    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(20) + b"\0\0\0\x08moov")
     return path
 
 
@@ -268,7 +263,7 @@ def test_ffmpeg_gets_the_options_that_openai_whisper_gives(m4a, monkeypatch):
     monkeypatch.setenv("PATH", fake_ffmpeg(m4a.parent, script))
     assert load_audio(m4a).tolist() == [0.5, -0.5]
     arguments = (m4a.parent / "arguments").read_text()
-    assert f"-i file:{m4a} " in arguments and "-f s16le -ac 1 -ar 16000" in arguments
+    assert f":file:{m4a} " in arguments and "-f s16le -ac 1 -ar 16000" in arguments
 
 
 def test_a_stretch_is_cut_from_the_output_of_ffmpeg_which_is_then_stopped(m4a, monkeypatch):

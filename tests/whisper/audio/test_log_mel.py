@@ -8,7 +8,6 @@ import pytest
 import soundfile
 
 from mlx_whisper_lora.whisper.audio import log_mel as mel
-from mlx_whisper_lora.whisper.audio.load import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, log_mel_blocks, log_mel_spectrogram, mel_filters
 from tests.support.references import reference_arrays
 from tools.references.seeded import chirps
@@ -32,9 +31,17 @@ def test_log_mel_is_openai_whispers(n_mels):
 
 def test_log_mel_takes_files_and_both_kinds_of_array(tmp_path):
     sound = chirps(1)
-    soundfile.write(tmp_path / "x.wav", sound, 16000, subtype="FLOAT")
+    path = tmp_path / "x.wav"
+    soundfile.write(path, sound, 16000, subtype="FLOAT")
     expected = np.array(log_mel_spectrogram(sound))
-    for audio in (mx.array(sound), tmp_path / "x.wav", str(tmp_path / "x.wav"), (tmp_path / "x.wav").read_bytes()):
+    for audio in (
+        mx.array(sound),
+        path,
+        str(path),
+        path.read_bytes(),
+        bytearray(path.read_bytes()),
+        memoryview(path.read_bytes()),
+    ):
         np.testing.assert_array_equal(np.array(log_mel_spectrogram(audio)), expected)
 
 
@@ -75,13 +82,3 @@ def test_windows_of_a_file_take_little_memory(tmp_path, monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert windows.n_frames == 60000 and peak < 20e6
-
-
-@pytest.mark.parametrize(
-    ("samples", "message"),
-    [(np.zeros((2, 16000)), "one-dimensional"), (np.array([0.1, np.nan]), "the array: .* NaN")],
-)
-def test_bad_samples_are_refused(samples, message):
-    for function in (log_mel_spectrogram, lambda audio: SpooledLogMel(audio, 80)):
-        with pytest.raises(AudioError, match=message):
-            function(samples)
