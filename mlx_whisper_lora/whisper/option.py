@@ -13,8 +13,10 @@
 Flags, defaults, help texts and docstrings come from these fields (`cli/options.py` makes the flags).
 """
 
+import difflib
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -40,6 +42,10 @@ class OptionError(ValueError):
     def prefixed(self, prefix: str) -> "OptionError":
         """Return the same error for options whose names begin with `prefix` on the command line."""
         return OptionError(_NAME.sub(lambda match: f"`{prefix}{match[1]}`", self.args[0]))
+
+
+class UnknownOption(OptionError, TypeError):
+    """An argument with an unknown name. Like Python's own error for it, this is a TypeError too."""
 
 
 def flag(name: str) -> str:
@@ -106,8 +112,33 @@ def check_ranges(options: Any) -> None:
                 raise OptionError(f"`{each.name}` must be {relation} {bound}, got {value}")
 
 
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of keyword arguments.
+
+    Raises:
+        UnknownOption: a name is not known. The message has the nearest one that is.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UnknownOption(f"unknown argument `{name}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+
+
 def documented(options: type[T]) -> type[T]:
-    """Append the fields of a dataclass of options, with their help, to its docstring."""
-    lines = [f"    {each.name}: {each.metadata['help']}" for each in fields(options) if each.metadata]  # type: ignore[arg-type]
+    """Append the fields of a dataclass of options, with their help, to its docstring.
+
+    Its constructor then answers an unknown argument with the nearest field. So does `dataclasses.replace`.
+    """
+    declared = fields(options)  # type: ignore[arg-type]
+    lines = [f"    {each.name}: {each.metadata['help']}" for each in declared if each.metadata]
     options.__doc__ = "\n".join([(options.__doc__ or "").rstrip(), "", "Options:", *lines, ""])
+    construct = options.__init__
+
+    @functools.wraps(construct)
+    def checked(self, *values, **named):
+        check_names(named, (each.name for each in declared))
+        construct(self, *values, **named)
+
+    options.__init__ = checked  # type: ignore[method-assign]
     return options
