@@ -7,22 +7,24 @@ from types import ModuleType
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter
-from mlx_whisper_lora.adapters.loading import default_model, load_model
+from mlx_whisper_lora.adapters.loading import ModelHolder, default_model, load_model
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, transcribe_recordings
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import (
     CommandOptions,
     build_parser,
+    note_old_flags,
     subtitle_layout,
     transcription_options,
 )
-from mlx_whisper_lora.cli.transcription import compute_dtype, transcribe
+from mlx_whisper_lora.cli.transcription import transcribe
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
-from mlx_whisper_lora.whisper.checkpoints.hub import describe_model, resolve_model
+from mlx_whisper_lora.whisper.checkpoints.hub import describe_model, find_download, resolve_model
+from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
 from mlx_whisper_lora.whisper.terminal import say
 
-__all__ = ["build_parser", "cli", "main", "transcribe"]
+__all__ = ["ModelHolder", "build_parser", "cli", "main", "transcribe"]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -37,9 +39,10 @@ def main(args: argparse.Namespace) -> int:
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
     name = command.model or default_model(config, bundled=not recordings)
-    path = resolve_model(name)
+    note_old_flags(command)
+    path = (find_download(name, command.model_dir) if command.model_dir else None) or resolve_model(name)
     say(f"Loading model {describe_model(name, path)}")
-    model = load_model(name, adapter, compute_dtype(command.fp16), path)
+    model = load_model(name, adapter_file=adapter, dtype=compute_dtype(options.fp16), path=path)
     if not recordings:
         recordings = [str(DEMO_AUDIO)]
         say(f"Transcribing {recordings[0]} (bundled; --audio gives others)")

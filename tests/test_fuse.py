@@ -64,7 +64,7 @@ def test_the_fused_model_is_base_and_adapter(adapter_file, run_main):
     load_adapter(unfused, adapter_file, "plain")
     assert np.abs(logits(unfused) - logits(load_model("plain"))).max() > 0.1
     np.testing.assert_allclose(logits(load_model("fused_model")), logits(unfused), atol=1e-4)
-    in_memory = mlx_whisper_lora.load_model("plain", adapter_file)
+    in_memory = mlx_whisper_lora.load_model("plain", adapter_file=adapter_file)
     np.testing.assert_allclose(logits(in_memory), logits(unfused), atol=1e-4)
 
 
@@ -135,7 +135,7 @@ def test_a_base_in_float16_fuses_in_float32(adapter_file, base, run_main):
 
 
 def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
-    expected = logits(mlx_whisper_lora.load_model("plain", adapter_file, mx.float32))
+    expected = logits(mlx_whisper_lora.load_model("plain", adapter_file=adapter_file, dtype=mx.float32))
     assert run_main(fuse, "--export", "hf", "--save-path", "hf").code == 0
     assert "model.safetensors" in os.listdir("hf")
     np.testing.assert_allclose(logits(load_model("hf", mx.float32)), expected, atol=1e-4)
@@ -158,7 +158,9 @@ def test_an_adapter_on_a_quantized_base(run_main):
         module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.05
     save_adapter("adapters.npz", model, config)
     expected = logits(model)
-    np.testing.assert_allclose(logits(mlx_whisper_lora.load_model("quantized", "adapters.npz")), expected, atol=1e-3)
+    np.testing.assert_allclose(
+        logits(mlx_whisper_lora.load_model("quantized", adapter_file="adapters.npz")), expected, atol=1e-3
+    )
     assert run_main(fuse).code == 0
     fused = load_model("fused_model", mx.float32)
     assert quantization_of(fused) is None
@@ -167,10 +169,12 @@ def test_an_adapter_on_a_quantized_base(run_main):
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])
 def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
-    model = mlx_whisper_lora.load_model("plain", adapter_file, dtype)
+    model = mlx_whisper_lora.load_model("plain", adapter_file=adapter_file, dtype=dtype)
     assert model.dtype == dtype and not adapter_modules(model)
     assert model.decoder.blocks[0].mlp2.weight.dtype == dtype
-    exact = np.array(mlx_whisper_lora.load_model("plain", adapter_file, mx.float32).encoder.blocks[0].mlp1.weight)
+    exact = np.array(
+        mlx_whisper_lora.load_model("plain", adapter_file=adapter_file, dtype=mx.float32).encoder.blocks[0].mlp1.weight
+    )
     rounded = np.array(model.encoder.blocks[0].mlp1.weight.astype(mx.float32))
     np.testing.assert_allclose(rounded, exact, rtol=2**-8, atol=1e-3)
 

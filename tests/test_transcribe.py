@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.models import seeded_model
+from tests.support.references import CHECKPOINTS
 from tools.references.seeded import chirps
 
 command = importlib.import_module("mlx_whisper_lora.transcribe")  # the attribute of that name may be the function
@@ -194,10 +196,9 @@ MLX_WHISPER_OPTIONS = {
 }  # fmt: skip
 # The further options of openai-whisper 20250625, which writes them all with underscores.
 WHISPER_OPTIONS = {
+    "--model_dir": "x", "--device": "cuda", "--threads": "0",
     "--beam_size": "None", "--carry_initial_prompt": "True", "--temperature_increment_on_fallback": "None",
 }  # fmt: skip
-# Options without a meaning here: MLX uses the GPU if there is one, and HF_HOME is the folder for downloads.
-LEFT_OUT = ("--model_dir", "--device", "--threads")
 
 
 def test_the_command_takes_the_options_of_mlx_whisper_and_openai_whisper():
@@ -211,11 +212,21 @@ def test_the_command_takes_the_options_of_mlx_whisper_and_openai_whisper():
     assert parser.parse_args(["--output_dir=a_b", "--", "--x_y.wav"]).recordings == ["--x_y.wav"]
 
 
-@pytest.mark.parametrize("option", LEFT_OUT)
-def test_an_option_without_a_meaning_for_mlx_is_refused(option, capsys):
-    with pytest.raises(SystemExit):
-        command.build_parser().parse_args(["x.wav", option, "1"])
-    assert option.replace("_", "-") in capsys.readouterr().err
+def test_old_flags_of_openai_whispers_command_are_taken_with_a_note(model_folder, folder, run_main):
+    Path("downloads").mkdir()
+    shutil.copy(CHECKPOINTS / "float32.pt", "downloads/small.pt")
+    flags = ["--model_dir", "downloads", "--device", "cuda", "--threads", "4", "--output_dir", "out", "--fp16", "False"]
+    outcome = run_main(command, "--model", "small", "other.wav", *flags, "--clip_timestamps", "0,0.001")
+    assert outcome.err.splitlines() == [
+        "Note: --device cuda has no effect: MLX computes on the CPU; mlx.core.set_default_device sets another",
+        "Note: --threads has no effect: OPENBLAS_NUM_THREADS limits the threads on a Linux CPU",
+    ]
+    assert outcome.code == 0 and Path("out/other.txt").exists()
+
+
+def test_flags_of_openai_whispers_command_that_ask_for_nothing_are_silent(model_folder, folder, run_main):
+    outcome = run_main(command, "--model", model_folder, "other.wav", *FAST, "--device", "cpu", "--threads", "0")
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -8,22 +8,40 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, load_adapter
 from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
-from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO
+from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, find_download
+from mlx_whisper_lora.whisper.decoding.decode import decode
+from mlx_whisper_lora.whisper.decoding.language import detect_language
+from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+
+# As methods of a model, these can be called like openai-whisper's. The class itself lies below what they need.
+Whisper.detect_language = detect_language
+Whisper.decode = decode
+Whisper.transcribe = transcribe
 
 
 def load_model(
-    path_or_hf_repo: str | PathLike,
+    name: str | PathLike,
+    device: object = None,
+    download_root: str | PathLike | None = None,
+    in_memory: bool = False,
+    *,
     adapter_file: str | PathLike | Adapter | None = None,
     dtype: mx.Dtype | None = None,
     path: Path | None = None,
 ) -> Whisper:
     """Load a Whisper model, and put an adapter into it if one is given.
 
-    The adapter is fused into the weights in memory. Modules that cannot be fused stay in the model.
+    The adapter is fused into the weights in memory. Modules that cannot be fused stay in the model. The second to the
+    fourth argument are openai-whisper's.
 
     Args:
-        path_or_hf_repo: any name of a model that `resolve_model` knows.
+        name: any name of a model that `resolve_model` knows.
+        device: MLX chooses the device. A warning says so if it is another one.
+        download_root: a folder where openai-whisper has stored its models. A model that is not in it comes from the
+            Hugging Face Hub, and a warning says so.
+        in_memory: no difference, because weights are always read into memory.
         adapter_file: an adapter that was trained on this model, as a file or as `read_adapter` returned it.
         dtype: the type to compute in. By default float16 on a GPU and float32 on a CPU.
         path: the files of the model, if `resolve_model` was asked already.
@@ -32,12 +50,15 @@ def load_model(
         CheckpointError: the model cannot be loaded.
         AdapterError: the adapter cannot be read, or belongs to another base.
     """
+    note_device(device)
+    if download_root is not None:
+        path = path or find_download(name, download_root)
     if adapter_file is None:
-        return checkpoints.load_model(path_or_hf_repo, dtype, path)
+        return checkpoints.load_model(name, dtype, path)
     dtype = dtype or checkpoints.default_dtype()
     # A base in bfloat16 would lack the digits that its fingerprint is made of.
-    model = checkpoints.load_model(path_or_hf_repo, mx.float32 if dtype == mx.bfloat16 else dtype, path)
-    load_adapter(model, adapter_file, str(path_or_hf_repo))
+    model = checkpoints.load_model(name, mx.float32 if dtype == mx.bfloat16 else dtype, path)
+    load_adapter(model, adapter_file, str(name))
     fuse_adapter(model)
     model.set_dtype(dtype)
     return model
@@ -53,24 +74,31 @@ def default_model(adapter: AdapterConfig | None, bundled: bool = False) -> str:
     return adapter.base.name if adapter else DEMO if bundled else BASE
 
 
-class ModelCache:
-    """The model that was asked for last. It is kept until another one is asked for, or its files change."""
+class ModelHolder:
+    """The model that was asked for last. It is kept until another one is asked for, or its files change.
 
-    def __init__(self) -> None:
-        self._key: tuple | None = None
-        self._model: Whisper | None = None
+    A program may preload a model with `get_model`, set `model` to None to free its memory, or put a model and its path
+    here itself, as with mlx-whisper's class of this name.
+    """
 
-    def load(
-        self, path_or_hf_repo: str | PathLike, adapter_file: str | PathLike | None = None, dtype: mx.Dtype | None = None
+    model: Whisper | None = None
+    model_path: str | PathLike | None = None
+    _how: tuple = ()  # what it was loaded with
+    _id: int | None = None  # of the model that was loaded here, and not put here
+
+    @classmethod
+    def get_model(
+        cls, model_path: str | PathLike, dtype: mx.Dtype | None = None, adapter_file: str | PathLike | None = None
     ) -> Whisper:
         """Return the model that `load_model` loads from these arguments, from memory if it is there."""
-        changes = (_last_change(path_or_hf_repo), _last_change(adapter_file))
-        key = (str(path_or_hf_repo), str(adapter_file), str(dtype), *changes)
-        if key != self._key or self._model is None:
-            self._key = self._model = None  # before loading, so that two models are never in memory at once
-            self._model = load_model(path_or_hf_repo, adapter_file, dtype)
-            self._key = key
-        return self._model
+        dtype = dtype or checkpoints.default_dtype()
+        how = (str(dtype), str(adapter_file), _last_change(model_path), _last_change(adapter_file))
+        fits = cls._how == how if cls._id == id(cls.model) else adapter_file is None
+        if cls.model is None or str(cls.model_path) != str(model_path) or not fits:
+            cls.model = None  # before loading, so that two models are never in memory at once
+            cls.model = load_model(model_path, adapter_file=adapter_file, dtype=dtype)
+            cls.model_path, cls._how, cls._id = model_path, how, id(cls.model)
+        return cls.model
 
 
 def _last_change(path: str | PathLike | None) -> int:

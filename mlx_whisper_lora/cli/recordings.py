@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mlx_whisper_lora.cli.run import print_error
 from mlx_whisper_lora.cli.transcribe_options import PROGRAM, CommandOptions
-from mlx_whisper_lora.cli.transcription import transcribe_live
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.terminal import say
+from mlx_whisper_lora.whisper.transcription.long_form import transcribe
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, write_result
 
@@ -60,7 +60,7 @@ def transcribe_recordings(
             say(f"Another recording is called {stem} too: this transcript is called {name}")
         try:
             audio = sys.stdin.buffer if recording == _STANDARD_INPUT else recording
-            result = transcribe_live(model, audio, options, command.verbose)
+            result = transcribe(model, audio, options, verbose=command.verbose)
             paths = write_result(result, command.output_dir, name, command.output_format, layout)
         except BrokenPipeError:
             raise  # the reader of our output has gone, which is not this recording's fault

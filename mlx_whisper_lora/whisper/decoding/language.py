@@ -12,7 +12,7 @@ LanguageProbs = dict[str, float]  # code -> probability
 
 
 def detect_language(
-    model: Whisper, mel: mx.array, tokenizer: Tokenizer | None = None
+    model: Whisper, mel: mx.array | np.ndarray, tokenizer: Tokenizer | None = None
 ) -> tuple[mx.array, list[LanguageProbs] | LanguageProbs]:
     """Detect the language spoken in one window, or in each window of a batch.
 
@@ -64,16 +64,21 @@ def resolve_languages(model: Whisper, features: mx.array, language: str | None) 
     if language is not None or not model.is_multilingual:
         return Languages([language_code(language or "en")] * count, [None] * count)
     _, probs = detect_language_from_features(model, features)
-    return Languages([max(window, key=window.__getitem__) for window in probs], [*probs])
+    return Languages([*map(most_likely, probs)], [*probs])
 
 
-def as_features(model: Whisper, mel: mx.array) -> mx.array:
+def most_likely(probs: LanguageProbs) -> str:
+    """Return the code of the language with the highest probability."""
+    return max(probs, key=probs.__getitem__)
+
+
+def as_features(model: Whisper, mel: mx.array | np.ndarray) -> mx.array:
     """Encode log-mels (F, n_mels) or (B, F, n_mels) into features (B, P, D). Features are returned unchanged, batched.
 
     Raises:
         ValueError: `mel` has neither shape.
     """
-    batch = mel[None] if mel.ndim == 2 else mel
+    batch = mx.array(mel[None] if mel.ndim == 2 else mel)
     dims = model.dims
     encoded = batch.ndim == 3 and batch.shape[2] == dims.n_audio_state and batch.shape[1] <= dims.n_audio_ctx
     return batch if encoded and batch.shape[2] != dims.n_mels else model.encode(batch)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
+LANG_ID = "lang_id"  # the task of detecting the language, and nothing else
+
 
 @documented
 @dataclass(frozen=True)
@@ -18,8 +20,9 @@ class DecodingOptions:
 
     task: str = option(
         "transcribe",
-        "Whether to write the transcript in the language spoken, or translate it to English.",
-        choices=TASKS,
+        f"Whether to write the transcript in the language spoken, or translate it to English. {LANG_ID} detects the "
+        "language only.",
+        choices=(*TASKS, LANG_ID),
     )
     language: str | None = option(
         None, "Spoken language, as a code (te) or an English name (telugu).", shown_default="detected"
@@ -68,6 +71,11 @@ class DecodingOptions:
     without_timestamps: bool = option(False, "Generate text only. Every segment is then an entire window.")
     max_initial_timestamp: float | None = option(
         1.0, "Latest start of the first segment, in seconds. None or 0 sets no limit.", metavar="SECONDS"
+    )
+    fp16: bool | None = option(
+        None,
+        "Compute in float16 instead of float32. A model is loaded in one of these types, and keeps it.",
+        shown_default="True on a GPU, False on a CPU",
     )
 
     def __post_init__(self):

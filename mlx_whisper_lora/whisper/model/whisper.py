@@ -13,6 +13,7 @@ import mlx.nn as nn
 import numpy as np
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.model.ops import attention, gelu, use_fast_blas
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer, language_code
 
@@ -350,6 +351,16 @@ class Whisper(nn.Module):
         """Cast the weights, and with them the computation, to `dtype`."""
         super().set_dtype(dtype, *predicate)
         self.dtype = dtype
+
+    def to(self, device: object) -> "Whisper":
+        """Return the model itself, as programs for PyTorch expect. MLX chooses the device."""
+        note_device(device)
+        return self
+
+    @property
+    def device(self) -> mx.Device:
+        """The device that MLX computes on."""
+        return mx.default_device()
 
     def new_cache(self) -> list[LayerCache]:
         """Return an empty cache for the decoder, one entry a layer."""

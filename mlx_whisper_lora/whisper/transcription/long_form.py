@@ -6,19 +6,23 @@ batches, the recording is split at its pauses first, and the chunks are decoded 
 """
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from functools import cached_property
 
 import numpy as np
+from tqdm import tqdm
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION, FRAMES_PER_SECOND, N_FRAMES
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel, Audio, LogMel, SpooledLogMel
 from mlx_whisper_lora.whisper.audio.pauses import energy, split_at_pauses
 from mlx_whisper_lora.whisper.audio.vad import SpeechDetector
-from mlx_whisper_lora.whisper.decoding.decode import encode_prompt
+from mlx_whisper_lora.whisper.decoding.decode import encode_prompt, note_type
 from mlx_whisper_lora.whisper.decoding.language import resolve_languages
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import check_names
+from mlx_whisper_lora.whisper.terminal import say
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, language_code
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, parse_clips, temperature_fallback
 from mlx_whisper_lora.whisper.transcription.segments import Segment
@@ -32,9 +36,24 @@ from mlx_whisper_lora.whisper.transcription.windows import (
     transcribe_sequential,
 )
 from mlx_whisper_lora.whisper.transcription.word_timing import Punctuation
+from mlx_whisper_lora.whisper.transcription.writers import format_timestamp
+
+OnSegment = Callable[[dict], object]
+OnProgress = Callable[[float, float], object]
+TRANSCRIBE_ARGUMENTS = ("verbose", "on_segment", "on_progress")  # those that are not options
+_BAR_FORMAT = "{l_bar}{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
 
 
-def transcribe(model: Whisper, audio: Audio, options: TranscriptionOptions | None = None, **changes) -> dict:
+def transcribe(
+    model: Whisper,
+    audio: Audio,
+    options: TranscriptionOptions | None = None,
+    *,
+    verbose: bool | None = None,
+    on_segment: OnSegment | None = None,
+    on_progress: OnProgress | None = None,
+    **changes,
+) -> dict:
     """Transcribe an entire recording.
 
     Args:
@@ -42,6 +61,9 @@ def transcribe(model: Whisper, audio: Audio, options: TranscriptionOptions | Non
         audio: an audio file (a path, bytes or a binary stream), or 16 kHz samples of shape (n_samples,):
             floats in [-1, 1], int16, int32, int8 or uint8.
         options: how to transcribe.
+        verbose: print each segment as it is found if True, show a progress bar if False, print nothing if None.
+        on_segment: called with each segment as it is found: a dict as in the result, without "id".
+        on_progress: called after each window with the seconds of audio that are done, and those of the recording.
         changes: replace fields of `options`.
 
     Returns:
@@ -54,8 +76,27 @@ def transcribe(model: Whisper, audio: Audio, options: TranscriptionOptions | Non
         AudioError: the recording cannot be read.
         ValueError: the model cannot follow the options.
     """
+    check_names(changes, (*TRANSCRIBE_ARGUMENTS, *(each.name for each in fields(TranscriptionOptions))))
     transcription = Transcription(model, audio, replace(options or TranscriptionOptions(), **changes))
-    return transcription.result([segment for step in transcription.steps() for segment in step.segments])
+    if transcription.detects_language and verbose:
+        print("Detecting the language in the first 30 seconds; giving the language skips this.")
+    if transcription.detects_language and verbose is not None:
+        print(f"Detected language: {LANGUAGES[transcription.language].title()}")
+    segments: list[Segment] = []
+    n_done, seconds = 0, transcription.n_frames / FRAMES_PER_SECOND
+    with tqdm(total=seconds, bar_format=_BAR_FORMAT, disable=verbose is not False) as bar:
+        for step in transcription.steps():
+            segments += step.segments
+            n_done += step.n_frames
+            bar.update(step.n_frames / FRAMES_PER_SECOND)
+            for segment in step.segments:
+                if verbose and segment.text:
+                    say(f"[{format_timestamp(segment.start)} --> {format_timestamp(segment.end)}] {segment.text}")
+                if on_segment:
+                    on_segment(segment.to_dict())
+            if on_progress:
+                on_progress(n_done / FRAMES_PER_SECOND, seconds)
+    return transcription.result(segments)
 
 
 class Transcription:
@@ -77,6 +118,7 @@ class Transcription:
     def __init__(self, model: Whisper, audio: Audio | LogMel, options: TranscriptionOptions):
         if options.word_timestamps and options.task == "translate":
             warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
+        note_type(model, options)
         model.tokenizer(options.language, options.task)  # an unknown language is an error before the audio is read
         self.model = model
         self.options = options

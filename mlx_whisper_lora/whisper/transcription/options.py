@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from mlx_whisper_lora.whisper.audio.vad import check_detector
-from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.decoding.options import LANG_ID, DecodingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -86,6 +86,8 @@ class TranscriptionOptions(DecodingOptions):
 
     def __post_init__(self):
         check_ranges(self)
+        if self.task == LANG_ID:
+            raise OptionError(f"`task` {LANG_ID!r} is for `decode` alone: a transcription reports its language anyway")
         temperature_fallback(self)
         parse_clips(self.clip_timestamps)
         if self.vad and self.batch_size is None:

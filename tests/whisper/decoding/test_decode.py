@@ -69,6 +69,22 @@ def test_detection_reports_its_probabilities():
     assert sum(result.language_probs.values()) == pytest.approx(1, abs=1e-4)
 
 
+def test_the_task_lang_id_detects_the_language_and_nothing_else():
+    features = window_features("multilingual")
+    results = decode(seeded_model("multilingual"), features, task="lang_id", language="te")
+    _, probs = detect_language(seeded_model("multilingual"), features)
+    assert [result.language_probs for result in results] == probs
+    assert [result.language for result in results] == [max(window, key=window.get) for window in probs]
+    assert all(result.text == "" and result.tokens == [] for result in results)
+    with pytest.raises(ValueError, match="English-only"):
+        decode(seeded_model("english"), window_features("english"), task="lang_id")
+
+
+def test_a_type_that_the_model_was_not_loaded_in_is_noted():
+    with pytest.warns(UserWarning, match=r"`fp16` True has no effect: this model was loaded in mlx.core.float32"):
+        decode(seeded_model("multilingual"), window_features("multilingual"), fp16=True, sample_len=1)
+
+
 def test_short_windows_are_decoded():
     model = seeded_model("multilingual")
     result = decode(model, window_mels(80)[0, :500], language="en", sample_len=5)
@@ -92,7 +108,7 @@ def test_a_wrong_shape_is_refused_with_the_right_one():
         ("multilingual", {"language": "en", "suppress_tokens": "1,two"}, "suppress_tokens"),
         ("multilingual", {"language": "en", "suppress_tokens": [60000]}, "60000"),
         ("multilingual", {"language": "en", "prefix": list(range(500))}, "at most 448"),
-        ("multilingual", {"task": "sing"}, "task must be one of transcribe, translate, got 'sing'"),
+        ("multilingual", {"task": "sing"}, "task must be one of transcribe, translate, lang_id, got 'sing'"),
         ("multilingual", {"temperature": 0.0, "best_of": 5}, "best_of"),
         ("multilingual", {"temperature": 0.5, "best_of": 0}, "best_of"),
         ("multilingual", {"temperature": -1}, "temperature must be at least 0"),

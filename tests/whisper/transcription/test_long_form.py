@@ -16,11 +16,11 @@ from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
-from mlx_whisper_lora.whisper.transcription import windows
+from mlx_whisper_lora.whisper.transcription import long_form, windows
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription, transcribe
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, parse_clips
 from mlx_whisper_lora.whisper.transcription.segments import Segment, Window, Word, cut_at_timestamps
-from mlx_whisper_lora.whisper.transcription.windows import Thresholds
+from mlx_whisper_lora.whisper.transcription.windows import Progress, Thresholds
 from tests.support.models import seeded_model
 from tests.support.references import assert_same_transcript, reference
 from tests.support.scripted import scripted_transcription
@@ -73,9 +73,8 @@ def script(monkeypatch):
 
 
 def run(seconds: float, **options) -> dict:
-    return transcribe(
-        seeded_model("multilingual"), np.zeros(round(seconds * 16000), np.float32), language="en", **options
-    )
+    sound = np.zeros(round(seconds * 16000), np.float32)
+    return transcribe(seeded_model("multilingual"), sound, **{"language": "en", **options})
 
 
 def said(*times: float) -> list[int]:
@@ -385,3 +384,57 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
     results = reader.decode([Window(0, 100), Window(100, 100)], [])
     assert calls == [(2, 0.0), (1, 0.2)]
     assert [result.temperature for result in results] == [0.0, 0.2]
+
+
+class ScriptedTranscription(long_form.Transcription):
+    """A transcription whose segments are given: one for every window of 30 s."""
+
+    def steps(self):
+        for first in range(0, self.n_frames, 3000):
+            n_frames = min(3000, self.n_frames - first)
+            start, end = first / 100, (first + n_frames) / 100
+            segment = Segment(first, start, end, " Hello" if first == 0 else "", [1], 0.0, -0.1, 1.0, 0.0)
+            yield Progress([segment], n_frames)
+
+
+def show(monkeypatch, seconds: float, **options) -> dict:
+    monkeypatch.setattr(long_form, "Transcription", ScriptedTranscription)
+    return run(seconds, **options)
+
+
+def test_verbose_true_prints_segments_that_have_text(monkeypatch, capsys):
+    result = show(monkeypatch, 34.2, verbose=True)
+    assert capsys.readouterr().out == "[00:00.000 --> 00:30.000]  Hello\n"
+    assert [segment["end"] for segment in result["segments"]] == [30.0, 34.2]
+
+
+def test_verbose_false_shows_the_seconds_that_are_done(monkeypatch, capsys):
+    show(monkeypatch, 35.5, verbose=False)
+    output = capsys.readouterr()
+    assert output.out == "" and "36/36 s" in output.err and "100%" in output.err
+
+
+def test_verbose_none_prints_nothing(monkeypatch, capsys):
+    show(monkeypatch, 5, verbose=None, language=None)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_the_detected_language_is_printed(verbose, monkeypatch, capsys):
+    show(monkeypatch, 2, verbose=verbose, language=None)
+    lines = capsys.readouterr().out.splitlines()
+    if verbose:
+        assert lines.pop(0) == "Detecting the language in the first 30 seconds; giving the language skips this."
+    assert lines[0].startswith("Detected language: ")
+
+
+def test_segments_and_progress_are_reported_as_they_come(monkeypatch):
+    said, done = [], []
+    result = show(monkeypatch, 34.2, on_segment=said.append, on_progress=lambda *seconds: done.append(seconds))
+    assert done == [(30.0, 34.2), (34.2, 34.2)]
+    assert [{"id": i, **segment} for i, segment in enumerate(said)] == result["segments"]
+
+
+def test_the_task_lang_id_is_not_for_recordings():
+    with pytest.raises(OptionError, match="task 'lang_id' is for decode alone"):
+        run(5, task="lang_id")
