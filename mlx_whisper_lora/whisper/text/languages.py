@@ -119,3 +119,6 @@ ALIASES = {
     "castilian": "es",
     "mandarin": "zh",
 }
+
+# English name -> code.
+TO_LANGUAGE_CODE = {name: code for code, name in LANGUAGES.items()} | ALIASES

@@ -8,14 +8,14 @@ follow the text tokens in a fixed order: end of text, start of transcript, langu
 import base64
 import functools
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tiktoken
 
 from mlx_whisper_lora.whisper.assets import ASSETS
-from mlx_whisper_lora.whisper.text.languages import ALIASES, LANGUAGES
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES, TO_LANGUAGE_CODE
 
 SECONDS_PER_TIMESTAMP = 0.02
 NON_SPEECH = -1  # stands for the non-speech tokens in the option `suppress_tokens`
@@ -53,9 +53,15 @@ class Tokenizer:
     language: str | None = None  # a code, or None for an English-only model
     task: str | None = None  # "transcribe" or "translate", or None for an English-only model
 
-    def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text. Text that looks like a special token is encoded as text."""
-        return self.encoding.encode(text, disallowed_special=())
+    def encode(self, text: str, *, allowed_special: Literal["all"] | Collection[str] = ()) -> list[int]:
+        """Return the tokens of a text.
+
+        Args:
+            text: the text.
+            allowed_special: special tokens such as "<|en|>" that become one token; others are encoded as text.
+        """
+        special = allowed_special if allowed_special == "all" else set(allowed_special)
+        return self.encoding.encode(text, allowed_special=special, disallowed_special=())
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of `tokens` without timestamps."""
@@ -68,6 +74,11 @@ class Tokenizer:
     def special(self, name: str) -> int:
         """Return the id of a special token, named without its <| and |>. Raise KeyError if there is none."""
         return self.encoding.encode_single_token(f"<|{name}|>")
+
+    @functools.cached_property
+    def special_tokens(self) -> dict[str, int]:
+        """The ids of the special tokens by their texts, such as "<|en|>"."""
+        return {text: self.encoding.encode_single_token(text) for text in self.encoding.special_tokens_set}
 
     def timestamp(self, seconds: float) -> int:
         """Return the timestamp token that is nearest to `seconds` after the start of the window."""
@@ -223,7 +234,7 @@ class Tokenizer:
 
 
 @functools.cache
-def _get_encoding(name: str, num_languages: int) -> tiktoken.Encoding:
+def get_encoding(name: str = "gpt2", num_languages: int = 99) -> tiktoken.Encoding:
     """Return the byte-pair encoding called `name` ("gpt2" or "multilingual") with Whisper's special tokens."""
     ranks = {}
     for line in (ASSETS / f"{name}.tiktoken").read_bytes().splitlines():
@@ -252,10 +263,9 @@ def language_code(language: str) -> str:
     language = language.lower().strip()
     if language in LANGUAGES:
         return language
-    names = {name: code for code, name in LANGUAGES.items()} | ALIASES
-    if language not in names:
+    if language not in TO_LANGUAGE_CODE:
         raise ValueError(f"unknown language {language!r}: give a code such as 'te' or a name such as 'telugu'")
-    return names[language]
+    return TO_LANGUAGE_CODE[language]
 
 
 @functools.cache
@@ -277,5 +287,5 @@ def get_tokenizer(
         raise ValueError(f"unknown task {task!r}: give 'transcribe' or 'translate'")
     code = language_code(language) if language is not None else "en"
     if not multilingual:
-        return Tokenizer(_get_encoding("gpt2", num_languages), num_languages)
-    return Tokenizer(_get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")
+        return Tokenizer(get_encoding("gpt2", num_languages), num_languages)
+    return Tokenizer(get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")

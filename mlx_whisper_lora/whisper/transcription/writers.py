@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
@@ -147,7 +147,7 @@ def write_result(
         OSError: a file cannot be written.
     """
     if output_format not in OUTPUT_FORMATS:
-        raise ValueError(f"unknown output format {output_format!r}; give one of {', '.join(OUTPUT_FORMATS)}")
+        raise _unknown_format(output_format)
     paths = []
     for extension in FORMATS if output_format == "all" else (output_format,):
         path = Path(output_dir) / f"{name}.{extension}"
@@ -156,6 +156,76 @@ def write_result(
             file.write(text)
         paths.append(path)
     return paths
+
+
+class ResultWriter:
+    """Writes results of `transcribe` into a folder, in all formats. The classes below write one.
+
+    They are called like openai-whisper's writers. The layout of words is a dict, or keyword arguments.
+
+    Args:
+        output_dir: an existing folder.
+    """
+
+    extension = "all"
+
+    def __init__(self, output_dir: str | PathLike):
+        self.output_dir = output_dir
+
+    def __call__(self, result: dict, audio_path: str | PathLike, options: dict | None = None, **layout) -> None:
+        """Write a transcript that is called like its recording.
+
+        Raises:
+            ValueError, OSError: as for `write_result`.
+        """
+        name = Path(audio_path).stem
+        write_result(result, self.output_dir, name, self.extension, SubtitleLayout(**(options or {}), **layout))
+
+
+class _FormatWriter(ResultWriter):
+    def write_result(self, result: dict, file: TextIO, options: dict | None = None, **layout) -> None:
+        """Write a transcript into an open file."""
+        file.write(FORMATS[self.extension](result, SubtitleLayout(**(options or {}), **layout)))
+
+
+class WriteTXT(_FormatWriter):
+    extension = "txt"
+
+
+class WriteVTT(_FormatWriter):
+    extension = "vtt"
+
+
+class WriteSRT(_FormatWriter):
+    extension = "srt"
+
+
+class WriteTSV(_FormatWriter):
+    extension = "tsv"
+
+
+class WriteJSON(_FormatWriter):
+    extension = "json"
+
+
+def get_writer(output_format: str, output_dir: str | PathLike) -> ResultWriter:
+    """Return a writer as openai-whisper's function of this name does: `writer(result, audio_path, options)`.
+
+    Args:
+        output_format: one of OUTPUT_FORMATS.
+        output_dir: an existing folder for the transcripts.
+
+    Raises:
+        ValueError: the format is unknown.
+    """
+    for writer in (ResultWriter, WriteTXT, WriteVTT, WriteSRT, WriteTSV, WriteJSON):
+        if writer.extension == output_format:
+            return writer(output_dir)
+    raise _unknown_format(output_format)
+
+
+def _unknown_format(output_format: str) -> ValueError:
+    return ValueError(f"unknown output format {output_format!r}; give one of {', '.join(OUTPUT_FORMATS)}")
 
 
 def _cues(result: dict, layout: SubtitleLayout, format_time: Callable[[float], str]) -> Iterator[Cue]:

@@ -5,7 +5,9 @@ import pytest
 from mlx_whisper_lora.whisper.transcription.writers import (
     OUTPUT_FORMATS,
     SubtitleLayout,
+    WriteSRT,
     format_timestamp,
+    get_writer,
     write_result,
 )
 from tests.support.references import reference
@@ -29,6 +31,23 @@ def test_laid_out_subtitles_are_openai_whispers_to_the_byte(layout, tmp_path):
     for suffix in ("srt", "vtt"):
         (path,) = write_result(CASE["timed_result"], tmp_path, "x", suffix, SubtitleLayout(**layout["options"]))
         assert path.read_bytes().decode() == layout[suffix]
+
+
+def test_writers_are_called_as_openai_whispers(tmp_path):
+    get_writer("all", tmp_path)(CASE["timed_result"], "recordings/talk.2024.mp3")
+    assert {path.name: path.read_bytes().decode() for path in tmp_path.iterdir()} == CASE["timed_files"]
+    for layout in CASE["layouts"]:
+        options = {"highlight_words": False, "max_line_width": None, **layout["options"]}
+        get_writer("vtt", str(tmp_path))(CASE["timed_result"], "x.wav", options)
+        assert (tmp_path / "x.vtt").read_bytes().decode() == layout["vtt"]
+        with (tmp_path / "y").open("w") as file:
+            WriteSRT(tmp_path).write_result(CASE["timed_result"], file=file, **layout["options"])
+        assert (tmp_path / "y").read_text() == layout["srt"]
+
+
+def test_a_writer_of_an_unknown_format_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown output format 'docx'; give one of txt, vtt, srt, tsv, json, all"):
+        get_writer("docx", tmp_path)
 
 
 def test_a_layout_needs_words(tmp_path):

@@ -1,0 +1,25 @@
+"""`whisper.utils`."""
+
+from mlx_whisper_lora.whisper.decoding.decode import compression_ratio
+from mlx_whisper_lora.whisper.transcription.writers import (
+    ResultWriter,
+    WriteJSON,
+    WriteSRT,
+    WriteTSV,
+    WriteTXT,
+    WriteVTT,
+    format_timestamp,
+    get_writer,
+)
+
+__all__ = [
+    "ResultWriter",
+    "WriteJSON",
+    "WriteSRT",
+    "WriteTSV",
+    "WriteTXT",
+    "WriteVTT",
+    "compression_ratio",
+    "format_timestamp",
+    "get_writer",
+]
