@@ -2,14 +2,16 @@
 
 MLX's `exp` and `erf` compute about 50 million elements a second on a Linux CPU, and NumPy's `exp` computes ten times as
 many. NumPy takes over if exponentials are most of the work, as in the softmax of long attention and of a large
-vocabulary. `mx.compile` cannot compile these kernels.
+vocabulary. Attention shares its heads among as many threads as BLAS has. `mx.compile` cannot compile these kernels.
 """
 
 import contextlib
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import mlx.core as mx
 import numpy as np
@@ -86,18 +88,30 @@ def attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
     return _attention(query, key, value)
 
 
-def _one_thread(function: Callable) -> Callable:
-    """Run the function's NumPy products on one thread, because they are too small to be shared between threads.
+def _for_heads(work: Callable[[slice], None], heads: int, queries: int, keys: int) -> None:
+    """Call `work` with slices of heads whose scores fit a core's cache, or with one head after another.
 
-    Numbers that are not finite pass through without a warning, as in MLX.
+    The calls are shared among as many threads as BLAS has, because NumPy computes in several at the same time. Each
+    product runs on one of them, as it is too small to be shared. Numbers that are not finite pass through without a
+    warning, as in MLX.
     """
 
-    @functools.wraps(function)
-    def limited(*arrays):
-        with _one_blas_thread(), np.errstate(invalid="ignore", over="ignore"):
-            return function(*arrays)
+    def quiet(part: slice) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            work(part)
 
-    return limited
+    some = max(_CACHE_FLOATS // (queries * keys), 1)
+    pool = _pool()
+    with _one_blas_thread():
+        list(pool.map(quiet, (slice(head, head + some) for head in range(0, heads, some))))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Return as many threads as NumPy's BLAS has, which OPENBLAS_NUM_THREADS sets on Linux."""
+    if not sys.platform.startswith("linux"):
+        return ThreadPoolExecutor(os.cpu_count())
+    return ThreadPoolExecutor(max(library.num_threads for library in _blas_controller().lib_controllers))
 
 
 def _one_blas_thread() -> contextlib.AbstractContextManager:
@@ -113,31 +127,37 @@ def _blas_controller():
 
 
 @mx.custom_function
-@_one_thread
 def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
     """Compute softmax(query @ key^T) @ value from one part of the scores after another."""
     q, k, v = (_heads(array) for array in (query, key, value))
     output = np.empty(q.shape, np.float32)
-    for heads, rows in _parts(len(q), q.shape[1], k.shape[1]):
-        output[heads, rows] = _softmax(q[heads, rows] @ k[heads].swapaxes(1, 2)) @ v[heads]
+
+    def work(heads: slice) -> None:
+        for rows in _row_slices(q.shape[1], k.shape[1]):
+            output[heads, rows] = _softmax(q[heads, rows] @ k[heads].swapaxes(1, 2)) @ v[heads]
+
+    _for_heads(work, len(q), q.shape[1], k.shape[1])
     return mx.array(output.reshape(query.shape))
 
 
 @_attention.vjp
-@_one_thread
 def _attention_vjp(inputs, cotangent, output):
     """Return the gradients. The probabilities are computed a second time, to save memory (Dao et al. 2022)."""
     q, k, v, d, o = (_heads(array) for array in (*inputs, cotangent, output))
     dq, dk, dv = np.empty(q.shape, np.float32), np.zeros(k.shape, np.float32), np.zeros(v.shape, np.float32)
-    for heads, rows in _parts(len(q), q.shape[1], k.shape[1]):
-        part = (heads, rows)
-        probabilities = _softmax(q[part] @ k[heads].swapaxes(1, 2))
-        dv[heads] += probabilities.swapaxes(1, 2) @ d[part]
-        scores = d[part] @ v[heads].swapaxes(1, 2)
-        scores -= (d[part] * o[part]).sum(axis=-1, keepdims=True)
-        scores *= probabilities
-        dq[part] = scores @ k[heads]
-        dk[heads] += scores.swapaxes(1, 2) @ q[part]
+
+    def work(heads: slice) -> None:
+        for rows in _row_slices(q.shape[1], k.shape[1]):
+            part = (heads, rows)
+            probabilities = _softmax(q[part] @ k[heads].swapaxes(1, 2))
+            dv[heads] += probabilities.swapaxes(1, 2) @ d[part]
+            scores = d[part] @ v[heads].swapaxes(1, 2)
+            scores -= (d[part] * o[part]).sum(axis=-1, keepdims=True)
+            scores *= probabilities
+            dq[part] = scores @ k[heads]
+            dk[heads] += scores.swapaxes(1, 2) @ q[part]
+
+    _for_heads(work, len(q), q.shape[1], k.shape[1])
     return tuple(mx.array(made.reshape(array.shape)) for made, array in zip((dq, dk, dv), inputs, strict=True))
 
 
@@ -146,12 +166,10 @@ def _heads(array: mx.array) -> np.ndarray:
     return np.ascontiguousarray(np.array(array, copy=False).reshape(-1, *array.shape[2:]))
 
 
-def _parts(heads: int, queries: int, keys: int) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of heads and of queries whose scores fit a core's cache: some rows of one head, or several heads."""
-    some_heads, some_rows = max(_CACHE_FLOATS // (queries * keys), 1), max(_CACHE_FLOATS // keys, 1)
-    for head in range(0, heads, some_heads):
-        for row in range(0, queries, some_rows):
-            yield slice(head, head + some_heads), slice(row, row + some_rows)
+def _row_slices(queries: int, keys: int) -> Iterator[slice]:
+    """Yield slices of queries whose scores of one head fit a core's cache."""
+    some = max(_CACHE_FLOATS // keys, 1)
+    return (slice(row, row + some) for row in range(0, queries, some))
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
