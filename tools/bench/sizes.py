@@ -1,10 +1,10 @@
 """Measure memory and time by model size: a training step, and a window of transcription.
 
-    python -m tools.bench.sizes tiny base small
+    python -m tools.bench.sizes tiny base small medium large-v3
 
-The weights are random, because sizes and times do not depend on them. A training step has 8 clips of 5 s with 40 label
-tokens each and the default adapter; a window has 30 s and 50 tokens. Memory is the peak that MLX allocates, beside
-about 0.3 GB for Python and its libraries.
+The weights are random, because sizes and times do not depend on them. A training step has two clips of 5 s with 40
+label tokens each and the default adapter; a window has 30 s and 50 tokens. Memory is the peak that MLX allocates,
+beside about 0.3 GB for Python and its libraries.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from mlx_whisper_lora.whisper.model.quantization import parameter_count
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
 
-CLIPS, FRAMES, TOKENS, WINDOW_TOKENS, STEPS = 8, 500, 40, 50, 5
+CLIPS, FRAMES, TOKENS, WINDOW_TOKENS, STEPS = 2, 500, 40, 50, 5
 
 
 class Times(Callback):
