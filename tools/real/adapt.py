@@ -3,11 +3,12 @@
     python -m tools.real.adapt malayalam --iters 100 --seeds 0 1 2
     python -m tools.real.adapt digits --iters 150 --seeds 0
     python -m tools.real.adapt speaker --iters 150        # digits, tested on a speaker who is not in the training clips
-    python -m tools.real.adapt malayalam --iters 100 --clips 40
+    python -m tools.real.adapt malayalam --iters 100 --clips 40 --greedy
 
-The untuned base is scored first. Scores are those of `lora --test`, which transcribes as `transcribe` does; some clips
-are transcribed by that command too, and have to give the same texts. Results go to tools/real/adapt.json. Intervals are
-those of a bootstrap over clips.
+The untuned base is scored first, without a fallback to sampling. It fails in most windows of a language that it does
+not know, as does an adapter of few steps (--greedy), and sampling each of them 25 times would take hours. Scores are
+those of `lora --test`, which transcribes as `transcribe` does; some clips are transcribed by that command too, and have
+to give the same texts. Results go to tools/real/adapt.json. Intervals are those of a bootstrap over clips.
 """
 
 import argparse
@@ -77,13 +78,9 @@ def run(*arguments: object) -> None:
         sys.exit(1)
 
 
-def score(folder: Path, task: Task, adapter: Path | None) -> dict:
-    """Test the base, or an adapter of it, and return scores and texts.
-
-    The base is decoded once: it fails in most windows of a language that it does not know, and sampling each of them
-    again at five temperatures would take hours on two cores.
-    """
-    transcription = TranscriptionOptions(best_of=5) if adapter else TranscriptionOptions(temperature=0.0)
+def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
+    """Test the base, or an adapter of it, and return scores and texts."""
+    transcription = TranscriptionOptions(temperature=0.0) if greedy else TranscriptionOptions(best_of=5)
     file = str(adapter) if adapter else None
     options = RunOptions("base", str(folder), file, language=task.language, transcription=transcription)
     test = Run(options, trains=False)
@@ -92,7 +89,7 @@ def score(folder: Path, task: Task, adapter: Path | None) -> dict:
     seconds = time.perf_counter() - start
     hypotheses, references = result.hypotheses, [example.text for example in test.test_set]
     if adapter:
-        check_command(test, hypotheses, adapter, task)
+        check_command(test, hypotheses, adapter, task, greedy)
     normalizer = NORMALIZERS[result.normalizer]
     rates = {"wer": word_error_rate, "cer": character_error_rate}
     scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in rates.items()}
@@ -114,13 +111,13 @@ def score(folder: Path, task: Task, adapter: Path | None) -> dict:
     }
 
 
-def check_command(test: Run, hypotheses: list[str], adapter: Path, task: Task) -> None:
+def check_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool) -> None:
     """Exit unless the command `transcribe` gives the same texts for some of the clips."""
     chosen = np.random.default_rng(0).permutation(len(hypotheses))[:TRANSCRIBED]
     files = [Path(str(test.clips["test"][i].audio)) for i in chosen]
     out = OUTPUT / "transcripts"
     run("transcribe", "--model", "base", "--adapter-file", adapter, "--language", task.language, "--verbose", "False",
-        "--output-dir", out, "--audio", *files)  # fmt: skip
+        "--output-dir", out, *(("--temperature", 0) if greedy else ()), "--audio", *files)  # fmt: skip
     for file, i in zip(files, chosen, strict=True):
         text = " ".join((out / file.name).with_suffix(".txt").read_text(encoding="utf-8").split())
         if text != " ".join(hypotheses[i].split()):
@@ -140,12 +137,14 @@ def main() -> None:
     parser.add_argument("--iters", type=int, required=True, help="training steps")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--clips", type=int, help="train on this many clips")
+    parser.add_argument("--greedy", action="store_true", help="test without sampling again the windows that fail")
     args, options = parser.parse_known_args()
     task = TASKS[args.task]
+    OUTPUT.mkdir(parents=True, exist_ok=True)
     folder = data_folder(args.task, task, args.clips)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     if not any(each["task"] == args.task and each["iters"] == 0 for each in results):
-        record(results, {"task": args.task, "iters": 0, **score(folder, task, None)})
+        record(results, {"task": args.task, "iters": 0, **score(folder, task, None, greedy=True)})
     for seed in args.seeds:
         adapter = OUTPUT / f"{args.task}_{args.clips or 'all'}_{args.iters}_{seed}.npz"
         given = ("--data", folder, "--language", task.language, "--iters", args.iters, "--seed", seed, *options)
@@ -158,9 +157,10 @@ def main() -> None:
             "iters": args.iters,
             "seed": seed,
             "options": options,
+            "greedy": args.greedy,
             "minutes": minutes,
         }
-        record(results, settings | score(folder, task, adapter))
+        record(results, settings | score(folder, task, adapter, args.greedy))
 
 
 if __name__ == "__main__":
