@@ -272,7 +272,7 @@ def asf_parts(data: FileBytes) -> list[Part]:
     parts = []
     for start, stop in _bounds(data, ASF_MAGIC):
         header = start + data.number(start + 16, 8, "little")
-        size = data.number(header + 16, 8, "little")
+        size = data.number(header + 16, 8, "little") if header < stop else stop
         parts.append(_data_part(start, stop, header, size))
     return parts
 

@@ -251,7 +251,9 @@ def _decode_by_libsndfile(
 def _mono_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:
     # Read until no samples come, because the length in a header may be wrong.
     while len(samples := sound.read(BLOCK, dtype="float32", always_2d=True)):
-        yield samples.mean(axis=1)
+        with np.errstate(invalid="ignore"):  # NaN is refused later
+            mono = samples.mean(axis=1)
+        yield mono
 
 
 def _decode_by_ffmpeg(

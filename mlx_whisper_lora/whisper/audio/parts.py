@@ -49,6 +49,8 @@ class FileBytes:
 
     def at(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset` on, or as many as there are."""
+        if offset >= self.size:  # headers of damaged files give offsets that no file can have
+            return b""
         first = offset - self._offset
         if first < 0 or first + count > len(self._block):
             self._file.seek(offset)

@@ -287,3 +287,8 @@ def test_a_text_is_not_taken_for_a_cut_recording(tmp_path, no_ffmpeg):
     for text in (b"was free for all to use", b"A tftyp", b"moov along, nothing to see here"):
         with pytest.raises(AudioError, match="not a readable audio file"):
             load_audio(text)
+
+
+def test_offsets_that_no_file_can_have_are_refused():
+    huge = ASF[:16] + struct.pack("<Q", 2**64 - 8) + bytes(100)
+    assert "cut short" in (faults(huge)[0] or "")

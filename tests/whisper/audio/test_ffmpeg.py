@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 
 import numpy as np
@@ -46,25 +47,38 @@ def test_ffmpeg_may_open_no_other_protocol_or_playlist(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ffmpeg_ends_when_this_process_is_killed(tmp_path):
-    (tmp_path / "x.m4a").write_bytes(b"not audio")
-    path = fake_ffmpeg(tmp_path, f"echo $$ > {tmp_path}/id; exec cat /dev/zero")
+@pytest.mark.parametrize(
+    ("stop", "script"),
+    [
+        (signal.SIGKILL, "exec cat /dev/zero"),
+        (signal.SIGTERM, "exec cat /dev/zero"),
+        (signal.SIGINT, "head -c 200000 /dev/zero; exec sleep 1000"),
+        (signal.SIGINT, "head -c 200000 /dev/zero; exec sleep 1000 >&-"),  # it hangs after the last samples
+    ],
+)
+def test_ffmpeg_ends_with_this_process(tmp_path, stop, script):
+    path = fake_ffmpeg(tmp_path, f"echo $$ > {tmp_path}/id; {script}")
     program = (
-        "import sys, time\n"
         "from mlx_whisper_lora.whisper.audio.load import audio_blocks\n"
-        "for block in audio_blocks(sys.argv[1]):\n"
+        "for block in audio_blocks(b'not audio'):\n"
         "    print(flush=True)\n"
-        "    time.sleep(60)\n"
     )
-    process = start_python("-c", program, tmp_path / "x.m4a", PATH=path)
-    assert process.stdout and process.stdout.readline()
-    process.kill()
-    process.communicate()
+    process = start_python("-c", program, PATH=path)
+    assert process.stdout
+    process.stdout.readline()
     ffmpeg = int((tmp_path / "id").read_text())
-    for _ in range(100):
-        try:
-            os.kill(ffmpeg, 0)
-        except ProcessLookupError:
+    process.send_signal(stop)
+    process.communicate(timeout=60)
+    for _ in range(300):
+        if not is_running(ffmpeg):
             return
         time.sleep(0.1)
     pytest.fail("ffmpeg still runs")
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
