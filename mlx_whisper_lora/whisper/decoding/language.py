@@ -6,7 +6,8 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, language_code
+from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 LanguageProbs = dict[str, float]  # code -> probability
 

@@ -15,7 +15,8 @@ import numpy as np
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.model.ops import attention, gelu, use_fast_blas
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer, language_code
+from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import tiktoken
 
 from mlx_whisper_lora.whisper.assets import ASSETS
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES, TO_LANGUAGE_CODE
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_code
 
 SECONDS_PER_TIMESTAMP = 0.02
 NON_SPEECH = -1  # stands for the non-speech tokens in the option `suppress_tokens`
@@ -249,23 +249,6 @@ def get_encoding(name: str = "gpt2", num_languages: int = 99) -> tiktoken.Encodi
         mergeable_ranks=ranks,
         special_tokens={f"<|{text}|>": len(ranks) + i for i, text in enumerate(special)},
     )
-
-
-def language_code(language: str) -> str:
-    """Return the code of a language.
-
-    Args:
-        language: a code such as "te", or an English name such as "telugu", in any case.
-
-    Raises:
-        ValueError: Whisper does not know the language.
-    """
-    language = language.lower().strip()
-    if language in LANGUAGES:
-        return language
-    if language not in TO_LANGUAGE_CODE:
-        raise ValueError(f"unknown language {language!r}: give a code such as 'te' or a name such as 'telugu'")
-    return TO_LANGUAGE_CODE[language]
 
 
 @functools.cache

@@ -22,8 +22,8 @@ from mlx_whisper_lora.whisper.decoding.language import resolve_languages
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_names
 from mlx_whisper_lora.whisper.terminal import say
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, language_code
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_code
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, parse_clips, temperature_fallback
 from mlx_whisper_lora.whisper.transcription.segments import Segment
 from mlx_whisper_lora.whisper.transcription.windows import (
