@@ -8,6 +8,7 @@ from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.languages import language_list
 
 PROGRAM = "mlx_whisper_lora.lora"
 DESCRIPTION = """\
@@ -15,7 +16,7 @@ Train LoRA adapters for a Whisper model on clips with their texts (--train), and
 
 The data folder (--data) holds recordings and either
   train.jsonl, valid.jsonl, test.jsonl   lines such as {"audio": "clips/1.wav", "text": "good morning"}
-  metadata.jsonl or metadata.csv         with the columns file_name and text (or sentence, transcription);
+  metadata.jsonl, .csv or .tsv           with the columns file_name and text (or sentence, transcription);
                                          a column named split, or subfolders train/, validation/ and test/ with a
                                          table each, give the split of each clip. Otherwise, a tenth of the clips
                                          is kept for validation and a tenth for the test; with a column
@@ -58,7 +59,7 @@ class CommandOptions:
 
 def build_parser() -> CommandParser:
     """Build the parser. The flags of each method come after its name: --lora-rank."""
-    parser = CommandParser(PROGRAM, DESCRIPTION, EXAMPLES)
+    parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     for name, method in METHODS.items():

@@ -11,7 +11,8 @@ from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
-from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.text.languages import language_code, language_list
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.writers import OUTPUT_FORMATS, SubtitleLayout
 
@@ -75,7 +76,7 @@ class CommandOptions:
     )
     language: str | None = option(
         None,
-        "Spoken language, as a code (te) or an English name (telugu).",
+        "Spoken language, as a code (te) or a name (telugu).",
         parse=language_code,
         shown_default="that of the adapter, or else detected in the first 30 s",
     )
@@ -123,17 +124,21 @@ class TemperatureOptions:
         "0 takes the most likely token at every step, above 0 tokens are sampled. A window that fails a threshold is "
         "decoded again at higher temperatures.",
         minimum=0,
+        maximum=100,
         metavar="T",
     )
     temperature_increment_on_fallback: float | None = option(
         0.2,
         "How much higher the next temperature is, up to 1. With None, windows are decoded once, and the transcript "
         "stands even if it fails.",
-        above=0,
+        minimum=0.01,
         metavar="T",
     )
     best_of: int | None = option(
-        5, "Number of sequences to sample at a temperature above 0. The most likely one is kept.", minimum=1
+        5,
+        "Number of sequences to sample at a temperature above 0. The most likely one is kept.",
+        minimum=1,
+        maximum=100,
     )
 
     def __post_init__(self):
@@ -148,7 +153,7 @@ class TemperatureOptions:
 
 
 def build_parser() -> CommandParser:
-    parser = CommandParser(PROGRAM, DESCRIPTION, EXAMPLES)
+    parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
 
     source = parser.add_argument_group("recordings and model")
     source.add_argument("recordings", nargs="*", metavar="AUDIO", help="The same as --audio AUDIO ...")

@@ -23,18 +23,21 @@ class TrainingOptions:
         None,
         "Number of training steps.",
         minimum=1,
+        maximum=10_000_000,
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
     )
-    batch_size: int = option(2, "Number of clips in a step.", minimum=1)
-    learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0)
+    batch_size: int = option(2, "Number of clips in a step.", minimum=1, maximum=4096)
+    learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0, below=math.inf)
     warmup: int | None = option(
         None,
-        "Number of steps over which the learning rate rises from 0.",
+        "Number of steps over which the learning rate rises.",
         minimum=0,
         shown_default="a tenth of the steps, up to 50",
     )
-    weight_decay: float = option(0.01, "Weight decay of AdamW.", minimum=0, below=math.inf)
-    max_grad_norm: float = option(1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0)
+    weight_decay: float = option(0.01, "Weight decay of AdamW.", minimum=0, maximum=100)
+    max_grad_norm: float = option(
+        1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0, below=math.inf
+    )
     steps_per_report: int = option(10, "Steps between reports of the training loss.", minimum=1)
     steps_per_eval: int | None = option(
         None,
@@ -66,7 +69,9 @@ class TrainingOptions:
         maximum=1,
         metavar="SHARE",
     )
-    seed: int = option(0, "Seed of the adapter's weights, the order of the clips and dropout.", minimum=0)
+    seed: int = option(
+        0, "Seed of the adapter's weights, the order of the clips and dropout.", minimum=0, maximum=2**64 - 1
+    )
 
     def __post_init__(self):
         check_ranges(self)
@@ -83,6 +88,6 @@ class TrainingOptions:
             raise ValueError("there are no clips to train on")
         batches = -(-n_clips // self.batch_size)
         iters = self.iters or min(max(PASSES * batches, FEWEST_STEPS), MOST_STEPS)
-        warmup = min(iters // 10, 50) if self.warmup is None else self.warmup
+        warmup = min(iters // 10, 50) if self.warmup is None else min(self.warmup, iters)
         steps_per_eval = self.steps_per_eval or min(max(iters // 4, 1), 200)
         return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval)

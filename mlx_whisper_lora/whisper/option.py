@@ -101,14 +101,16 @@ def check_ranges(options: Any) -> None:
             continue
         if about.get("choices") and value not in about["choices"]:
             raise OptionError(f"`{each.name}` must be one of {', '.join(map(str, about['choices']))}, got {value!r}")
+        if value != value:  # NaN
+            raise OptionError(f"`{each.name}` must be a number, got {value}")
         bounds = {
             "at least": (about.get("minimum"), lambda value, bound: value >= bound),
             "at most": (about.get("maximum"), lambda value, bound: value <= bound),
-            "above": (about.get("above"), lambda value, bound: bound < value < float("inf")),
+            "above": (about.get("above"), lambda value, bound: value > bound),
             "below": (about.get("below"), lambda value, bound: value < bound),
         }
         for relation, (bound, holds) in bounds.items():
-            if bound is not None and not holds(value, bound):  # NaN fails too
+            if bound is not None and not holds(value, bound):
                 raise OptionError(f"`{each.name}` must be {relation} {bound}, got {value}")
 
 

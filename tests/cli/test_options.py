@@ -71,7 +71,7 @@ def test_a_wrong_command_line_is_answered_in_two_lines(arguments, message, capsy
     ("arguments", "message"),
     [
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
-        ({"salt": float("nan")}, "`salt` must be above 0, got nan"),
+        ({"salt": float("nan")}, "`salt` must be a number, got nan"),
         ({"salt": 3}, "`salt` must be below 3, got 3"),
         ({"oven": "coal"}, "`oven` must be one of gas, wood, got 'coal'"),
     ],

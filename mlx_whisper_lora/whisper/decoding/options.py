@@ -28,7 +28,10 @@ class DecodingOptions:
         None, "Spoken language, as a code (te) or an English name (telugu).", shown_default="detected"
     )
     temperature: float = option(
-        0.0, "At 0, take the most likely token at every step. Above 0, sample at this temperature.", minimum=0
+        0.0,
+        "At 0, take the most likely token at every step. Above 0, sample at this temperature.",
+        minimum=0,
+        maximum=100,
     )
     sample_len: int | None = option(
         None,
@@ -40,14 +43,21 @@ class DecodingOptions:
         None,
         "Number of sequences to sample at a temperature above 0. The most likely one is kept.",
         minimum=1,
+        maximum=100,
         shown_default="1",
     )
     beam_size: int | None = option(
-        None, "Number of beams in beam search, at temperature 0.", minimum=1, shown_default="no beam search"
+        None,
+        "Number of beams in beam search, at temperature 0.",
+        minimum=1,
+        maximum=100,
+        shown_default="no beam search",
     )
     patience: float | None = option(
         None,
         "Factor of the beam size: beam search stops once that many sequences have finished (Kasai et al., 2022).",
+        above=0,
+        maximum=100,
         metavar="FACTOR",
         shown_default="1",
     )
@@ -70,7 +80,7 @@ class DecodingOptions:
     suppress_blank: bool = option(True, "Forbid a transcript that starts with a space or is empty.")
     without_timestamps: bool = option(False, "Generate text only. Every segment is then an entire window.")
     max_initial_timestamp: float | None = option(
-        1.0, "Latest start of the first segment, in seconds. None or 0 sets no limit.", metavar="SECONDS"
+        1.0, "Latest start of the first segment, in seconds. None or 0 sets no limit.", minimum=0, metavar="SECONDS"
     )
     fp16: bool | None = option(
         None,

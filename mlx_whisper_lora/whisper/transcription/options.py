@@ -77,6 +77,7 @@ class TranscriptionOptions(DecodingOptions):
         "Split the recording at its pauses and decode this many windows together. Windows then do not know the text "
         "before them, but all of them know the initial prompt.",
         minimum=1,
+        maximum=1024,
         shown_default="one window after another",
     )
     vad: bool = option(
