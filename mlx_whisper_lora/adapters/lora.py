@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
-from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shape
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
@@ -35,10 +34,12 @@ class LoRAConfig:
         OptionError: a value is out of range, or a target is unknown.
     """
 
-    rank: int = option(16, "Rank of the low-rank matrices.", minimum=1)
-    scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0)
+    rank: int = option(16, "Rank of the low-rank matrices.", minimum=1, maximum=1280)
+    scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0, maximum=1e4)
     dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
-    layers: int = option(-1, "Adapt the last N blocks of the encoder and of the decoder. -1 adapts all.")
+    layers: int = option(
+        -1, "Adapt the last N blocks of the encoder and of the decoder, or as many as there are. -1 adapts all."
+    )
     targets: tuple[str, ...] = option(
         TARGETS,
         f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
@@ -114,16 +115,19 @@ class LoRA:
 
     @staticmethod
     def wrap(model: Whisper, config: LoRAConfig) -> dict[str, nn.Module]:
-        """Return a fresh LoRALinear for each target of the model, by module path.
-
-        Raises:
-            AdapterError: the model has fewer blocks than `config.layers`.
-        """
+        """Return a fresh LoRALinear for each target of the model, by module path."""
         modules = dict(model.named_modules())
         return {
             path: LoRALinear.from_base(modules[path], config.rank, config.scale, config.dropout)
             for path in _target_paths(model, config)
         }
+
+    @staticmethod
+    def notes(model: Whisper, config: LoRAConfig) -> list[str]:
+        """Return a line for a model that has fewer blocks than `config.layers`."""
+        counts = {"encoder": model.dims.n_audio_layer, "decoder": model.dims.n_text_layer}
+        few = [f"the {side} has {count} blocks" for side, count in counts.items() if count < config.layers]
+        return [f"{' and '.join(few)}, and {config.layers} were asked for: all of them are adapted"] if few else []
 
     @staticmethod
     def fuse(module: nn.Module) -> nn.Linear:
@@ -135,12 +139,7 @@ def _target_paths(model: Whisper, config: LoRAConfig) -> Iterator[str]:
     """Yield the paths of the layers to adapt, such as decoder.blocks.3.attn.query."""
     for side, part in (("encoder", model.encoder), ("decoder", model.decoder)):
         count = len(part.blocks)
-        if config.layers > count:
-            raise AdapterError(
-                f"LoRA on {config.layers} layers was requested, but this model's {side} has {count} blocks: "
-                f"give at most {count}, or -1 for all"
-            )
-        for i in range(count if config.layers == -1 else config.layers):
+        for i in range(count if config.layers == -1 else min(config.layers, count)):
             block = count - 1 - i
             for target in config.targets:
                 if side == "decoder" or not target.startswith("cross_attn"):

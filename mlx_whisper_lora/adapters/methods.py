@@ -34,6 +34,9 @@ class Method(Protocol):
             AdapterError: the model does not fit the configuration.
         """
 
+    def notes(self, model: Whisper, config: Any) -> list[str]:
+        """Return sentences for the user about a configuration that the model can follow in part only."""
+
     def fuse(self, module: nn.Module) -> nn.Module | None:
         """Return a plain module that computes the same as a trained one, or None if there is none."""
 

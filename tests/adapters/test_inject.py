@@ -1,5 +1,7 @@
 """Where adapters go in a Whisper model, and what trains."""
 
+import math
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
-from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
+from mlx_whisper_lora.adapters.lora import TARGETS, LoRA, LoRAConfig
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, Whisper
 from mlx_whisper_lora.whisper.option import OptionError
@@ -97,8 +99,10 @@ def test_fusing_gives_the_same_logits_and_a_plain_model():
         ({"targets": ("attn.quarry",)}, "targets must be chosen from attn.query, .*mlp2, got attn.quarry"),
         ({"targets": ()}, "got nothing"),
         ({"rank": 0}, "rank must be at least 1, got 0"),
+        ({"rank": 10**9}, "rank must be at most 1280, got 1000000000"),
+        ({"scale": math.inf}, "scale must be at most 10000.0, got inf"),
         ({"scale": 0.0}, "scale must be above 0"),
-        ({"scale": float("nan")}, "scale must be above 0"),
+        ({"scale": math.nan}, "scale must be a number, got nan"),
         ({"dropout": 1.0}, "dropout must be below 1, got 1.0"),
         ({"layers": 0}, "at least 1, or -1 for all blocks, got 0"),
         ({"layers": -2}, "at least 1, or -1 for all blocks, got -2"),
@@ -109,11 +113,22 @@ def test_settings_out_of_range_are_refused(settings, message):
         LoRAConfig(**settings)
 
 
-def test_more_layers_than_blocks_are_refused_and_nothing_changes():
-    model = small_model(n_audio_layer=3)
-    with pytest.raises(AdapterError, match=r"LoRA on 3 layers was requested.*decoder has 2 blocks.*-1 for all"):
-        add_adapter(model, LoRAConfig(layers=3))
-    assert not adapter_modules(model)
+@pytest.mark.parametrize(
+    ("layers", "note"),
+    [
+        (-1, []),
+        (2, []),
+        (3, ["the decoder has 2 blocks, and 3 were asked for: all of them are adapted"]),
+        (9, ["the encoder has 3 blocks and the decoder has 2 blocks, and 9 were asked for: all of them are adapted"]),
+    ],
+)  # fmt: skip
+def test_more_layers_than_blocks_are_as_many_as_there_are_with_a_note(layers, note):
+    config = LoRAConfig(layers=layers, targets=("mlp1",))
+    model = adapted(config, n_audio_layer=3)
+    blocks = {"encoder": 3 if layers == -1 else min(layers, 3), "decoder": 2}
+    assert LoRA.notes(model, config) == note
+    for side, count in blocks.items():
+        assert sum(path.startswith(side) for path in adapter_modules(model)) == count
 
 
 def test_a_model_is_not_adapted_twice():

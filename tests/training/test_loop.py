@@ -107,9 +107,9 @@ def rates(args: TrainingOptions) -> list[float]:
     return [float(schedule(mx.array(step))) for step in range(args.iters)]
 
 
-def test_the_learning_rate_warms_up_and_falls_by_a_cosine_to_a_hundredth():
+def test_the_learning_rate_warms_up_from_the_first_step_and_falls_by_a_cosine_to_a_hundredth():
     found = rates(TrainingOptions(iters=101, warmup=20, learning_rate=1e-3))
-    np.testing.assert_allclose(found[:21], np.linspace(0, 1e-3, 21), rtol=1e-5)
+    np.testing.assert_allclose(found[:21], np.linspace(1e-3 / 21, 1e-3, 21), rtol=1e-5)
     falling = 1e-5 + (1e-3 - 1e-5) * (1 + np.cos(np.pi * np.linspace(0, 1, 81))) / 2
     np.testing.assert_allclose(found[20:], falling, rtol=1e-4)
 
@@ -117,6 +117,15 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine_to_a_hundredth():
 def test_the_learning_rate_without_warm_up():
     found = rates(TrainingOptions(iters=11, warmup=0, learning_rate=1e-3))
     assert found[0] == pytest.approx(1e-3) and found[-1] == pytest.approx(1e-5) and sorted(found, reverse=True) == found
+
+
+@pytest.mark.parametrize(("warmup", "expected"), [(1, [0.5e-3, 1e-3, 1e-5]), (3, [0.25e-3, 0.5e-3, 0.75e-3])])
+def test_every_step_of_a_short_run_has_a_rate_above_0(warmup, expected):
+    assert rates(TrainingOptions(iters=3, warmup=warmup, learning_rate=1e-3)) == pytest.approx(expected)
+
+
+def test_a_warm_up_longer_than_the_run_takes_all_of_it():
+    assert TrainingOptions(iters=10, warmup=10**9).resolve(4).warmup == 10
 
 
 def test_reported_rates_are_the_schedules():
@@ -153,7 +162,8 @@ def test_each_step_is_one_of_adamw_on_the_mean_loss(monkeypatch):
         ({"steps_per_report": 0}, "steps_per_report must be at least 1"),
         ({"steps_per_eval": -1}, "steps_per_eval must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number, got nan"),
+        ({"seed": 2**64}, "seed must be at most 18446744073709551615"),
         ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0"),
         ({"warmup": -1}, "warmup must be at least 0"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
