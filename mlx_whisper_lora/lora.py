@@ -23,9 +23,7 @@ def main(args: argparse.Namespace) -> None:
     transcription = transcription_options(args, language=None, task="transcribe", batch_size=None)
     options, training = from_args(RunOptions, args, transcription=transcription), from_args(TrainingOptions, args)
 
-    run = Run(options, training, ConsoleCallback(), trains=command.train)
-    if command.test:
-        _ = run.test_set  # bad test clips should not be found after hours of training
+    run = Run(options, training, ConsoleCallback(), trains=command.train, tests=command.test)
     if command.train:
         run.train(settings)
     if command.test and run.world.speaks:

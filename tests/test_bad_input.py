@@ -128,8 +128,17 @@ CASES = {
         lambda: write_jsonl(Path("clips/train.jsonl"), [{"audio": "1.wav", "text": "a " * 99, "language": "en"}]),
         "train", r"there are no train clips but those \(texts of over 32 tokens\)",
     ),
-    "99 layers": (None, "train --lora-layers 99", "LoRA on 99 layers was requested, .* encoder has 2 blocks"),
     "unknown target": (None, "train --lora-targets attn.q", "--lora-targets must be chosen from .*, got attn.q"),
+    "huge rank": (None, "train --lora-rank 1000000000", "--lora-rank must be at most 1280, got 1000000000"),
+    "huge seed": (None, "train --seed 99999999999999999999", "--seed must be at most 18446744073709551615"),
+    "infinite temperature": (None, "test --temperature inf", "--temperature must be at most 100, got inf"),
+    "infinite patience": (None, "test --beam-size 2 --patience inf", "--patience must be at most 100, got inf"),
+    "huge beam": (None, "test --beam-size 1000000000", "--beam-size must be at most 100, got 1000000000"),
+    "tiny increment": (
+        None, "test --temperature-increment-on-fallback 1e-9", "-on-fallback must be at least 0.01, got 1e-09",
+    ),
+    "number beyond floats": (None, "train --learning-rate 1e400", "--learning-rate must be below inf, got inf"),
+    "language that Whisper lacks": (None, "train --language dv", "relative that Whisper knows is Sinhala, 'si'"),
     "rank 0": (None, "train --lora-rank 0", "--lora-rank must be at least 1, got 0"),
     "no steps": (None, "train --iters 0", "iters must be at least 1"),
     "context": (None, "train --audio-context 60", "--audio-context must be at most 30, got 60"),
@@ -185,6 +194,37 @@ def test_one_clear_line_from_a_real_process(case, place):
     spoil()
     outcome = run_python("-m", command.__name__, *arguments)
     check(outcome, command.build_parser().prog, message)
+
+
+def test_all_clips_that_cannot_be_used_are_reported_at_once_and_can_be_skipped(place, run_main):
+    good = {"audio": "0.wav", "text": "one", "language": "en"}
+    rows = [good, {**good, "audio": "9.wav"}, {**good, "language": "dv"}, {**good, "audio": "1.wav"}, good]
+    write_jsonl(Path("clips/train.jsonl"), rows)
+    Path("clips/1.wav").write_text("hello")
+    Path("clips/2.wav").write_bytes(b"")
+    before = files(place)
+    outcome = run_main(lora, *TRAIN, "--test")
+    lines = outcome.err.splitlines()
+    assert outcome.code == 1 and files(place) == before
+    assert lines[0] == (
+        "mlx_whisper_lora.lora: error: 4 clips cannot be used; correct them, or skip them with --skip-bad:"
+    )
+    reasons = [
+        "train.jsonl, line 2: there is no recording clips/9.wav;",
+        "train.jsonl, line 3: Whisper does not know Divehi ('dv');",
+        "train.jsonl, line 4: clips/1.wav: not a readable audio file",
+        "test.jsonl, line 1: clips/2.wav: the file is empty",
+    ]
+    for line, reason in zip(lines[1:], reasons, strict=True):
+        assert line.startswith(f"  clips/{reason}")
+
+    write_jsonl(Path("clips/test.jsonl"), [good])
+    outcome = run_main(lora, *TRAIN, "--test", "--skip-bad")
+    assert (outcome.code, outcome.err) == (0, "")
+    skipped = outcome.out.splitlines()
+    start = skipped.index("Skipped 3 clips that cannot be used:")
+    assert skipped[start + 1 : start + 4] == lines[1:4]
+    assert "Training: 1 steps of 2 clips, 1.0 passes over 2 clips" in skipped
 
 
 def test_values_that_are_not_numbers_are_reported(place, run_main, capsys):

@@ -113,6 +113,35 @@ def test_clips_in_several_languages_give_an_adapter_without_one(train, clips_fol
     assert read_adapter_config("adapters.npz").language is None
 
 
+def test_validation_clips_that_are_all_too_long_mean_no_validation(train, clips_folder):
+    soundfile.write(clips_folder / "5.wav", tone(2.0), 16000)
+    rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in (0, 1, 5)]
+    write_jsonl(clips_folder / "train.jsonl", rows[:2])
+    write_jsonl(clips_folder / "valid.jsonl", rows[2:])
+    lines = train("--iters", 1)
+    assert f"Left out 1 valid clips (longer than 1.5 s), such as {clips_folder / '5.wav'}" in lines
+    assert "Note: there are no validation clips, so the newest adapter counts as the best" in lines
+    assert not any("Val loss" in line for line in lines) and Path("adapters.npz").exists()
+
+
+def test_settings_beyond_the_model_or_the_run_take_what_there_is_with_a_line(train):
+    beyond = ("--lora-layers", 4, "--warmup", 99, "--steps-per-eval", 99, "--val-clips", 99, "--batch-size", 99)
+    lines = train("--iters", 2, *beyond)
+    layers = (
+        "Note: the encoder has 2 blocks and the decoder has 2 blocks, and 4 were asked for: all of them are adapted"
+    )
+    assert layers in lines
+    assert "Note: the learning rate rises over all 2 steps (warmup), and does not fall" in lines
+    assert "Training: 2 steps of 3 clips, 2.0 passes over 3 clips" in lines
+
+
+def test_clips_without_text_and_tables_that_are_not_read_are_noted(train, clips_folder):
+    write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": " ", "language": "en"}])
+    lines = train("--iters", 1)
+    assert f"Note: not read, as other tables are there: {clips_folder / 'metadata.jsonl'}" in lines
+    assert f"Note: 1 clips have no text, such as {clips_folder / '0.wav'}; they count as silence" in lines
+
+
 def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, clips_folder):
     train("--iters", 1, "--lora-rank", 3)
     outcome = run_main(
@@ -164,7 +193,7 @@ def test_english_clips_are_scored_with_openai_whispers_normalizer(
         results.append(evaluate(*arguments, **options))
         return results[-1]
 
-    monkeypatch.setattr(finetune, "load_clips", lambda folder: {"train": [], "valid": [], "test": noted})
+    monkeypatch.setattr(finetune, "load_clips", lambda *_: {"train": [], "valid": [], "test": noted})
     monkeypatch.setattr(finetune, "evaluate", kept_evaluate)
     line = run_main(lora, "--test").out.splitlines()[-1]
     assert re.fullmatch(TEST_LINE, line)
@@ -231,7 +260,9 @@ def test_clips_that_the_adapter_was_trained_on_are_counted_and_named(train, run_
 def test_bad_test_clips_are_reported_before_training(run_main, model_folder, clips_folder):
     write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": "x", "language": "en"}])
     outcome = run_main(lora, "--train", "--test", "--model", model_folder, "--data", clips_folder)
-    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.lora: error: there are no test clips\n"
+    assert (
+        outcome.code == 1 and outcome.err == f"mlx_whisper_lora.lora: error: {clips_folder}: there are no test clips\n"
+    )
     assert "Iter" not in outcome.out
 
 
@@ -239,7 +270,7 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     demo_model_folder, demo_clips_folder, run_main, monkeypatch
 ):
     few = {split: clips[:2] for split, clips in load_clips(demo_clips_folder).items()}
-    monkeypatch.setattr(finetune, "load_clips", lambda folder: few)
+    monkeypatch.setattr(finetune, "load_clips", lambda *_: few)
     outcome = run_main(lora, "--train", "--iters", 1, "--batch-size", 2, "--steps-per-eval", 1)
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
+from mlx_whisper_lora.data.clip import BadClipsError
 from mlx_whisper_lora.whisper.errors import one_line
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.terminal import terminal_text
@@ -45,8 +46,9 @@ def _print_note(message: Warning | str, *place: object) -> None:
 
 
 def print_error(prog: str, error: Exception) -> None:
-    """Print the one line that says to a user what was wrong."""
-    print(f"{prog}: error: {terminal_text(describe(error))}", file=sys.stderr)
+    """Print the line that says to a user what was wrong. Several bad clips get a line each."""
+    lines = str(error).splitlines() if isinstance(error, BadClipsError) else [describe(error)]
+    print(f"{prog}: error: " + "\n".join(map(terminal_text, lines)), file=sys.stderr)
 
 
 def describe(error: Exception) -> str:

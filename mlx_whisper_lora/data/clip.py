@@ -1,15 +1,39 @@
 """Clips: recordings, or stretches of them, with their texts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mlx_whisper_lora.whisper.audio.load import AudioSource, source_name
+from mlx_whisper_lora.whisper.errors import one_line
 
 SPLITS = ("train", "valid", "test")
+_MOST_LISTED, _LONGEST_LINE = 10, 400
 
 
 class DataError(ValueError):
     """Clips that cannot be used; the message names the file and, in a table, the line."""
+
+
+class BadClipsError(DataError):
+    """Several clips that cannot be used. The message has a line for each of the first ten."""
+
+    def __init__(self, errors: Sequence[DataError]):
+        heading = f"{len(errors)} clips cannot be used; correct them, or skip them with --skip-bad:"
+        super().__init__("\n".join([heading, *list_errors(errors)]))
+
+
+def check_none_bad(errors: Sequence[DataError]) -> None:
+    """Raise the error of a clip that cannot be used, or one for all of them if there are several."""
+    if errors:
+        raise errors[0] if len(errors) == 1 else BadClipsError(errors)
+
+
+def list_errors(errors: Sequence[DataError]) -> list[str]:
+    """Return a line for each of the first ten errors, and one that counts the others."""
+    lines = [f"  {one_line(error)[:_LONGEST_LINE]}" for error in errors[:_MOST_LISTED]]
+    left = len(errors) - len(lines)
+    return [*lines, f"  and {left} more"] if left else lines
 
 
 @dataclass(frozen=True)

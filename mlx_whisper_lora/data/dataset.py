@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.clip import Clip, DataError
+from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import Label, transcript_tokens, window_tokens
@@ -58,6 +58,7 @@ def build_examples(
     default_language: str | None = None,
     max_seconds: float = CHUNK_LENGTH,
     max_tokens: int | None = None,
+    bad: list[DataError] | None = None,
 ) -> BuiltExamples:
     """Read clips as examples for a model, all in memory: 115 MB an hour of speech.
 
@@ -70,35 +71,55 @@ def build_examples(
         max_seconds: Longer clips are dropped.
         max_tokens: Clips whose texts take more tokens are dropped, because transcription does not write longer ones.
             None stands for half of the model's text context, the default of decoding.
+        bad: Gets an error for each clip that cannot be used, which is skipped. By default, such clips are an error.
 
     Raises:
-        DataError: A clip has no language, has one that the model does not know, or its audio cannot be read. The
-            message names the clip, and the table and line that it comes from.
+        DataError: No clip has a language; or clips have none, have one that the model does not know, or their audio
+            cannot be read, and `bad` was not given. The message names each clip, and the table and line that it comes
+            from.
     """
     max_tokens = max_tokens or model.dims.n_text_ctx // 2
     built = BuiltExamples([], [])
+    found: list[DataError] = []
+    if clips and not any(clip.language or language or default_language for clip in clips):
+        _make_tokenizer(clips[0], model, None, task)  # if this fails, all clips would fail in the same way
     for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
-        samples = _read_samples(clip, max_seconds)
+        try:
+            tokenizer = _make_tokenizer(clip, model, language or clip.language or default_language, task)
+            samples = _read_samples(clip, max_seconds)
+        except DataError as error:
+            found.append(error)
+            continue
         if samples is None:
             built.dropped.append(DroppedClip(clip, f"longer than {max_seconds:g} s"))
             continue
-        tokenizer = _make_tokenizer(clip, model, language or clip.language or default_language, task)
-        label = transcript_tokens(tokenizer, clip.text)
-        if len(label.tokens) - label.prompt_length - 1 > max_tokens or len(label.tokens) > model.dims.n_text_ctx:
+        example = _make_example(clip, samples, tokenizer, model, max_tokens)
+        if example is None:
             built.dropped.append(DroppedClip(clip, f"texts of over {max_tokens} tokens"))
-            continue
-        timed = window_tokens(tokenizer, [(0.0, len(samples) / SAMPLE_RATE, clip.text)]) if clip.text else None
-        built.examples.append(
-            Example(
-                clip_frames(samples, model.dims.n_mels),
-                *label,
-                text=clip.text,
-                language=tokenizer.language,
-                audio=audio_hash(clip),
-                timed=timed,
-            )
-        )
+        else:
+            built.examples.append(example)
+    if bad is None:
+        check_none_bad(found)
+    else:
+        bad += found
     return built
+
+
+def _make_example(
+    clip: Clip, samples: np.ndarray, tokenizer: Tokenizer, model: Whisper, max_tokens: int
+) -> Example | None:
+    """Return a clip with its 16 kHz samples as an example, or None if its text takes too many tokens."""
+    label = transcript_tokens(tokenizer, clip.text)
+    if len(label.tokens) - label.prompt_length - 1 > max_tokens or len(label.tokens) > model.dims.n_text_ctx:
+        return None
+    return Example(
+        clip_frames(samples, model.dims.n_mels),
+        *label,
+        text=clip.text,
+        language=tokenizer.language,
+        audio=audio_hash(clip),
+        timed=window_tokens(tokenizer, [(0.0, len(samples) / SAMPLE_RATE, clip.text)]) if clip.text else None,
+    )
 
 
 def _read_samples(clip: Clip, max_seconds: float) -> np.ndarray | None:
@@ -109,7 +130,7 @@ def _read_samples(clip: Clip, max_seconds: float) -> np.ndarray | None:
             blocks.append(block)
             if sum(map(len, blocks)) > max_seconds * SAMPLE_RATE:
                 return None
-    except AudioError as error:
+    except (AudioError, OSError) as error:
         raise _data_error(clip, str(error)) from None
     return np.concatenate(blocks)
 

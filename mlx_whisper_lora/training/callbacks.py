@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mlx_whisper_lora.adapters.inject import ParameterCounts
-from mlx_whisper_lora.data.clip import Clip
+from mlx_whisper_lora.data.clip import Clip, DataError, Splits, list_errors
 from mlx_whisper_lora.data.content import Duplicate
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -23,7 +23,8 @@ class ClipsFound:
 
     folder: str
     bundled: bool  # whether they are the demo clips
-    counts: dict[str, int]  # number of clips by split
+    splits: Splits
+    unused_tables: list[Path]  # tables in the folder that were not read, because others were
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class RunStart:
     settings: Any  # the configuration of the method, such as LoRAConfig
     training: TrainingOptions  # with all numbers of steps
     n_clips: int  # to train on
+    n_valid_clips: int
+    notes: list[str]  # sentences about settings that the model can follow in part only
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,9 @@ class Callback:
     def duplicates(self, found: list[Duplicate]) -> None:
         """Take note of clips whose audio another clip has too."""
 
+    def skip(self, bad: list[DataError]) -> None:
+        """Take note of clips that cannot be used, in a run that skips them."""
+
     def drop(self, dropped: ClipsDropped) -> None:
         """Take note of clips that are not used."""
 
@@ -148,9 +154,14 @@ class ConsoleCallback(Callback):
         self.print_line(f"Loading model {model}")
 
     def clips(self, found: ClipsFound) -> None:
-        counts = ", ".join(f"{count} {split}" for split, count in found.counts.items())
+        counts = ", ".join(f"{len(clips)} {split}" for split, clips in found.splits.items())
         bundled = " (bundled; --data gives others)" if found.bundled else ""
         self.print_line(f"Clips in {found.folder}{bundled}: {counts}")
+        if found.unused_tables:
+            self.print_line(f"Note: not read, as other tables are there: {', '.join(map(str, found.unused_tables))}")
+        silent = [clip for clips in found.splits.values() for clip in clips if not clip.text]
+        if silent:
+            self.print_line(f"Note: {len(silent)} clips have no text, such as {silent[0].name}; they count as silence")
 
     def duplicates(self, found: list[Duplicate]) -> None:
         pairs = Counter((duplicate.split, duplicate.first_split) for duplicate in found)
@@ -162,6 +173,10 @@ class ConsoleCallback(Callback):
                 f"{example.first.name}"
             )
 
+    def skip(self, bad: list[DataError]) -> None:
+        for line in (f"Skipped {len(bad)} clips that cannot be used:", *list_errors(bad)):
+            self.print_line(line)
+
     def drop(self, dropped: ClipsDropped) -> None:
         self.print_line(
             f"Left out {len(dropped.clips)} {dropped.split} clips ({dropped.reason}), such as {dropped.clips[0].name}"
@@ -170,6 +185,10 @@ class ConsoleCallback(Callback):
     def start(self, start: RunStart) -> None:
         if start.resumed_from is not None:
             self.print_line(f"Resuming from {start.resumed_from}: {start.settings}")
+        for note in start.notes:
+            self.print_line(f"Note: {note}")
+        if not start.n_valid_clips:
+            self.print_line("Note: there are no validation clips, so the newest adapter counts as the best")
         encoder, decoder, total = (
             count / 1e6 for count in (start.parameters.encoder, start.parameters.decoder, start.parameters.total)
         )
@@ -178,6 +197,8 @@ class ConsoleCallback(Callback):
             f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
         )
         iters, size = start.training.iters or 0, start.training.batch_size
+        if start.training.warmup == iters:
+            self.print_line(f"Note: the learning rate rises over all {iters} steps (warmup), and does not fall")
         self.print_line(
             f"Training: {iters} steps of {min(size, start.n_clips)} clips, "
             f"{iters * min(size, start.n_clips) / start.n_clips:.1f} passes over {start.n_clips} clips"

@@ -1,7 +1,6 @@
 """Fine-tune a model with an adapter: one run, from options to adapter files."""
 
 import errno
-import functools
 import os
 import random
 import secrets
@@ -24,10 +23,11 @@ from mlx_whisper_lora.adapters.adapter_file import (
 )
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
 from mlx_whisper_lora.adapters.loading import default_model
-from mlx_whisper_lora.data.clip import Clip, DataError
+from mlx_whisper_lora.adapters.methods import METHODS
+from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
-from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources import load_clips, unused_tables
 from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_not_taken, is_of_run
 from mlx_whisper_lora.training.callbacks import (
     AdapterSaved,
@@ -48,8 +48,9 @@ from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, des
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
-from mlx_whisper_lora.whisper.text.tokenizer import TASKS, language_code
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, temperature_fallback
 
 ADAPTER_FILE = "adapters.npz"
@@ -79,10 +80,11 @@ class RunOptions:
         metavar="FILE",
         shown_default="training starts from the base",
     )
+    skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     overwrite: bool = option(False, "Replace the adapter of another run in those files.")
     language: str | None = option(
         None,
-        "Language of the clips, as a code (te) or an English name (telugu).",
+        "Language of the clips, as a code (te) or a name (telugu).",
         parse=language_code,
         shown_default="the data's 'language' column, or else that of the given adapter",
     )
@@ -118,10 +120,12 @@ class Run:
         options: the base, the clips and the adapter.
         training: how to train.
         callback: gets the events of the run.
-        trains: whether `train` will be called. It decides which adapter file is read.
+        trains: whether `train` will be called. It decides which adapter file and which clips are read.
+        tests: whether `test` will be called after it. Its clips are then read at once, so that bad ones are found
+            before training.
 
     Raises:
-        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read.
+        CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or there are none.
         ValueError: the model lacks the language, or an adapter of another run would be replaced.
     """
 
@@ -131,6 +135,7 @@ class Run:
         training: TrainingOptions | None = None,
         callback: Callback | None = None,
         trains: bool = True,
+        tests: bool = False,
     ):
         self.world = World()
         self.callback = callback if callback and self.world.speaks else Callback()
@@ -150,12 +155,14 @@ class Run:
         self.model = load_model(self.base_name, path=path)
         if options.language:
             self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
-        folder = options.data or DEMO_CLIPS
-        self.clips = load_clips(folder)
-        counts = {split: len(clips) for split, clips in self.clips.items()}
-        self.callback.clips(ClipsFound(str(folder), options.data is None, counts))
+        self.folder = folder = options.data or DEMO_CLIPS
+        self.bad: list[DataError] = []
+        self.clips = load_clips(folder, self.bad)
+        self.callback.clips(ClipsFound(str(folder), options.data is None, self.clips, unused_tables(folder)))
         if self.world.speaks:
             self.callback.duplicates(find_duplicates(self.clips))
+        self.examples: dict[str, list[Example]] = {}
+        self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
 
     def train(self, settings: Any) -> None:
         """Train an adapter and save it.
@@ -164,21 +171,13 @@ class Run:
             settings: the configuration of the method, such as LoRAConfig.
 
         Raises:
-            DataError: there are no clips to train on, or one of them cannot be used.
             AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.
         """
-        longest = self.training.audio_context or CHUNK_LENGTH
-        train_set = self._examples("train", longest)
-        valid_set = self._examples("valid", longest) if self.clips["valid"] else []
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
+        train_set, valid_set = self.examples["train"], self.examples["valid"]
         end = finetune(self.model, train_set, valid_set, options, self.training, settings, self.callback)
         if end.base_is_best:
             self.adapter_file = None
-
-    @functools.cached_property
-    def test_set(self) -> list[Example]:
-        """The examples of the test clips. Ask for them before training, so that bad clips are found before it."""
-        return self._examples("test", CHUNK_LENGTH)
 
     def test(self) -> Evaluation:
         """Test the best adapter, or the base if there is none, on the test clips, as `transcribe` transcribes them.
@@ -186,7 +185,8 @@ class Run:
         Raises:
             DataError: there are no test clips, or one of them cannot be used.
         """
-        test_set = self.test_set
+        if "test" not in self.examples:
+            self._read("test")
         if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = load_model(self.base_name)
         seen: list[Clip] = []
@@ -194,35 +194,52 @@ class Run:
             trained_on = load_adapter(self.model, self.adapter_file, self.base_name).clips
             seen = [clip for clip in self.clips["test"] if audio_hash(clip) in trained_on]
             fuse_adapter(self.model)  # as `transcribe` does
-        self.callback.test(TestStart(self.adapter_file, len(test_set), seen))
+        self.callback.test(TestStart(self.adapter_file, len(self.examples["test"]), seen))
         return evaluate(
             self.model,
-            test_set,
+            self.examples["test"],
             self.options.transcription,
             audio_context=self.training.audio_context,
             description="Testing",
             normalizer=self.options.normalizer,
         )
 
-    def _examples(self, split: str, longest: float) -> list[Example]:
-        """Build the examples of a split, without clips of over `longest` seconds or with too much text."""
+    def _read(self, *splits: str) -> None:
+        """Build the examples of splits, and report all clips that cannot be used together.
+
+        Raises:
+            DataError: there are such clips and none may be skipped, or a split has no clips. Only "valid" may be empty.
+        """
+        left_out = {split: self._build_examples(split) for split in splits}
+        if self.bad and self.options.skip_bad:
+            self.callback.skip(self.bad)
+        else:
+            check_none_bad(self.bad)
+        self.bad = []
+        for split, reasons in left_out.items():
+            if split != "valid" and not self.examples[split]:
+                but = f" but those ({', '.join(reasons)})" if reasons else ""
+                raise DataError(f"{self.folder}: there are no {split} clips{but}")
+
+    def _build_examples(self, split: str) -> list[str]:
+        """Build the examples of a split. Return the reasons why clips were left out, such as "longer than 30 s"."""
         built = build_examples(
             self.clips[split],
             self.model,
             self.options.language,
             self.options.task or "transcribe",
             default_language=self.default_language,
-            max_seconds=longest,
+            max_seconds=CHUNK_LENGTH if split == "test" else self.training.audio_context or CHUNK_LENGTH,
             max_tokens=self.options.transcription.sample_len,
+            bad=self.bad,
         )
+        self.examples[split] = built.examples
         dropped: defaultdict[str, list[Clip]] = defaultdict(list)
         for each in built.dropped:
             dropped[each.reason].append(each.clip)
         for reason, clips in dropped.items():
             self.callback.drop(ClipsDropped(split, reason, clips))
-        if not built.examples:
-            raise DataError(f"there are no {split} clips" + (f" but those ({', '.join(dropped)})" if dropped else ""))
-        return built.examples
+        return list(dropped)
 
 
 def finetune(
@@ -291,7 +308,15 @@ def finetune(
             keeper.measure_kept()
             replace_adapter(model, resumed)
     callback.start(
-        RunStart(count_parameters(model), options.resume_adapter_file, config.settings, training, len(train_set))
+        RunStart(
+            count_parameters(model),
+            options.resume_adapter_file,
+            config.settings,
+            training,
+            len(train_set),
+            len(valid_set),
+            METHODS[config.method].notes(model, config.settings),
+        )
     )
     if world.speaks and resumed and valid_set:
         keeper.evaluate_and_save(0)

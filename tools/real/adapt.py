@@ -87,7 +87,7 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
     start = time.perf_counter()
     result = test.test()
     seconds = time.perf_counter() - start
-    hypotheses, references = result.hypotheses, [example.text for example in test.test_set]
+    hypotheses, references = result.hypotheses, [example.text for example in test.examples["test"]]
     if adapter:
         check_command(test, hypotheses, adapter, task, greedy)
     normalizer = NORMALIZERS[result.normalizer]

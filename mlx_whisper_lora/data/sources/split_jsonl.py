@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
-from mlx_whisper_lora.data.sources.tables import make_clip, read_rows
+from mlx_whisper_lora.data.clip import SPLITS, DataError, Splits
+from mlx_whisper_lora.data.sources.rows import make_clips
+from mlx_whisper_lora.data.sources.tables import read_rows
+
+AUDIO_COLUMN = "audio"
+TABLES = tuple(f"{split}.jsonl" for split in SPLITS)
 
 
-def matches(folder: Path) -> bool:
-    """Return whether the folder has a table for any split."""
-    return any(_table(folder, split).exists() for split in SPLITS)
+def find_tables(folder: Path) -> list[Path]:
+    """Return the tables that there are."""
+    return [folder / name for name in TABLES if (folder / name).exists()]
 
 
-def read(folder: Path) -> Splits:
+def read(folder: Path, bad: list[DataError]) -> Splits:
     """Read the tables."""
-    return {split: _read_table(_table(folder, split)) for split in SPLITS}
-
-
-def _table(folder: Path, split: str) -> Path:
-    return folder / f"{split}.jsonl"
-
-
-def _read_table(table: Path) -> list[Clip]:
-    return [make_clip(row, "audio") for row in read_rows(table)] if table.exists() else []
+    clips: Splits = {split: [] for split in SPLITS}
+    for table in find_tables(folder):
+        rows = read_rows(table, AUDIO_COLUMN, bad)
+        clips[table.stem] = [clip for _, clip in make_clips(rows, AUDIO_COLUMN, bad)]
+    return clips

@@ -7,7 +7,7 @@ import pytest
 
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.content import split_by_content
-from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources import load_clips, unused_tables
 from tests.support.clips import write_clips, write_jsonl
 from tests.support.processes import ROOT
 
@@ -118,7 +118,7 @@ BAD_TABLES = {
     "text is a number": (as_jsonl({**ROW, "text": 7}), ", line 1: 'text' must be text, found 7"),
     "language": (
         as_jsonl({**ROW, "language": "xx"}),
-        ", line 1: language is 'xx', which Whisper does not know; expected a code or a name, such as 'te' or 'Telugu'",
+        ", line 1: unknown language 'xx': give a code such as 'te' or an English name such as 'telugu'",
     ),
     "split": (as_jsonl({**ROW, "split": "tarin"}), ", line 1: split is 'tarin'; expected train, valid or test"),
     "one row without a split": (
@@ -138,9 +138,34 @@ BAD_TABLES = {
         ", line 1: end is True; expected seconds from the start of the recording",
     ),
     "end is infinite": (
-        as_jsonl({**ROW, "end": float("inf")}),
-        ", line 1: end is inf; expected seconds from the start of the recording",
+        as_jsonl({**ROW, "end": "inf"}),
+        ", line 1: end is 'inf'; expected seconds from the start of the recording",
     ),
+    "NaN, as pandas writes it": (
+        as_jsonl({**ROW, "speaker": float("nan")}),
+        ", line 1: not JSON (it has no NaN; write null if there is no value); each line must be a JSON object",
+    ),
+    "two texts": (
+        b'{"file_name": "1.wav", "text": "a", "Text": "b"}\n',
+        ", line 1: not JSON (two values for 'text'); each line must be a JSON object",
+    ),
+    "a number of many digits": (
+        b'{"file_name": "1.wav", "text": "a", "end": ' + b"9" * 400 + b"}\n",
+        f", line 1: end is {'9' * 60}...{'9' * 10}; expected seconds from the start of the recording",
+    ),
+    "half a character": (
+        b'{"file_name": "1.wav", "text": "\\ud83d"}\n',
+        ", line 1: 'text' holds characters that no text has: '\\ud83d'",
+    ),
+    "NUL in a path": (
+        as_jsonl({**ROW, "file_name": "1\0.wav"}),
+        ", line 1: 'file_name' holds characters that no text has: '1\\x00.wav'",
+    ),
+    "no path": (
+        as_jsonl({**ROW, "file_name": " "}),
+        ", line 1: 'file_name' must be the path of a recording, found ' '",
+    ),
+    "language is a number": (as_jsonl({**ROW, "language": 7}), ", line 1: 'language' must be text, found 7"),
     "end before start": (
         as_jsonl({**ROW, "start": 2.5, "end": 2}),
         ", line 1: start is 2.5 and end is 2; the end must be after the start",
@@ -153,7 +178,7 @@ BAD_TABLES = {
     "not an object": (b"[1, 2]\n", ", line 1: expected a JSON object, found [1, 2]"),
     "not UTF-8": (
         '{"file_name": "1.wav", "text": "\xe9"}\n'.encode("latin-1"),
-        ": not UTF-8 text (invalid continuation byte at byte 32); save the table as UTF-8",
+        ", line 1: not UTF-8 text (byte 0xe9), but perhaps Windows-1252; save the table as UTF-8 (Excel: CSV UTF-8)",
     ),
 }
 
@@ -172,7 +197,9 @@ def test_a_bad_table_is_refused_with_its_name_and_line(case, tmp_path):
 def test_a_csv_row_without_a_text_is_refused(tmp_path):
     touch(tmp_path, "1.wav")
     (tmp_path / "metadata.csv").write_text("file_name,text\n1.wav\n")
-    with pytest.raises(DataError, match=r"metadata\.csv, line 2: 'text' must be text, found nothing$"):
+    with pytest.raises(
+        DataError, match=r"metadata\.csv, line 2: 1 field, but the header has 2; write empty fields too$"
+    ):
         load_clips(tmp_path)
 
 
@@ -186,11 +213,91 @@ def test_a_missing_recording_is_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("1.wav", "there is no recording {0}/1.wav; there is {0}/1.WAV"),
+        ("clips", "{0}/clips is a folder, not a recording"),
+        ("a" * 300, "there is no recording {0}/" + "a" * 300 + "; paths start from the table's folder"),
+    ],
+)
+def test_the_reason_why_a_path_is_not_a_recording_is_given(name, problem, tmp_path):
+    touch(tmp_path, "1.WAV", "clips/2.wav")
+    write_jsonl(tmp_path / "metadata.jsonl", [{"file_name": name, "text": "a"}])
+    with pytest.raises(DataError) as error:
+        load_clips(tmp_path)
+    assert str(error.value) == f"{tmp_path / 'metadata.jsonl'}, line 1: {problem.format(tmp_path)}"
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("clips\\1.wav", "clips/1.wav"),  # as Windows writes it
+        ("e\u0301.wav", "\u00e9.wav"),  # as macOS stores names
+        ("\u00e9.wav", "e\u0301.wav"),
+        ("clips/../1.wav", "1.wav"),
+        (" 1.wav ", "1.wav"),
+    ],
+)
+def test_a_path_is_found_in_the_spelling_of_another_system(written, file, tmp_path):
+    touch(tmp_path, file, "clips/2.wav")
+    write_jsonl(tmp_path / "metadata.jsonl", [{"file_name": written, "text": "a", "split": "train"}])
+    (clip,) = load_clips(tmp_path)["train"]
+    assert clip.audio.samefile(tmp_path / file)
+
+
+def test_all_bad_rows_of_all_tables_are_reported_at_once(tmp_path):
+    touch(tmp_path, "1.wav")
+    rows = [{"audio": "1.wav", "text": "a"}] + [{"audio": f"{i}.wav", "text": "a"} for i in range(2, 13)]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    write_jsonl(tmp_path / "test.jsonl", [{"audio": "1.wav"}])
+    with pytest.raises(DataError) as error:
+        load_clips(tmp_path)
+    assert str(error.value).splitlines() == [
+        "12 clips cannot be used; correct them, or skip them with --skip-bad:",
+        *(
+            f"  {tmp_path}/train.jsonl, line {i}: there is no recording {tmp_path}/{i}.wav; paths start from the "
+            "table's folder"
+            for i in range(2, 12)
+        ),
+        "  and 2 more",
+    ]
+
+
+def test_bad_rows_can_be_collected_and_the_others_used(tmp_path):
+    touch(tmp_path, "1.wav")
+    good = {"audio": "1.wav", "text": "a", "language": "te"}
+    write_jsonl(tmp_path / "train.jsonl", [good, {**good, "language": "xx"}, good, {**good, "text": 3}])
+    bad: list[DataError] = []
+    assert len(load_clips(tmp_path, bad)["train"]) == 2
+    assert [str(error).partition(": ")[0] for error in bad] == [f"{tmp_path}/train.jsonl, line {i}" for i in (2, 4)]
+
+
+def test_a_speaker_of_number_0_is_a_speaker(tmp_path):
+    write_clips(tmp_path, ["a"] * 4, seconds=0.01, speaker=0)
+    assert {clip.speaker for clips in load_clips(tmp_path).values() for clip in clips} == {"0"}
+
+
+def test_tables_that_are_not_read_are_named(tmp_path):
+    for name in ("train.jsonl", "metadata.csv", "test/metadata.tsv"):
+        touch(tmp_path, name)
+    assert load_clips(tmp_path) == {"train": [], "valid": [], "test": []}
+    assert unused_tables(tmp_path) == [tmp_path / "metadata.csv", tmp_path / "test/metadata.tsv"]
+
+
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
+    touch(tmp_path, "metadata.csv")
+    with pytest.raises(
+        DataError, match=r"metadata\.csv: a file, not a data folder; give the folder that holds the tab"
+    ):
+        load_clips(tmp_path / "metadata.csv")
+
+
 def test_a_folder_without_a_table_is_refused(tmp_path):
     with pytest.raises(DataError) as error:
         load_clips(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: no clips; expected train.jsonl, metadata.jsonl or metadata.csv (see README.md)"
+        f"{tmp_path}: no clips; expected train.jsonl, metadata.jsonl, metadata.csv or metadata.tsv (see README.md)"
     )
 
 
