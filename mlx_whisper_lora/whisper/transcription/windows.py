@@ -29,6 +29,7 @@ from mlx_whisper_lora.whisper.transcription.segments import (
 )
 from mlx_whisper_lora.whisper.transcription.word_timing import Punctuation, add_word_timestamps
 
+_UNREAD_SPEECH = 2 * FRAMES_PER_SECOND  # frames of speech after the text of a chunk that are worth another window
 _CONTEXT_TEMPERATURE = 0.5  # text sampled at a higher temperature is too uncertain to be the next prompt
 
 
@@ -262,7 +263,8 @@ def transcribe_batched(
 ) -> Iterator[Progress]:
     """Transcribe chunks of a recording, `batch_size` of them together.
 
-    If the window of a chunk is cut off in mid-speech, the rest of the chunk is transcribed with the next batch.
+    If the window of a chunk is cut off in mid-speech, or its text ends long before the speech does, the rest of the
+    chunk is transcribed with the next batch.
     """
     waiting = deque(chunks)
     while waiting:
@@ -271,13 +273,26 @@ def transcribe_batched(
         rests: list[Chunk] = []
         for chunk, window, result in zip(batch, windows, transcriber.decode(windows, prompt), strict=True):
             reading = transcriber.to_segments(window, result, window.start)
-            seek = reading.next_seek
+            seek = _unread(chunk, window, reading)
             if seek < chunk.silence_start:
                 rests.append(replace(chunk, first=seek))
             else:
                 seek = chunk.stop
             yield Progress(clear_empty_segments(reading.segments), seek - window.seek)
         waiting.extendleft(reversed(rests))
+
+
+def _unread(chunk: Chunk, window: Window, reading: Reading) -> int:
+    """Return the frame from which on a chunk is not transcribed yet.
+
+    A window that ends with a single timestamp counts as finished. But without the text before it, a window may end far
+    too early, so it is finished only if little speech follows.
+    """
+    if reading.skipped or not reading.segments:
+        return reading.next_seek
+    heard = round(reading.segments[-1].end * FRAMES_PER_SECOND)
+    is_early = heard - window.seek >= FRAMES_PER_SECOND and chunk.silence_start - heard > _UNREAD_SPEECH
+    return min(reading.next_seek, heard) if is_early else reading.next_seek
 
 
 def _skip_short_rest(

@@ -311,14 +311,20 @@ def test_no_weights_are_computed_unless_words_are_asked_for(monkeypatch):
 
 
 class RepeatingDecoder:
-    """Returns the same for every window of a batch: one segment, cut off in mid-speech if the window exceeds 20 s."""
+    """Returns one segment for every window: of 20 s and cut off in mid-speech, or else to the end of its audio.
 
-    def __init__(self):
+    Args:
+        hears: seconds after which it takes the rest of a window for silence.
+    """
+
+    def __init__(self, hears=30):
         self.batches = []
+        self.hears = hears
 
     def __call__(self, model, features, options, keys):
         self.batches.append(features.shape[0])
-        ends = [20 if np.abs(np.array(window[2000:])).max() > 0 else 5 for window in features]
+        lengths = [np.flatnonzero(np.abs(np.array(window)).max(axis=1))[-1] / 100 for window in features]
+        ends = [20 if min(length, self.hears) > 20 else min(round(length), self.hears) for length in lengths]
         return [
             DecodingResult(
                 window,
@@ -346,6 +352,15 @@ def test_batches_continue_chunks_that_are_cut_off(monkeypatch):
     assert starts == [0, 10.7, 30.7, 35.7, 55.7]
     assert decoder.batches == [2, 2, 1]
     assert [segment["id"] for segment in result["segments"]] == list(range(5))
+
+
+def test_batches_go_on_after_a_text_that_ends_long_before_the_speech(monkeypatch):
+    decoder = RepeatingDecoder(hears=6)
+    monkeypatch.setattr(windows, "decode_features", decoder)
+    monkeypatch.setattr(Whisper, "encode", lambda model, mel: mel)
+    speech = np.random.default_rng(0).standard_normal(16000 * 15).astype(np.float32)
+    result = transcribe(seeded_model("multilingual"), speech, language="en", batch_size=2)
+    assert [(segment["start"], segment["end"]) for segment in result["segments"]] == [(0, 6), (6, 12), (12, 15)]
 
 
 def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
