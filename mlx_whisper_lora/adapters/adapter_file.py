@@ -27,6 +27,7 @@ from mlx_whisper_lora.adapters.inject import adapter_modules, check_plain, put_a
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
@@ -120,12 +121,15 @@ class AdapterConfig:
         language, task, base = config["language"], config["task"], config["base"]
         if language not in (None, *LANGUAGES) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
+        audio_context = float(config["audio_context"])
+        if not 0 <= audio_context <= CHUNK_LENGTH:
+            raise ValueError(f"its audio_context is {audio_context}")
         base = Base(str(base["name"]), dict(base["dimensions"]), str(base["fingerprint"]))
         found = AdapterConfig(
             settings=_settings_from_json(settings_type, stored),
             language=language,
             task=task,
-            audio_context=float(config["audio_context"]),
+            audio_context=audio_context,
             base=base,
             run=str(config["run"]) if config.get("run") else None,
             clips=frozenset() if clips is None else frozenset(clips.tolist()),

@@ -231,6 +231,12 @@ NOT_ADAPTERS = {
     "unknown target": (lambda path: rewrite(path, config=with_settings(path, targets=["x"])), "targets must be chosen"),
     "half a layer": (lambda path: rewrite(path, config=with_settings(path, layers=0.5)), "its setting layers is 0.5"),
     "endless": (lambda path: rewrite(path, config=with_settings(path, rank=float("inf"))), "its setting rank is inf"),
+    "huge rank": (lambda path: rewrite(path, config=with_settings(path, rank=10**9)), "rank must be at most 1280"),
+    "huge scale": (lambda path: rewrite(path, config=with_settings(path, scale=1e300)), "scale must be at most 10000"),
+    "no context": (
+        lambda path: rewrite(path, config=config_bytes(path, audio_context=float("nan"))),
+        "_context is nan",
+    ),
     "unknown setting": (
         lambda path: rewrite(path, config=with_settings(path, shape=1)),
         "setting shape is unknown",

@@ -45,6 +45,9 @@ class Shift:
     def wrap(self, model, config):
         return {"encoder": ShiftedEncoder(model.encoder, config.bands)}
 
+    def notes(self, model, config):
+        return []
+
     def fuse(self, module):
         return None
 

@@ -64,6 +64,8 @@ def read_rows(table: Path, audio_column: str, bad: list[DataError]) -> Iterator[
 def _decode(table: Path) -> str:
     """Return the text of a table. Raise DataError with the likely encoding if it is not UTF-8."""
     data = table.read_bytes()
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise DataError(f"{table}: UTF-32 text; save the table as UTF-8")
     zeros = data[:1000].count(0) / max(len(data[:1000]), 1)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0.25 < zeros < 0.75:
         raise DataError(f"{table}: UTF-16 text; save the table as UTF-8 (Excel: CSV UTF-8)")
@@ -123,7 +125,9 @@ def _csv_rows(table: Path, lines: Sequence[str], audio_column: str, bad: list[Da
         elif len(values) != len(columns):
             bad.append(row.error(_wrong_count(len(values), len(columns), _SEPARATORS[separator])))
         else:
-            _check_swallowed(row, lines[row.line : reader.line_num], separator, columns.index(audio_column))
+            audio = columns.index(audio_column)
+            continued = enumerate(lines[row.line : reader.line_num], start=row.line + 1)
+            _check_swallowed(row, [(line, _split(text, separator)) for line, text in continued], audio, values[audio])
             yield TableRow(table, row.line, {name: value for name, value in zip(columns, values, strict=True) if name})
     if not columns:
         raise DataError(f"{table}: the table is empty; its first line must name the columns")
@@ -176,11 +180,19 @@ def _csv_error(row: TableRow, last_line: int, error: csv.Error) -> DataError:
     return row.error('double quotes do not pair up; write one within a quoted text twice, as in "say ""hello"""')
 
 
-def _check_swallowed(row: TableRow, lines: Sequence[str], separator: str, audio: int) -> None:
-    """Raise DataError if one of the lines that a quoted text continues on is a row of its own."""
-    for line, text in enumerate(lines, start=row.line + 1):
-        values = _split(text, separator)
-        if audio < len(values) and os.path.isfile(row.table.parent / values[audio].strip()):
+def _check_swallowed(row: TableRow, continued: list[tuple[int, list[str]]], audio: int, recording: str) -> None:
+    """Raise DataError if one of the lines that a quoted text continues on names a recording, as a row of its own does.
+
+    Args:
+        row: The row, for messages.
+        continued: The number of each line after the first, and the fields that it has if it is a row.
+        audio: The index of the column with the path of the recording.
+        recording: The recording of the row. Another one has the same suffix, even if it is missing.
+    """
+    suffix = Path(recording).suffix.casefold()
+    for line, values in continued:
+        name = values[audio].strip() if audio < len(values) else ""
+        if os.path.isfile(row.table.parent / name) or (suffix and Path(name).suffix.casefold() == suffix):
             raise row.error(
                 f"a double quote opens in this row, and takes in line {line}, which is a row of its own; close or "
                 "remove it"

@@ -64,6 +64,7 @@ def test_a_row_whose_quotes_do_not_pair_up_is_an_error_and_the_next_is_read(read
         ('1.wav,"open\n2.wav,b\n3.wav,c\n', "and is not closed by line 4; close or remove it"),
         ('1.wav,"open\n2.wav,"b"\n3.wav,c\n', "and is not closed by line 3; close or remove it"),
         ('1.wav,"open\n2.wav,shut"\n', "and takes in line 3, which is a row of its own; close or remove it"),
+        ('1.wav,"open\n9.wav,shut"\n', "and takes in line 3, which is a row of its own; close or remove it"),
         ('1.wav,"open\n' + "2.wav,b\n" * 20_000, "and is not closed by line 16386; close or remove it"),
     ],
 )
@@ -120,6 +121,7 @@ def test_a_header_that_lacks_columns_or_repeats_one_is_refused(content, read):
     ("encoding", "problem"),
     [
         ("utf-16", ": UTF-16 text; save the table as UTF-8 (Excel: CSV UTF-8)"),
+        ("utf-32", ": UTF-32 text; save the table as UTF-8"),
         ("utf-16-le", ": UTF-16 text; save the table as UTF-8 (Excel: CSV UTF-8)"),
         (
             "cp1252",
