@@ -9,8 +9,10 @@ other keys of the configuration.
 import contextlib
 import hashlib
 import json
+import math
 import types
 import typing
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
@@ -23,13 +25,14 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.foreign import describe_foreign
 from mlx_whisper_lora.adapters.inject import adapter_modules, check_plain, put_adapter
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
-from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
@@ -37,6 +40,9 @@ VERSION = 3
 _CONFIG_KEY = "config"
 _CLIPS_KEY = "clips"
 _SAMPLES_PER_ARRAY = 1024
+_MOST_UNPACKED = 10  # times the size of the file. Trained numbers do not compress so well: it would be a trap.
+_LARGEST_DIMENSION = 2**20  # far above every Whisper
+_LONGEST_NAME = 4096
 _SMALLEST_NORMAL = 2.0**-14  # of float16. Devices differ in how they round smaller numbers.
 
 
@@ -124,13 +130,12 @@ class AdapterConfig:
         audio_context = float(config["audio_context"])
         if not 0 <= audio_context <= CHUNK_LENGTH:
             raise ValueError(f"its audio_context is {audio_context}")
-        base = Base(str(base["name"]), dict(base["dimensions"]), str(base["fingerprint"]))
         found = AdapterConfig(
             settings=_settings_from_json(settings_type, stored),
             language=language,
             task=task,
             audio_context=audio_context,
-            base=base,
+            base=_base_from_json(base),
             run=str(config["run"]) if config.get("run") else None,
             clips=frozenset() if clips is None else frozenset(clips.tolist()),
         )
@@ -279,17 +284,36 @@ def _same_random_state() -> Iterator[None]:
 
 def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
     """Read the arrays of a file whose names are wanted."""
-    if not path.is_file():
+    if not path.exists():
         raise AdapterError(f"{path}: no such adapter file")
+    if not (path.is_file() or path.is_dir()):
+        raise AdapterError(f"{path}: a device or a pipe, not an adapter file")
+    if foreign := describe_foreign(path):
+        raise AdapterError(f"{path}: this is {foreign}")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if wanted(name)}
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+            if sum(member.file_size for member in archive.infolist()) > _MOST_UNPACKED * path.stat().st_size:
+                raise ValueError(f"it would unpack to over {_MOST_UNPACKED} times its size")
+            return {name: _read_member(archive, member) for name, member in members.items() if wanted(name)}
     except NPZ_ERRORS as error:
         raise AdapterError(f"{path}: not an adapter file, damaged or cut short ({one_line(error)})") from None
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # NumPy returns members that do not begin like an array as bytes
-            raise AdapterError(f"{path}: not an adapter file, or damaged ({name} is not an array)")
-    return arrays
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Read an array. Raise one of NPZ_ERRORS if it is damaged, before memory is spent on sizes that are not true."""
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in headers:
+            raise ValueError(f"{member.filename} has version {version} of NumPy's format")
+        shape, in_columns, dtype = headers[version](file)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds Python objects, which are not read")
+        size = math.prod(shape) * dtype.itemsize
+        if member.file_size != file.tell() + size:
+            raise ValueError(f"{member.filename} asks for {size} bytes, and has {member.file_size - file.tell()}")
+        return np.frombuffer(file.read(size), dtype).reshape(shape, order="F" if in_columns else "C")
 
 
 def _parse_config(path: Path, arrays: dict[str, np.ndarray]) -> AdapterConfig:
@@ -298,6 +322,19 @@ def _parse_config(path: Path, arrays: dict[str, np.ndarray]) -> AdapterConfig:
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
         raise AdapterError(f"{path}: an .npz file, but not an adapter that this library reads ({reason})") from None
+
+
+def _base_from_json(base: dict[str, Any]) -> Base:
+    dimensions, texts = base["dimensions"], (base["name"], base["fingerprint"])
+    if not all(isinstance(text, str) and 0 < len(text) <= _LONGEST_NAME for text in texts):
+        raise ValueError("the name and the fingerprint of its base should be texts")
+    known = {each.name for each in fields(ModelDimensions)}
+    if not isinstance(dimensions, dict) or dimensions.keys() != known:
+        raise ValueError("the dimensions of its base are not those of Whisper")
+    for key, number in dimensions.items():
+        if type(number) is not int or not 1 <= number <= _LARGEST_DIMENSION:
+            raise ValueError(f"{key} of its base is {number!r}")
+    return Base(base["name"], dimensions, base["fingerprint"])
 
 
 def _settings_from_json(settings_type: type, stored: dict[str, Any]) -> Any:

@@ -1,6 +1,9 @@
 """The adapter file: what it holds, and which models and files are refused."""
 
+import io
 import json
+import os
+import tracemalloc
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -205,6 +208,19 @@ def with_settings(path, **changes) -> np.ndarray:
     return config_bytes(path, settings=settings | changes)
 
 
+def with_base(path, **dimensions) -> np.ndarray:
+    """Return the configuration of an adapter file with other dimensions of its base."""
+    base = asdict(read_adapter_config(path).base)
+    return config_bytes(path, base=base | {"dimensions": base["dimensions"] | dimensions})
+
+
+def array_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of a float32 array in NumPy's format."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
 def zip_member(path, name: str, data: bytes) -> None:
     """Add a member to an archive that has none of this name."""
     rewrite(path, **{name.removesuffix(".npy"): None})
@@ -218,9 +234,9 @@ NOT_ADAPTERS = {
     "empty": (lambda path: path.write_bytes(b""), "damaged or cut short"),
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or cut short"),
     "text": (lambda path: path.write_text("not an archive"), "damaged or cut short"),
-    "one array": (lambda path: np.save(path.open("wb"), np.zeros(3)), "damaged or cut short"),
-    "pickled": (lambda path: rewrite(path, config=np.array([{"rank": 8}], dtype=object)), "damaged or cut short"),
-    "other arrays": (lambda path: rewrite(path, config=None), "but not an adapter .*'config' is missing"),
+    "pickled": (lambda path: rewrite(path, config=np.array([{"rank": 8}], dtype=object)), "Python objects, which are"),
+    "other arrays": (lambda path: np.savez(path, x=np.zeros(3)), "but not an adapter .*'config' is missing"),
+    "a device": (lambda path: (path.unlink(), path.symlink_to(os.devnull)), "a device or a pipe, not an adapter file"),
     "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "but not an adapter"),
     "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "is not a JSON object"),
     "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "'rank' is missing"),
@@ -230,6 +246,22 @@ NOT_ADAPTERS = {
     "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
     "unknown target": (lambda path: rewrite(path, config=with_settings(path, targets=["x"])), "targets must be chosen"),
     "half a layer": (lambda path: rewrite(path, config=with_settings(path, layers=0.5)), "its setting layers is 0.5"),
+    "dropout": (lambda path: rewrite(path, config=with_settings(path, dropout=1.0)), "dropout must be below 1"),
+    "context": (lambda path: rewrite(path, config=config_bytes(path, audio_context=31)), "its audio_context is 31"),
+    "wide base": (
+        lambda path: rewrite(path, config=with_base(path, n_text_state=10**9)),
+        "n_text_state of its base is",
+    ),
+    "base of another kind": (
+        lambda path: rewrite(path, config=with_base(path, n_experts=8)),
+        "are not those of Whisper",
+    ),
+    "nameless base": (
+        lambda path: rewrite(
+            path, config=config_bytes(path, base={**asdict(read_adapter_config(path).base), "name": 7})
+        ),
+        "should be texts",
+    ),
     "endless": (lambda path: rewrite(path, config=with_settings(path, rank=float("inf"))), "its setting rank is inf"),
     "huge rank": (lambda path: rewrite(path, config=with_settings(path, rank=10**9)), "rank must be at most 1280"),
     "huge scale": (lambda path: rewrite(path, config=with_settings(path, scale=1e300)), "scale must be at most 10000"),
@@ -251,7 +283,15 @@ NOT_ADAPTERS = {
         lambda path: zip_member(path, f"{QUERY_B}.npy", np.lib.format.magic(1, 0) + b"\x01\x00("),
         "damaged or cut short",
     ),
-    "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), f"{QUERY_B} is not an array"),
+    "bytes": (lambda path: zip_member(path, f"{QUERY_B}.npy", b"numbers"), "damaged or cut short"),
+    "terabytes": (
+        lambda path: zip_member(path, f"{QUERY_B}.npy", array_header((2**40, 64)) + bytes(768)),
+        r"lora_b\.npy asks for 281474976710656 bytes, and has 768",
+    ),
+    "too many numbers": (
+        lambda path: zip_member(path, f"{QUERY_B}.npy", array_header((3, 64)) + bytes(999)),
+        "has 999",
+    ),
     "an array missing": (lambda path: rewrite(path, **{QUERY_B: None}), f"the array {QUERY_B} is missing"),
     "an array too many": (lambda path: rewrite(path, x=np.zeros(3)), "the array x does not belong to this adapter"),
     "wrong shape": (lambda path: rewrite(path, **{QUERY_B: np.zeros((64, 3))}), r"of shape \(3, 64\)"),
@@ -269,6 +309,27 @@ def test_a_file_that_is_not_an_adapter_is_refused_and_the_model_stays_plain(case
         load_adapter(model, adapter_file, "models/small")
     assert str(error.value).startswith(str(adapter_file))
     assert not adapter_modules(model)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_before_memory_is_spent(adapter_file):
+    with (
+        zipfile.ZipFile(adapter_file, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(array_header((100 * 2**18,)))
+        for _ in range(100):
+            member.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(AdapterError, match="it would unpack to over 10 times its size"):
+        read_adapter(adapter_file)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_a_compressed_adapter_is_read(adapter_file, tmp_path):
+    with np.load(adapter_file) as file:
+        np.savez_compressed(tmp_path / "small.npz", **file)
+    assert read_adapter(tmp_path / "small.npz").config == read_adapter(adapter_file).config
 
 
 def test_no_pickle_is_ever_run(tmp_path):
