@@ -11,6 +11,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_convert_parser
@@ -36,6 +37,7 @@ def convert(path_or_hf_repo: str, save_path: str, options: ExportOptions) -> Non
         ValueError: the result would replace its source.
         OSError: the folder cannot be written.
     """
+    check_folder(save_path)
     path = resolve_model(path_or_hf_repo)
     check_not_source(save_path, path)
     export_model(load_model(path_or_hf_repo, getattr(mx, options.dtype), path), save_path, options)

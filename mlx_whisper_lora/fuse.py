@@ -14,6 +14,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_fuse_parser
@@ -34,6 +35,7 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
         ValueError: the result would replace the base.
         OSError: the folder cannot be written.
     """
+    check_folder(save_path)
     adapter = read_adapter(adapter_file)
     base = base or adapter.config.base.name
     path = resolve_model(base)

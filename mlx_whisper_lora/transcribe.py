@@ -9,7 +9,7 @@ from typing import NoReturn
 from mlx_whisper_lora.adapters.adapter_file import read_adapter
 from mlx_whisper_lora.adapters.loading import ModelHolder, default_model, load_model
 from mlx_whisper_lora.cli.options import from_args
-from mlx_whisper_lora.cli.recordings import find_recordings, transcribe_recordings
+from mlx_whisper_lora.cli.recordings import find_recordings, plan_jobs, transcribe_jobs
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import (
     CommandOptions,
@@ -35,18 +35,21 @@ def main(args: argparse.Namespace) -> int:
     language, task = (config.language, config.task) if config else (None, "transcribe")
     options = transcription_options(args, language=command.language or language, task=command.task or task)
     layout = subtitle_layout(args, options)
-    recordings = find_recordings([*args.recordings, *args.audio])
+    given = find_recordings([*args.recordings, *args.audio])
+    jobs = plan_jobs(given or [str(DEMO_AUDIO)], command)
+    if command.skip_existing and all(job.is_done for job in jobs):
+        say("All transcripts are there: nothing to do")
+        return 0
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
-    name = command.model or default_model(config, bundled=not recordings)
+    name = command.model or default_model(config, bundled=not given)
     note_old_flags(command)
     path = (find_download(name, command.model_dir) if command.model_dir else None) or resolve_model(name)
     say(f"Loading model {describe_model(name, path)}")
     model = load_model(name, adapter_file=adapter, dtype=compute_dtype(options.fp16), path=path)
-    if not recordings:
-        recordings = [str(DEMO_AUDIO)]
-        say(f"Transcribing {recordings[0]} (bundled; --audio gives others)")
-    return 1 if transcribe_recordings(model, recordings, options, command, layout) else 0
+    if not given:
+        say(f"Transcribing {DEMO_AUDIO} (bundled; --audio gives others)")
+    return 1 if transcribe_jobs(model, jobs, options, command, layout) else 0
 
 
 def cli() -> NoReturn:

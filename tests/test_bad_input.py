@@ -167,7 +167,15 @@ CASES = {
     "fuse: other weights": (same_dimensions_other_weights, "fuse", "same dimensions but other weights"),
     "fuse: half an adapter": (lambda: cut("a.npz", 0.5), "fuse", "a.npz: .* damaged or cut short"),
     "fuse: no adapter": (lambda: Path("a.npz").unlink(), "fuse", "a.npz: no such adapter file"),
-    "fuse: over a file": (lambda: Path("fused").write_text(""), "fuse", "fused: File exists"),
+    "fuse: over a file": (lambda: Path("fused").write_text(""), "fuse", "fused: this is not a folder; give another"),
+    "fuse: over a device": (None, "fuse --save-path /dev/stdout", ": this is not a folder; give another"),
+    "an adapter over a device": (None, "train --adapter-file /dev/null", "/dev/null: this is a device or a pipe"),
+    "the newest adapter over a device": (
+        lambda: Path("b_last.npz").symlink_to("/dev/null"), "train --adapter-file b.npz", "b_last.npz: this is a dev",
+    ),
+    "an adapter over a recording": (
+        None, "train --overwrite --adapter-file clips/1.wav", r"1\.wav: this is a recording, .* it is not replaced",
+    ),
 }  # fmt: skip
 
 

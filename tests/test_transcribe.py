@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,10 +59,13 @@ def test_one_recording(model_folder, folder, capsys):
 def test_a_bad_recording_does_not_stop_the_others(model_folder, folder, capsys):
     code = run(model_folder, "--audio", "missing.wav", "text.wav", "--audio", "other.wav", "--verbose", "False")
     assert code == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert [line.startswith("mlx_whisper_lora.transcribe: error: ") for line in lines] == [True, True]
-    assert "missing.wav" in lines[0] and "text.wav" in lines[1]
-    assert Path("other.txt").exists()
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("mlx_whisper_lora.transcribe: error: ")]
+    assert len(lines) == 2 and "missing.wav" in lines[0] and "text.wav" in lines[1]
+    assert Path("other.txt").exists() and "3 of 3: other.wav" in captured.out.splitlines()
+    closing = captured.err.splitlines()[-3:]
+    assert closing[0] == "2 of 3 recordings failed:"
+    assert closing[1].startswith("  missing.wav: ") and closing[2].startswith("  text.wav: not a readable")
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [(["other.wav"], "base"), ([], "demo")])
@@ -229,8 +233,8 @@ def test_flags_of_openai_whispers_command_that_ask_for_nothing_are_silent(model_
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+def shell(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **variables}
     return subprocess.run(
         [sys.executable, "-m", "mlx_whisper_lora.transcribe", *arguments],
         cwd=cwd,
@@ -244,7 +248,7 @@ def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
 def test_from_a_shell(model_folder, folder):
     done = shell("--model", str(model_folder), "--audio", "text.wav", "other.wav", *FAST, cwd=folder)
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and "text.wav: not a readable audio file" in done.stderr
+    assert len(done.stderr.splitlines()) == 3 and "text.wav: not a readable audio file" in done.stderr
     assert "Wrote other.txt" in done.stdout
 
 
@@ -267,3 +271,141 @@ def test_an_english_only_model_refuses_telugu(tmp_path, folder):
     save_model(seeded_model("english"), tmp_path / "english")
     with pytest.raises(ValueError, match="English-only"):
         run(tmp_path / "english", "--audio", "other.wav", "--language", "te")
+
+
+def same_file(folder: Path) -> list[str]:
+    """A recording that is called like its transcript."""
+    Path("other.wav").rename("other.txt")
+    return ["other.txt"]
+
+
+def linked_file(folder: Path) -> list[str]:
+    Path("other.txt").symlink_to("other.wav")
+    return ["other.wav"]
+
+
+def hard_link(folder: Path) -> list[str]:
+    os.link("other.wav", "other.txt")
+    return ["other.wav"]
+
+
+def another_recording(folder: Path) -> list[str]:
+    Path("other.txt").write_bytes(Path("other.wav").read_bytes())
+    return ["other.wav", "other.txt"]
+
+
+def file_of_the_model(folder: Path) -> list[str]:
+    return ["other.wav", "--output-dir", "model", "--output-name", "config", "--output-format", "json"]
+
+
+@pytest.mark.parametrize("case", [same_file, linked_file, hard_link, another_recording, file_of_the_model])
+def test_a_transcript_replaces_nothing_that_the_command_reads(case, model_folder, folder, run_main):
+    shutil.copytree(model_folder, "model")
+    arguments = case(folder)
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    outcome = run_main(command, "--model", "model", *FAST, *arguments)
+    assert outcome.code == 2 and "would replace " in outcome.err and "--output-dir" in outcome.err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def device(folder: Path) -> list[str]:
+    Path("other.txt").symlink_to(os.devnull)
+    return ["this is a device or a pipe"]
+
+
+def pipe(folder: Path) -> list[str]:
+    os.mkfifo("other.txt")
+    return ["this is a device or a pipe"]
+
+
+def folder_of_that_name(folder: Path) -> list[str]:
+    Path("other.txt").mkdir()
+    return ["this is a folder"]
+
+
+def file_for_a_folder(folder: Path) -> list[str]:
+    Path("x").write_text("")
+    return ["x: this is not a folder", "--output-dir", "x/y"]
+
+
+def folder_of_the_system(folder: Path) -> list[str]:
+    if not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    return ["/proc: no file can be written in this folder", "--output-dir", "/proc/transcripts"]
+
+
+@pytest.mark.parametrize("case", [device, pipe, folder_of_that_name, file_for_a_folder, folder_of_the_system])
+def test_a_place_that_cannot_be_written_is_reported_before_a_model_is_downloaded(case, folder, run_main):
+    message, *arguments = case(folder)
+    outcome = run_main(command, "--model", "somebody/whisper-of-three-gigabytes", "other.wav", *arguments)
+    assert outcome.code == 1 and message in outcome.err and len(outcome.err.splitlines()) == 1
+
+
+def test_existing_transcripts_are_skipped(model_folder, folder, capsys):
+    Path("other.srt").write_text("old")
+    arguments = ["other.wav", "a/talk.wav", "--output-format", "srt", "--skip-existing"]
+    assert run(model_folder, *arguments) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1:3] == ["1 of 2: other.wav skipped, because other.srt is there", "2 of 2: a/talk.wav"]
+    assert Path("other.srt").read_text() == "old" and Path("talk.srt").read_text()
+    assert run(Path("no/such/model"), *arguments) == 0
+    assert capsys.readouterr().out == "All transcripts are there: nothing to do\n"
+
+
+def test_recordings_of_one_name_are_not_taken_for_each_other(folder, run_main):
+    outcome = run_main(command, "a/talk.wav", "b/Talk.flac", "--skip-existing")
+    assert outcome.code == 2 and "--skip-existing requires recordings of different names" in outcome.err
+    assert "b/Talk.flac" in outcome.err
+
+
+def test_a_recording_that_is_given_twice_is_transcribed_once(model_folder, folder):
+    assert run(model_folder, "other.wav", "./other.wav", "oth*.wav") == 0
+    assert [path.name for path in Path().glob("*.txt")] == ["other.txt"]
+
+
+def test_the_terminal_says_that_nothing_was_heard(model_folder, folder, capsys):
+    assert run(model_folder, "other.wav", "--no-speech-threshold", "0", "--logprob-threshold", "None") == 0
+    assert Path("other.txt").read_text() == ""
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Nothing heard in other.wav", "Wrote other.txt"]
+
+
+def test_replacing_an_older_transcript_is_said(model_folder, folder, capsys):
+    Path("other.txt").write_text("of another recording")
+    assert run(model_folder, "other.wav") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Wrote other.txt in place of an older transcript"
+
+
+def test_control_c_writes_the_part_that_is_done(model_folder, folder, monkeypatch, run_main):
+    recordings = importlib.import_module("mlx_whisper_lora.cli.recordings")
+    soundfile.write("long.wav", chirps(65), 16000)
+    show = recordings.shown_steps
+
+    def interrupted_after_a_window(transcription, verbose):
+        yield next(show(transcription, verbose))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recordings, "shown_steps", interrupted_after_a_window)
+    arguments = ("--model", model_folder, *FAST, "long.wav", "other.wav", "--output-format", "json")
+    outcome = run_main(command, *arguments)
+    assert outcome.code == 130
+    assert {path.name for path in Path().glob("*.json")} == {"long.partial.json"}
+    segments = json.loads(Path("long.partial.json").read_text())["segments"]
+    assert segments and segments[-1]["end"] <= 31
+    lines = outcome.out.splitlines()[-2:]
+    assert re.fullmatch(r"Wrote long\.partial\.json: \d+ of 65 s of long\.wav, which was interrupted", lines[0])
+    assert "with --skip-existing, the same command continues there" in lines[1]
+
+    monkeypatch.setattr(recordings, "shown_steps", show)
+    assert run_main(command, *arguments, "--skip-existing").code == 0
+    assert {path.name for path in Path().glob("*.json")} == {"long.json", "other.json"}
+
+
+@pytest.mark.slow
+def test_names_that_the_terminal_lacks_do_not_stop_the_batch(model_folder, folder):
+    names = ["\x1b[2Jక.wav", os.fsdecode(b"bad\xff.wav")]
+    for name in names:
+        shutil.copy("other.wav", name)
+    done = shell("--model", str(model_folder), *names, *FAST, cwd=folder, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"1 of 2: \x1b[2J\u0c15.wav" in done.stdout and r"2 of 2: bad\udcff.wav" in done.stdout
+    assert {path.name for path in Path().glob("*.txt")} == {"\x1b[2Jక.txt", os.fsdecode(b"bad\xff.txt")}

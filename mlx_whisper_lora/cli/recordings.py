@@ -1,29 +1,52 @@
-"""Transcribing a list of recordings: finding the files, naming the transcripts, and the loop over them."""
+"""Transcribing a list of recordings: finding the files, planning the transcripts, and the loop over them."""
 
 import glob
+import os
 import sys
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_whisper_lora.cli.run import print_error
+from mlx_whisper_lora.cli.run import describe, print_error
 from mlx_whisper_lora.cli.transcribe_options import PROGRAM, CommandOptions
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.errors import AudioError
+from mlx_whisper_lora.whisper.destinations import check_folder, check_replaceable
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.terminal import say
-from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.terminal import say, terminal_text
+from mlx_whisper_lora.whisper.transcription.long_form import Transcription, shown_steps
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
-from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, write_result
+from mlx_whisper_lora.whisper.transcription.segments import Segment
+from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, result_paths, write_result
 
 _STANDARD_INPUT = "-"
+_PARTIAL = ".partial"  # ends the name of a transcript that was interrupted
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording to transcribe, and the files of its transcript."""
+
+    recording: str
+    name: str  # of the files, without suffix
+    paths: list[Path]
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether all files of the transcript exist."""
+        return all(path.exists() for path in self.paths)
 
 
 def find_recordings(given: Sequence[str]) -> list[str]:
-    """Expand patterns into files. Other names are returned unchanged, in order.
+    """Expand patterns into files. Other names are returned unchanged, in order, and each file once.
 
     Raises:
         AudioError: a pattern matches no file, or none of the recordings exists.
     """
-    recordings = [name for pattern in given for name in _expand(pattern)]
+    found = [name for pattern in given for name in _expand(pattern)]
+    recordings = list({name if name == _STANDARD_INPUT else os.path.abspath(name): name for name in found}.values())
     if recordings and not any(name == _STANDARD_INPUT or Path(name).exists() for name in recordings):
         raise AudioError(f"{recordings[0]}: no such file")
     return recordings
@@ -39,9 +62,48 @@ def _expand(pattern: str) -> list[str]:
     return files
 
 
-def transcribe_recordings(
+def plan_jobs(recordings: Sequence[str], command: CommandOptions) -> list[Job]:
+    """Decide where the transcripts of recordings go, and check that they can go there.
+
+    Raises:
+        OptionError: a transcript would replace a recording, the adapter or a file of the model; or transcripts cannot
+            be told apart, so that it is unknown which of them exist.
+        OSError: the folder cannot be written, or a transcript has the name of a folder, a device or a pipe.
+    """
+    stems = [command.output_name or output_stem(recording) for recording in recordings]
+    names = unique_names(stems)
+    jobs = [
+        Job(recording, name, result_paths(command.output_dir, name, command.output_format))
+        for recording, name in zip(recordings, names, strict=True)
+    ]
+    for job, stem in zip(jobs, stems, strict=True):
+        if command.skip_existing and job.name != stem:
+            raise OptionError(
+                f"`skip_existing` requires recordings of different names, and another one than {job.recording} would "
+                f"have the transcript {stem} too: transcribe it in another command, with another `output_dir`"
+            )
+    check_folder(command.output_dir)
+    inputs = _identities([*recordings, *filter(None, (command.adapter_file, command.model))])
+    for job in jobs:
+        for path in job.paths:
+            check_replaceable(path)
+            if _identities([path]) & inputs:
+                raise OptionError(
+                    f"the transcript of {job.recording} would replace {path}, which this command reads: give another "
+                    "`output_dir`, `output_name` or `output_format`"
+                )
+    return jobs
+
+
+def _identities(paths: Iterable[str | Path]) -> set[tuple[int, int]]:
+    """Return the device and inode of files, and of the files in folders: equal for all names and links of a file."""
+    files = [file for path in map(Path, paths) for file in (path.iterdir() if path.is_dir() else [path])]
+    return {(status.st_dev, status.st_ino) for status in (file.stat() for file in files if file.exists())}
+
+
+def transcribe_jobs(
     model: Whisper,
-    recordings: Sequence[str],
+    jobs: Sequence[Job],
     options: TranscriptionOptions,
     command: CommandOptions,
     layout: SubtitleLayout,
@@ -49,27 +111,78 @@ def transcribe_recordings(
     """Transcribe recordings and write their transcripts. Report a recording that fails and continue with the next.
 
     Returns:
-        The number of recordings that failed.
+        The number of recordings that failed. If there were several recordings, the last lines list them.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it. The transcript so far is in a file whose name ends in ".partial".
     """
-    n_failed = 0
-    stems = [command.output_name or output_stem(recording) for recording in recordings]
-    for recording, stem, name in zip(recordings, stems, unique_names(stems), strict=True):
-        if len(recordings) > 1:
-            say(f"{recording}:")
-        if name != stem:
-            say(f"Another recording is called {stem} too: this transcript is called {name}")
-        try:
-            audio = sys.stdin.buffer if recording == _STANDARD_INPUT else recording
-            result = transcribe(model, audio, options, verbose=command.verbose)
-            paths = write_result(result, command.output_dir, name, command.output_format, layout)
-        except BrokenPipeError:
-            raise  # the reader of our output has gone, which is not this recording's fault
-        except (AudioError, OSError) as error:
-            print_error(PROGRAM, error)
-            n_failed += 1
-        else:
-            say(f"Wrote {', '.join(map(str, paths))}")
-    return n_failed
+    failures: dict[str, str] = {}  # by recording
+    try:
+        for number, job in enumerate(jobs, 1):
+            skips = command.skip_existing and job.is_done
+            if len(jobs) > 1 or skips:
+                remark = f"skipped, because {_listed(job.paths)} is there" if skips else ""
+                say(f"{number} of {len(jobs)}: {job.recording} {remark}".rstrip())
+            if not skips and (failure := _try_job(model, job, options, command, layout)):
+                failures[job.recording] = failure
+    except KeyboardInterrupt:
+        if len(jobs) > 1:
+            say(f"Stopped at recording {number} of {len(jobs)}: with --skip-existing, the same command continues there")
+        raise
+    finally:
+        if failures and len(jobs) > 1:
+            print(f"{len(failures)} of {len(jobs)} recordings failed:", file=sys.stderr)
+            for recording, failure in failures.items():
+                print(terminal_text(f"  {recording}: {failure.removeprefix(f'{recording}: ')}"), file=sys.stderr)
+    return len(failures)
+
+
+def _try_job(
+    model: Whisper, job: Job, options: TranscriptionOptions, command: CommandOptions, layout: SubtitleLayout
+) -> str | None:
+    """Transcribe a recording. Print and return the error if that fails."""
+    try:
+        _transcribe_job(model, job, options, command, layout)
+    except BrokenPipeError:
+        raise  # the reader of our output has gone, which is not this recording's fault
+    except (AudioError, OSError, FloatingPointError) as error:
+        print_error(PROGRAM, error)
+        return describe(error)
+    return None
+
+
+def _transcribe_job(
+    model: Whisper, job: Job, options: TranscriptionOptions, command: CommandOptions, layout: SubtitleLayout
+) -> None:
+    """Transcribe a recording and write its transcript, or after Control-C the part of it that is done."""
+    audio = sys.stdin.buffer if job.recording == _STANDARD_INPUT else job.recording
+    transcription = Transcription(model, audio, options)
+    segments: list[Segment] = []
+    n_frames = 0
+    partial = job.name + _PARTIAL
+    try:
+        for step in shown_steps(transcription, command.verbose):
+            segments += step.segments
+            n_frames += step.n_frames
+    except KeyboardInterrupt:
+        if segments:
+            result = transcription.result(segments)
+            paths = write_result(result, command.output_dir, partial, command.output_format, layout)
+            done, seconds = n_frames / FRAMES_PER_SECOND, transcription.n_frames / FRAMES_PER_SECOND
+            say(f"Wrote {_listed(paths)}: {done:.0f} of {seconds:.0f} s of {job.recording}, which was interrupted")
+        raise
+    result = transcription.result(segments)
+    replaced = " in place of an older transcript" if any(path.exists() for path in job.paths) else ""
+    paths = write_result(result, command.output_dir, job.name, command.output_format, layout)
+    for path in result_paths(command.output_dir, partial, command.output_format):
+        path.unlink(missing_ok=True)
+    if not result["text"].strip():
+        say(f"Nothing heard in {job.recording}")
+    say(f"Wrote {_listed(paths)}{replaced}")
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def output_stem(recording: str) -> str:
@@ -78,13 +191,21 @@ def output_stem(recording: str) -> str:
 
 
 def unique_names(stems: Sequence[str]) -> list[str]:
-    """Append -2, -3, ... to names that are taken. Case is ignored, as on the file systems of macOS and Windows."""
-    taken, names = set(), []
+    """Append -2, -3, ... to names that are taken, by another transcript or by an interrupted one.
+
+    Case and the composition of letters are ignored, as on the file systems of macOS and Windows.
+    """
+    taken: set[str] = set()
+    names = []
     for stem in stems:
         name, number = stem, 1
-        while name.casefold() in taken:
+        while taken & _file_names(name):
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name.casefold())
+        taken |= _file_names(name)
         names.append(name)
     return names
+
+
+def _file_names(name: str) -> set[str]:
+    return {unicodedata.normalize("NFC", each).casefold() for each in (name, name + _PARTIAL)}

@@ -48,10 +48,15 @@ examples:
   a long recording, eight windows at a time
     python -m mlx_whisper_lora.transcribe --audio lecture.mp3 --batch-size 8
 
+  all recordings again, but for those that were transcribed before
+    python -m mlx_whisper_lora.transcribe --audio talks/*.mp3 --output-dir transcripts --skip-existing
+
   a list of suppressed tokens that starts with a minus sign
     python -m mlx_whisper_lora.transcribe --suppress-tokens=-1,220
 
-If a recording cannot be read, one line reports it, the others are still transcribed, and the exit code is 1.
+If a recording fails, one line reports it, the others are still transcribed, the last lines list the failures, and the
+exit code is 1. After Control-C, the part of a recording that is done is in x.partial.txt, and the same command with
+--skip-existing continues with the recordings that are not done.
 """
 
 
@@ -101,6 +106,7 @@ class CommandOptions:
         shown_default="that of the recording",
     )
     output_format: str = option("txt", "Format of the transcripts.", short="-f", choices=OUTPUT_FORMATS)
+    skip_existing: bool = option(False, "Skip recordings whose transcripts exist.")
     verbose: bool = option(True, "True prints each segment as it is found, False shows a progress bar.")
     device: str | None = option(None, "No effect: MLX computes on the GPU if there is one, and else on the CPU.")
     threads: int | None = option(None, "No effect: OPENBLAS_NUM_THREADS limits the threads on a Linux CPU.", minimum=0)
@@ -169,7 +175,7 @@ def build_parser() -> CommandParser:
     add_options(source, CommandOptions, only=("model", "adapter_file", "language", "task"))
 
     output = parser.add_argument_group("output")
-    add_options(output, CommandOptions, only=("output_dir", "output_name", "output_format", "verbose"))
+    add_options(output, CommandOptions, only=("output_dir", "output_name", "output_format", "skip_existing", "verbose"))
 
     words = parser.add_argument_group(
         "words and subtitles", "The layout of subtitles requires --word-timestamps True and --output-format srt or vtt."

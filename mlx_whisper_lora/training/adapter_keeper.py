@@ -6,8 +6,10 @@ from os import PathLike
 from pathlib import Path
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config, save_adapter
+from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 
@@ -93,15 +95,27 @@ def last_adapter_file(adapter_file: str | PathLike) -> Path:
     return path.with_name(f"{path.stem}_last{path.suffix}")
 
 
-def check_not_taken(adapter_file: str | PathLike, resumed: AdapterConfig | None) -> None:
-    """Raise OptionError if an adapter of another run is in the place of the best or the newest one.
+def check_places(adapter_file: str | PathLike, resumed: AdapterConfig | None, overwrite: bool) -> None:
+    """Check that a run may write its best and its newest adapter, before it does any work.
 
     Args:
         adapter_file: the file for the best adapter.
         resumed: the configuration of the adapter that the run starts from, whose files may be replaced.
+        overwrite: whether adapters of other runs may be replaced.
+
+    Raises:
+        OSError: a file cannot be written.
+        OptionError: an adapter of another run would be replaced, or a file that is not an adapter.
     """
     for path in (Path(adapter_file), last_adapter_file(adapter_file)):
-        if path.is_file() and not (resumed and is_of_run(path, resumed)):
+        check_file(path)
+        if not path.is_file():
+            continue
+        try:
+            read_adapter_config(path)
+        except AdapterError as error:
+            raise OptionError(f"{error}; it is not replaced: remove it, or give another `adapter_file`") from None
+        if not overwrite and not (resumed and is_of_run(path, resumed)):
             raise OptionError(
                 f"{path}: an adapter of another run is there; give `overwrite` to replace it, or another "
                 "`adapter_file`" + ("" if resumed else f", or continue that run with `resume_adapter_file` {path}")

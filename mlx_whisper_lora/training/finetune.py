@@ -1,14 +1,10 @@
 """Fine-tune a model with an adapter: one run, from options to adapter files."""
 
-import errno
-import os
 import random
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -28,7 +24,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
-from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_not_taken, is_of_run
+from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_places, is_of_run
 from mlx_whisper_lora.training.callbacks import (
     AdapterSaved,
     Callback,
@@ -142,8 +138,8 @@ class Run:
         self.adapter_file = options.adapter_file or (ADAPTER_FILE if trains else None)
         given = options.resume_adapter_file if trains else self.adapter_file
         adapter = read_adapter_config(given) if given else None
-        if trains and not options.overwrite:
-            check_not_taken(self.adapter_file or ADAPTER_FILE, adapter)
+        if trains:
+            check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
         self.base_name = options.model or default_model(adapter, bundled=options.data is None)
         task = options.task or (adapter.task if adapter else "transcribe")
         self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
@@ -280,9 +276,7 @@ def finetune(
     callback = callback if callback and world.speaks else Callback()
     adapter_file, base_name = options.adapter_file or ADAPTER_FILE, options.model or BASE
     resumed = read_adapter(options.resume_adapter_file) if options.resume_adapter_file else None
-    _check_writable(adapter_file)
-    if not options.overwrite:
-        check_not_taken(adapter_file, resumed.config if resumed else None)
+    check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
     languages = {example.language for example in train_set}
@@ -352,14 +346,3 @@ def _validation(
         description="Validating",
         normalizer=options.normalizer,
     )
-
-
-def _check_writable(path: str | PathLike) -> None:
-    """Raise OSError, naming `path`, unless a file can be written there."""
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file name", str(path))
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder for this file does not exist", str(path))
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise PermissionError(errno.EACCES, "its folder cannot be written", str(path))

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from mlx_whisper_lora.whisper.destinations import check_replaceable
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
@@ -24,8 +26,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     is removed and the error is raised again.
 
     Raises:
-        OSError: the folder of `path` is missing or cannot be written, or the disk is full.
+        OSError: the folder of `path` is missing or cannot be written, the disk is full, or `path` is a folder, a device
+            or a pipe.
     """
+    check_replaceable(path)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(target.parent))

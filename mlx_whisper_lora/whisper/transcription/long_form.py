@@ -78,25 +78,33 @@ def transcribe(
     """
     check_names(changes, (*TRANSCRIBE_ARGUMENTS, *(each.name for each in fields(TranscriptionOptions))))
     transcription = Transcription(model, audio, replace(options or TranscriptionOptions(), **changes))
+    segments: list[Segment] = []
+    n_done, seconds = 0, transcription.n_frames / FRAMES_PER_SECOND
+    for step in shown_steps(transcription, verbose):
+        segments += step.segments
+        n_done += step.n_frames
+        if on_segment:
+            for segment in step.segments:
+                on_segment(segment.to_dict())
+        if on_progress:
+            on_progress(n_done / FRAMES_PER_SECOND, seconds)
+    return transcription.result(segments)
+
+
+def shown_steps(transcription: "Transcription", verbose: bool | None) -> Iterator[Progress]:
+    """Yield the steps of a transcription, and print their segments or a progress bar, as `transcribe` does."""
     if transcription.detects_language and verbose:
         print("Detecting the language in the first 30 seconds; giving the language skips this.")
     if transcription.detects_language and verbose is not None:
         print(f"Detected language: {LANGUAGES[transcription.language].title()}")
-    segments: list[Segment] = []
-    n_done, seconds = 0, transcription.n_frames / FRAMES_PER_SECOND
+    seconds = transcription.n_frames / FRAMES_PER_SECOND
     with tqdm(total=seconds, bar_format=_BAR_FORMAT, disable=verbose is not False) as bar:
         for step in transcription.steps():
-            segments += step.segments
-            n_done += step.n_frames
             bar.update(step.n_frames / FRAMES_PER_SECOND)
             for segment in step.segments:
                 if verbose and segment.text:
                     say(f"[{format_timestamp(segment.start)} --> {format_timestamp(segment.end)}] {segment.text}")
-                if on_segment:
-                    on_segment(segment.to_dict())
-            if on_progress:
-                on_progress(n_done / FRAMES_PER_SECOND, seconds)
-    return transcription.result(segments)
+            yield step
 
 
 class Transcription:

@@ -123,6 +123,18 @@ FORMATS: dict[str, Callable[[dict, SubtitleLayout], str]] = {
 OUTPUT_FORMATS = (*FORMATS, "all")
 
 
+def result_paths(output_dir: str | PathLike, name: str, output_format: str) -> list[Path]:
+    """Return the files that `write_result` writes.
+
+    Raises:
+        ValueError: the format is unknown.
+    """
+    if output_format not in OUTPUT_FORMATS:
+        raise _unknown_format(output_format)
+    extensions = FORMATS if output_format == "all" else (output_format,)
+    return [Path(output_dir) / f"{name}.{extension}" for extension in extensions]
+
+
 def write_result(
     result: dict,
     output_dir: str | PathLike,
@@ -146,15 +158,11 @@ def write_result(
         ValueError: the format is unknown, or the layout requires words and the result has none.
         OSError: a file cannot be written.
     """
-    if output_format not in OUTPUT_FORMATS:
-        raise _unknown_format(output_format)
-    paths = []
-    for extension in FORMATS if output_format == "all" else (output_format,):
-        path = Path(output_dir) / f"{name}.{extension}"
-        text = FORMATS[extension](result, layout)
+    paths = result_paths(output_dir, name, output_format)
+    texts = [FORMATS[path.suffix[1:]](result, layout) for path in paths]
+    for path, text in zip(paths, texts, strict=True):
         with atomic_write(path) as file:
             file.write(text)
-        paths.append(path)
     return paths
 
 
