@@ -8,10 +8,10 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
+from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions, build_fuse_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
-from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
 from mlx_whisper_lora.whisper.destinations import check_folder
@@ -37,8 +37,7 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
     """
     check_folder(save_path)
     adapter = read_adapter(adapter_file)
-    base = base or adapter.config.base.name
-    path = resolve_model(base)
+    base, path = find_model(base, adapter.config, adapter_file)
     check_not_source(save_path, path)
     model = load_model(base, mx.float32, path)
     load_adapter(model, adapter, base)

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter
-from mlx_whisper_lora.adapters.loading import ModelHolder, default_model, load_model
+from mlx_whisper_lora.adapters.loading import ModelHolder, find_model, load_model
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, plan_jobs, transcribe_jobs
 from mlx_whisper_lora.cli.run import run_command
@@ -20,7 +20,7 @@ from mlx_whisper_lora.cli.transcribe_options import (
 )
 from mlx_whisper_lora.cli.transcription import transcribe
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
-from mlx_whisper_lora.whisper.checkpoints.hub import describe_model, find_download, resolve_model
+from mlx_whisper_lora.whisper.checkpoints.hub import describe_model
 from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
 from mlx_whisper_lora.whisper.terminal import say
 
@@ -42,9 +42,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
-    name = command.model or default_model(config, bundled=not given)
     note_old_flags(command)
-    path = (find_download(name, command.model_dir) if command.model_dir else None) or resolve_model(name)
+    name, path = find_model(command.model, config, command.adapter_file, not given, command.model_dir)
     say(f"Loading model {describe_model(name, path)}")
     model = load_model(name, adapter_file=adapter, dtype=compute_dtype(options.fp16), path=path)
     if not given:

@@ -98,8 +98,10 @@ def other_dimensions() -> None:
 COMMANDS = {
     "train": (lora, TRAIN),
     "test": (lora, ("--test", "--model", "model", "--data", "clips", "--adapter-file", "a.npz")),
+    "test_alone": (lora, ("--test", "--data", "clips", "--adapter-file", "a.npz")),
     "neither": (lora, ("--data", "clips")),
     "fuse": (fuse, FUSE),
+    "fuse_alone": (fuse, ("--adapter-file", "a.npz", "--save-path", "fused")),
 }
 
 # What is made bad, the command that meets it with options of its own, and what the line says.
@@ -165,6 +167,12 @@ CASES = {
     ),
     "fuse: other dimensions": (other_dimensions, "fuse", "trained on model .* and does not fit model"),
     "fuse: other weights": (same_dimensions_other_weights, "fuse", "same dimensions but other weights"),
+    "fuse: the base is gone": (
+        lambda: Path("model").rename("moved"), "fuse_alone", "a.npz: this adapter names its base .*/model, which is",
+    ),
+    "test: the base is gone": (
+        lambda: Path("model").rename("moved"), "test_alone", "a.npz: this adapter names its base .*/model, which is",
+    ),
     "fuse: half an adapter": (lambda: cut("a.npz", 0.5), "fuse", "a.npz: .* damaged or cut short"),
     "fuse: no adapter": (lambda: Path("a.npz").unlink(), "fuse", "a.npz: no such adapter file"),
     "fuse: over a file": (lambda: Path("fused").write_text(""), "fuse", "fused: this is not a folder; give another"),

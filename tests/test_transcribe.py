@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
@@ -76,7 +77,7 @@ def test_the_default_model_is_base_and_demo_for_the_bundled_recording(arguments,
         asked.append(name)
         raise CheckpointError("no model here")
 
-    monkeypatch.setattr(command, "resolve_model", resolve)
+    monkeypatch.setattr(loading, "resolve_model", resolve)
     with pytest.raises(CheckpointError):
         command.main(command.build_parser().parse_args(arguments))
     assert asked == [expected]

@@ -31,6 +31,7 @@ from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.checkpoints.hub import absolute_name, hub_repository
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
@@ -50,14 +51,15 @@ _SMALLEST_NORMAL = 2.0**-14  # of float16. Devices differ in how they round smal
 class Base:
     """The model that an adapter belongs to."""
 
-    name: str  # the name it was loaded by
+    name: str  # the name it was loaded by. A path is absolute, and without links.
     dimensions: dict[str, int]
     fingerprint: str  # a hash of its weights
+    repository: str | None = None  # its name on the Hugging Face Hub, if it came from there
 
     @staticmethod
     def of(model: Whisper, name: str) -> "Base":
         """Describe a plain model that was loaded by `name`."""
-        return Base(name, model.dims.to_dict(), fingerprint(model))
+        return Base(absolute_name(name), model.dims.to_dict(), fingerprint(model), hub_repository(name))
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     if not isinstance(adapter, Adapter):
         adapter = read_adapter(adapter)
     config = adapter.config
-    _check_base(adapter.path, config.base, Base.of(model, base_name))
+    _check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
     with _same_random_state():
         modules = METHODS[config.method].wrap(model, config.settings)
     _fill(modules, adapter)
@@ -325,16 +327,17 @@ def _parse_config(path: Path, arrays: dict[str, np.ndarray]) -> AdapterConfig:
 
 
 def _base_from_json(base: dict[str, Any]) -> Base:
-    dimensions, texts = base["dimensions"], (base["name"], base["fingerprint"])
+    dimensions, repository = base["dimensions"], base.get("repository")
+    texts = (base["name"], base["fingerprint"], "none" if repository is None else repository)
     if not all(isinstance(text, str) and 0 < len(text) <= _LONGEST_NAME for text in texts):
-        raise ValueError("the name and the fingerprint of its base should be texts")
+        raise ValueError("the names and the fingerprint of its base should be texts")
     known = {each.name for each in fields(ModelDimensions)}
     if not isinstance(dimensions, dict) or dimensions.keys() != known:
         raise ValueError("the dimensions of its base are not those of Whisper")
     for key, number in dimensions.items():
         if type(number) is not int or not 1 <= number <= _LARGEST_DIMENSION:
             raise ValueError(f"{key} of its base is {number!r}")
-    return Base(base["name"], dimensions, base["fingerprint"])
+    return Base(base["name"], dimensions, base["fingerprint"], repository)
 
 
 def _settings_from_json(settings_type: type, stored: dict[str, Any]) -> Any:
@@ -359,18 +362,18 @@ def _typed(name: str, value: Any, annotation: Any) -> Any:
     raise ValueError(f"its setting {name} is {value!r}")
 
 
-def _check_base(path: Path, wanted: Base, given: Base) -> None:
+def _check_base(path: Path, wanted: Base, given: Base, given_name: str) -> None:
     """Raise AdapterError, naming both, unless the given model is the one that the adapter was trained on."""
     if wanted.dimensions != given.dimensions:
         different = [key for key, value in wanted.dimensions.items() if given.dimensions.get(key) != value]
         key = different[0] if different else "n_mels"
         raise AdapterError(
             f"{path}: this adapter was trained on {wanted.name} ({key} {wanted.dimensions.get(key)}) "
-            f"and does not fit {given.name} ({key} {given.dimensions.get(key)})"
+            f"and does not fit {given_name} ({key} {given.dimensions.get(key)})"
         )
     if wanted.fingerprint != given.fingerprint:
         raise AdapterError(
-            f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given.name} has "
+            f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given_name} has "
             f"the same dimensions but other weights ({given.fingerprint})"
         )
 

@@ -1,17 +1,21 @@
 """Load models that are ready for use: base and adapter together."""
 
+import contextlib
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, load_adapter
+from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, load_adapter, read_adapter
+from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
-from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, find_download
+from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, find_download, hub_repository, resolve_model
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.devices import note_device
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
 
@@ -64,14 +68,48 @@ def load_model(
     return model
 
 
-def default_model(adapter: AdapterConfig | None, bundled: bool = False) -> str:
-    """Return the name of the model to use if none is given.
+class FoundModel(NamedTuple):
+    """A model on this machine."""
+
+    name: str
+    path: Path
+
+
+def find_model(
+    given: str | PathLike | None,
+    adapter: AdapterConfig | None = None,
+    adapter_file: str | PathLike | None = None,
+    bundled: bool = False,
+    download_root: str | PathLike | None = None,
+) -> FoundModel:
+    """Find the model to use, and download it if its user, and not an adapter alone, names it.
 
     Args:
-        adapter: the configuration of an adapter, whose base is taken.
+        given: the name that the user gives, or None.
+        adapter: the configuration of an adapter, whose base is used if none is given.
+        adapter_file: the file of the adapter, to be named in errors.
         bundled: whether the recordings are the bundled ones, which the demo model was made for.
+        download_root: a folder where openai-whisper has stored its models.
+
+    Raises:
+        CheckpointError: there is no such model, or the download failed.
+        AdapterError: the base that the adapter names is not on this machine.
     """
-    return adapter.base.name if adapter else DEMO if bundled else BASE
+    chosen = str(given) if given is not None else adapter.base.name if adapter else DEMO if bundled else BASE
+    if download_root is not None and (path := find_download(chosen, download_root)):
+        return FoundModel(chosen, path)
+    if given is not None or adapter is None:
+        return FoundModel(chosen, resolve_model(chosen))
+    base = adapter.base
+    for name in filter(None, (base.name, base.repository)):
+        with contextlib.suppress(CheckpointError):
+            return FoundModel(name, resolve_model(name, download=False))
+    repository = base.repository or hub_repository(base.name)
+    download = f", or --model {repository} to download it from the Hugging Face Hub" if repository else ""
+    raise AdapterError(
+        f"{adapter_file}: this adapter names its base {base.name}, which is not on this machine: give the base with "
+        f"--model{download}"
+    )
 
 
 class ModelHolder:
@@ -88,15 +126,21 @@ class ModelHolder:
 
     @classmethod
     def get_model(
-        cls, model_path: str | PathLike, dtype: mx.Dtype | None = None, adapter_file: str | PathLike | None = None
+        cls,
+        model_path: str | PathLike | None = None,
+        dtype: mx.Dtype | None = None,
+        adapter_file: str | PathLike | None = None,
     ) -> Whisper:
-        """Return the model that `load_model` loads from these arguments, from memory if it is there."""
+        """Return the model that `find_model` finds, with its adapter, from memory if it is there."""
         dtype = dtype or checkpoints.default_dtype()
+        model_path = BASE if model_path is None and adapter_file is None else model_path
         how = (str(dtype), str(adapter_file), _last_change(model_path), _last_change(adapter_file))
         fits = cls._how == how if cls._id == id(cls.model) else adapter_file is None
         if cls.model is None or str(cls.model_path) != str(model_path) or not fits:
+            adapter = read_adapter(adapter_file) if adapter_file is not None else None
+            name, path = find_model(model_path, adapter.config if adapter else None, adapter_file)
             cls.model = None  # before loading, so that two models are never in memory at once
-            cls.model = load_model(model_path, adapter_file=adapter_file, dtype=dtype)
+            cls.model = load_model(name, adapter_file=adapter, dtype=dtype, path=path)
             cls.model_path, cls._how, cls._id = model_path, how, id(cls.model)
         return cls.model
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 from os import PathLike
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
-from mlx_whisper_lora.adapters.loading import ModelHolder, default_model
+from mlx_whisper_lora.adapters.loading import ModelHolder
 from mlx_whisper_lora.whisper.audio.log_mel import Audio
 from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -74,7 +74,7 @@ def transcribe(
     transcription_options = TranscriptionOptions(**options)
     if not isinstance(model, Whisper):
         dtype = compute_dtype(transcription_options.fp16)
-        model = ModelHolder.get_model(model or default_model(adapter), dtype, adapter_file)
+        model = ModelHolder.get_model(model, dtype, adapter_file)
     return long_form.transcribe(
         model, audio, transcription_options, verbose=verbose, on_segment=on_segment, on_progress=on_progress
     )

@@ -18,7 +18,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
     replace_adapter,
 )
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
-from mlx_whisper_lora.adapters.loading import default_model
+from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
@@ -40,7 +40,7 @@ from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
-from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, describe_model, resolve_model
+from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, describe_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
@@ -140,15 +140,14 @@ class Run:
         adapter = read_adapter_config(given) if given else None
         if trains:
             check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
-        self.base_name = options.model or default_model(adapter, bundled=options.data is None)
+        self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.data is None)
         task = options.task or (adapter.task if adapter else "transcribe")
         self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
         self.default_language = adapter.language if adapter else None
         self.training = training or TrainingOptions()
 
-        path = resolve_model(self.base_name)
-        self.callback.load(describe_model(self.base_name, path))
-        self.model = load_model(self.base_name, path=path)
+        self.callback.load(describe_model(self.base_name, self.base_path))
+        self.model = load_model(self.base_name, path=self.base_path)
         if options.language:
             self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
         self.folder = folder = options.data or DEMO_CLIPS
@@ -184,7 +183,7 @@ class Run:
         if "test" not in self.examples:
             self._read("test")
         if adapter_modules(self.model):  # the newest one, but the best one is tested
-            self.model = load_model(self.base_name)
+            self.model = load_model(self.base_name, path=self.base_path)
         seen: list[Clip] = []
         if self.adapter_file:
             trained_on = load_adapter(self.model, self.adapter_file, self.base_name).clips

