@@ -147,3 +147,11 @@ def test_a_conversion_that_is_not_possible_is_one_line_and_leaves_nothing(argume
     outcome = run_main(convert, "--model", "model", *arguments)
     assert outcome.code != 0 and outcome.err.count("\n") == 1 and message in outcome.err
     assert os.listdir() == ["model"]
+
+
+def test_a_file_of_whisper_cpp_is_not_replaced_by_what_is_made_from_it(model_folder, run_main):
+    assert run_main(convert, "--model", model_folder, "--export", "ggml", "--save-path", "ggml").code == 0
+    before = Path("ggml/ggml-model.bin").read_bytes()
+    outcome = run_main(convert, "--model", "ggml/ggml-model.bin", "--export", "ggml", "--save-path", "./ggml/")
+    assert outcome.code == 1 and "would replace the model that it is made from" in outcome.err
+    assert Path("ggml/ggml-model.bin").read_bytes() == before

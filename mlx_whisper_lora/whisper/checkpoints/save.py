@@ -13,7 +13,7 @@ from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
 from mlx_whisper_lora.whisper.checkpoints.ggml import write_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
-from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, WEIGHT_FILES
+from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, GGML_SUFFIX, WEIGHT_FILES
 from mlx_whisper_lora.whisper.model.quantization import (
     GROUP_SIZES,
     Quantization,
@@ -99,9 +99,11 @@ def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:
         source: a name or path of a model, as `resolve_model` takes it.
 
     Raises:
-        ValueError: `folder` is the source.
+        ValueError: `folder` is the source, or holds it as a file of a name that is written.
     """
-    if Path(folder).resolve() == resolve_model(source).resolve():
+    path = resolve_model(source)
+    path = path.parent if path.suffix == GGML_SUFFIX and path.is_file() else path
+    if Path(folder).exists() and Path(folder).samefile(path):  # a disk may ignore case
         raise ValueError(f"{folder}: the result would replace the model that it is made from: give another folder")
 
 
