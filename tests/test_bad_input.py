@@ -159,13 +159,13 @@ CASES = {
     "half an adapter": (lambda: cut("a.npz", 0.5), "test", "a.npz: .* damaged or cut short"),
     "other dimensions": (
         other_dimensions, "test",
-        r"trained on model \(n_audio_state 64\) and does not fit model \(n_audio_state 128\)",
+        r"trained on .*/model \(n_audio_state 64\) and does not fit model \(n_audio_state 128\)",
     ),
     "resume on other weights": (
         same_dimensions_other_weights, "train --resume-adapter-file a.npz",
-        "this adapter was trained on model .weights .*, and model has the same dimensions but other weights",
+        "this adapter was trained on .*/model .weights .*, and model has the same dimensions but other weights",
     ),
-    "fuse: other dimensions": (other_dimensions, "fuse", "trained on model .* and does not fit model"),
+    "fuse: other dimensions": (other_dimensions, "fuse", "trained on .*/model .* and does not fit model"),
     "fuse: other weights": (same_dimensions_other_weights, "fuse", "same dimensions but other weights"),
     "fuse: the base is gone": (
         lambda: Path("model").rename("moved"), "fuse_alone", "a.npz: this adapter names its base .*/model, which is",

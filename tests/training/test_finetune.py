@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten, tree_map
 
+from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
@@ -80,7 +81,7 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
 
 def test_the_default_base_is_base_and_demo_for_the_bundled_clips(tmp_path, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(module, "resolve_model", lambda name: asked.append(name) or tmp_path)
+    monkeypatch.setattr(loading, "resolve_model", lambda name: asked.append(name) or tmp_path)
     for options in (RunOptions(data=str(tmp_path)), RunOptions()):
         with pytest.raises(CheckpointError):  # the folder has no model
             Run(options, trains=False)
