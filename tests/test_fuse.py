@@ -13,7 +13,7 @@ import soundfile
 
 import mlx_whisper_lora
 from mlx_whisper_lora import fuse
-from mlx_whisper_lora.adapters import adapter_file as module
+from mlx_whisper_lora.adapters import adapter_file as adapters
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
@@ -86,8 +86,8 @@ def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
 
 def test_the_adapter_is_read_once_and_the_hub_is_asked_once(adapter_file, base, monkeypatch, run_main):
     opened, downloads = [], []
-    read = module._read_arrays
-    monkeypatch.setattr(module, "_read_arrays", lambda path, wanted: opened.append(path.name) or read(path, wanted))
+    read = adapters._read_arrays
+    monkeypatch.setattr(adapters, "_read_arrays", lambda path, wanted: opened.append(path.name) or read(path, wanted))
     monkeypatch.setattr(hub, "_download", lambda name, *_, **__: downloads.append(name) or base)
     outcome = run_main(fuse, "--adapter-file", adapter_file, "--model", "someone/whisper-small")
     assert outcome.code == 0, outcome.err
@@ -96,8 +96,8 @@ def test_the_adapter_is_read_once_and_the_hub_is_asked_once(adapter_file, base, 
 
 def test_transcribe_reads_the_adapter_once(adapter_file, monkeypatch, run_main):
     opened = []
-    read = module._read_arrays
-    monkeypatch.setattr(module, "_read_arrays", lambda path, wanted: opened.append(path.name) or read(path, wanted))
+    read = adapters._read_arrays
+    monkeypatch.setattr(adapters, "_read_arrays", lambda path, wanted: opened.append(path.name) or read(path, wanted))
     soundfile.write("x.wav", tone(0.5), 16000)
     outcome = run_main(transcribe, "--adapter-file", adapter_file, "--audio", "x.wav", "--temperature", "0")
     assert outcome.code == 0, outcome.err
@@ -184,5 +184,5 @@ def test_base_and_adapter_load_in_any_precision(dtype, adapter_file):
 def test_a_save_path_that_is_a_file_is_refused(adapter_file, run_main):
     Path("taken").write_text("mine")
     outcome = run_main(fuse, "--save-path", "taken")
-    assert outcome.code == 1 and outcome.err == "mlx_whisper_lora.fuse: error: taken: File exists\n"
+    assert outcome.code == 1 and "fuse: error: taken: this is not a folder" in outcome.err
     assert Path("taken").read_text() == "mine" and "fused_model" not in os.listdir()

@@ -25,7 +25,7 @@ def check_folder(folder: str | os.PathLike) -> None:
     Raises:
         OSError: this is not so.
     """
-    path = Path(folder).absolute()
+    path = Path(folder)
     while not os.path.lexists(path):
         path = path.parent
     if not path.is_dir():
