@@ -187,8 +187,6 @@ class ConsoleCallback(Callback):
             self.print_line(f"Resuming from {start.resumed_from}: {start.settings}")
         for note in start.notes:
             self.print_line(f"Note: {note}")
-        if not start.n_valid_clips:
-            self.print_line("Note: there are no validation clips, so the newest adapter counts as the best")
         encoder, decoder, total = (
             count / 1e6 for count in (start.parameters.encoder, start.parameters.decoder, start.parameters.total)
         )
@@ -203,6 +201,8 @@ class ConsoleCallback(Callback):
             f"Training: {iters} steps of {min(size, start.n_clips)} clips, "
             f"{iters * min(size, start.n_clips) / start.n_clips:.1f} passes over {start.n_clips} clips"
         )
+        if not start.n_valid_clips:
+            self.print_line("Note: there are no validation clips, so the newest adapter counts as the best")
 
     def step(self, report: StepReport) -> None:
         self.print_line(

@@ -76,7 +76,6 @@ class RunOptions:
         metavar="FILE",
         shown_default="training starts from the base",
     )
-    skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     overwrite: bool = option(False, "Replace the adapter of another run in those files.")
     language: str | None = option(
         None,
@@ -98,6 +97,7 @@ class RunOptions:
         choices=tuple(NORMALIZERS),
         shown_default="english if all clips are English, or else unicode",
     )
+    skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)  # how clips are scored
 
     def __post_init__(self):
