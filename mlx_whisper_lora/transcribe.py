@@ -36,7 +36,8 @@ def main(args: argparse.Namespace) -> int:
     options = transcription_options(args, language=command.language or language, task=command.task or task)
     layout = subtitle_layout(args, options)
     given = find_recordings([*args.recordings, *args.audio])
-    jobs = plan_jobs(given or [str(DEMO_AUDIO)], command)
+    base = command.model or (config.base.name if config else None)
+    jobs = plan_jobs(given or [str(DEMO_AUDIO)], command, filter(None, (command.adapter_file, base)))
     if command.skip_existing and all(job.is_done for job in jobs):
         say("All transcripts are there: nothing to do")
         return 0

@@ -1,6 +1,7 @@
 """How commands are started and how they end."""
 
 import argparse
+import io
 import json
 import sys
 
@@ -78,6 +79,16 @@ def test_every_command_explains_itself(command, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert ending.value.code == 0
     assert out.startswith(f"usage: mlx_whisper_lora.{command} ") and "examples:" in out
+
+
+def test_the_help_is_shown_by_a_terminal_without_its_letters(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "argv", ["mlx_whisper_lora", "transcribe", "--help"])
+    with pytest.raises(SystemExit) as ending:
+        front.main()
+    terminal.flush()
+    assert ending.value.code == 0 and b"--append-punctuations" in terminal.buffer.getvalue()
 
 
 @pytest.mark.slow

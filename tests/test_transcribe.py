@@ -103,7 +103,7 @@ def test_options_that_exclude_each_other_are_reported_before_a_model_is_download
 def test_recordings_of_one_name_do_not_overwrite_each_other(model_folder, folder, capsys):
     assert run(model_folder, "--audio", "a/talk.wav", "b/Talk.flac") == 0
     assert Path("talk.txt").exists() and Path("Talk-2.txt").exists()
-    assert "Talk-2" in capsys.readouterr().out
+    assert "Another recording is called Talk too: this transcript is called Talk-2\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from dataclasses import Field, fields
 from typing import Any, NoReturn, TypeVar
 
 from mlx_whisper_lora.whisper.option import OptionError, flag
-from mlx_whisper_lora.whisper.terminal import terminal_text
+from mlx_whisper_lora.whisper.terminal import encodable, terminal_text
 
 T = TypeVar("T")
 
@@ -29,6 +29,9 @@ class CommandParser(argparse.ArgumentParser):
         if unknown:
             self.error(self._unknown(unknown))
         return options
+
+    def format_help(self) -> str:
+        return encodable(super().format_help())
 
     def _unknown(self, arguments: list[str]) -> str:
         mistyped = next((argument for argument in arguments if argument.startswith("-")), arguments[0])

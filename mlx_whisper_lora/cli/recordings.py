@@ -30,6 +30,7 @@ class Job:
     """A recording to transcribe, and the files of its transcript."""
 
     recording: str
+    stem: str  # the name that the files would have if no other recording had it
     name: str  # of the files, without suffix
     paths: list[Path]
 
@@ -62,32 +63,36 @@ def _expand(pattern: str) -> list[str]:
     return files
 
 
-def plan_jobs(recordings: Sequence[str], command: CommandOptions) -> list[Job]:
+def plan_jobs(recordings: Sequence[str], command: CommandOptions, inputs: Iterable[str]) -> list[Job]:
     """Decide where the transcripts of recordings go, and check that they can go there.
 
+    Args:
+        recordings: the recordings.
+        command: the names and the format of the transcripts.
+        inputs: other files, and folders of files, that the command reads: the adapter and the model.
+
     Raises:
-        OptionError: a transcript would replace a recording, the adapter or a file of the model; or transcripts cannot
+        OptionError: a transcript would replace a recording or another input; or transcripts cannot
             be told apart, so that it is unknown which of them exist.
         OSError: the folder cannot be written, or a transcript has the name of a folder, a device or a pipe.
     """
     stems = [command.output_name or output_stem(recording) for recording in recordings]
-    names = unique_names(stems)
     jobs = [
-        Job(recording, name, result_paths(command.output_dir, name, command.output_format))
-        for recording, name in zip(recordings, names, strict=True)
+        Job(recording, stem, name, result_paths(command.output_dir, name, command.output_format))
+        for recording, stem, name in zip(recordings, stems, unique_names(stems), strict=True)
     ]
-    for job, stem in zip(jobs, stems, strict=True):
-        if command.skip_existing and job.name != stem:
+    for job in jobs:
+        if command.skip_existing and job.name != job.stem:
             raise OptionError(
                 f"`skip_existing` requires recordings of different names, and another one than {job.recording} would "
-                f"have the transcript {stem} too: transcribe it in another command, with another `output_dir`"
+                f"have the transcript {job.stem} too: transcribe it in another command, with another `output_dir`"
             )
     check_folder(command.output_dir)
-    inputs = _identities([*recordings, *filter(None, (command.adapter_file, command.model))])
+    kept = _identities([*recordings, *inputs])
     for job in jobs:
         for path in job.paths:
             check_replaceable(path)
-            if _identities([path]) & inputs:
+            if _identities([path]) & kept:
                 raise OptionError(
                     f"the transcript of {job.recording} would replace {path}, which this command reads: give another "
                     "`output_dir`, `output_name` or `output_format`"
@@ -123,6 +128,8 @@ def transcribe_jobs(
             if len(jobs) > 1 or skips:
                 remark = f"skipped, because {_listed(job.paths)} is there" if skips else ""
                 say(f"{number} of {len(jobs)}: {job.recording} {remark}".rstrip())
+            if job.name != job.stem:
+                say(f"Another recording is called {job.stem} too: this transcript is called {job.name}")
             if not skips and (failure := _try_job(model, job, options, command, layout)):
                 failures[job.recording] = failure
     except KeyboardInterrupt:

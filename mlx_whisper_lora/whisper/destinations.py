@@ -37,13 +37,15 @@ def check_replaceable(path: str | os.PathLike) -> None:
     """Check that a file may replace what has its name: another file, or nothing.
 
     Raises:
-        OSError: a folder, a device or a pipe has this name.
+        OSError: a folder, a device or a pipe has this name, or a link to a place that does not exist.
     """
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file name", str(path))
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "this is a device or a pipe; give the name of a file", str(path))
+    if target.is_symlink() and not Path(os.path.realpath(path)).parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "this is a link into a folder that does not exist", str(path))
 
 
 def _try_to_write(folder: Path) -> None:

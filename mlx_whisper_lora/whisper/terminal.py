@@ -13,9 +13,13 @@ def terminal_text(text: object) -> str:
 
     Unsafe characters, and those that the encoding of standard output lacks, become escapes such as \x1b.
     """
-    escaped = _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
+    return encodable(_UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text)))
+
+
+def encodable(text: str) -> str:
+    """Return text with escapes in place of characters that the encoding of standard output lacks."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return escaped.encode(encoding, errors="backslashreplace").decode(encoding)
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def say(text: object) -> None:

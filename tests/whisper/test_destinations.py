@@ -49,6 +49,14 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     assert error.value.filename == str(tmp_path / "x")
 
 
+def test_a_link_to_nowhere_is_reported_and_one_to_a_new_file_is_followed(tmp_path):
+    (tmp_path / "nowhere.txt").symlink_to(tmp_path / "no" / "x.txt")
+    (tmp_path / "new.txt").symlink_to(tmp_path / "x.txt")
+    with pytest.raises(FileNotFoundError, match="a link into a folder that does not exist"):
+        check_replaceable(tmp_path / "nowhere.txt")
+    check_file(tmp_path / "new.txt")
+
+
 @pytest.mark.parametrize("kind", ["device", "link", "pipe", "folder"])
 def test_only_files_are_replaced(kind, tmp_path):
     path = tmp_path / "x.npz"
