@@ -244,7 +244,7 @@ def write_ctranslate2(model: Whisper, folder: str | PathLike, int8: bool = False
     vocabulary = {token: i for i, token in files["vocab.json"].items()} | {
         token: name for name, token in files["added_tokens.json"].items()
     }
-    with output_folder(folder) as path:
+    with output_folder(folder, last=CONFIG_FILE) as path:
         write_json(path / "tokenizer.json", files["tokenizer.json"])
         write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
         write_json(path / "vocabulary.json", [vocabulary[i] for i in range(model.dims.n_vocab)])

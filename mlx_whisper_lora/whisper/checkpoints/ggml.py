@@ -141,7 +141,7 @@ def write_ggml(model: Whisper, folder: str | PathLike) -> None:
     dims = model.dims.to_dict()
     positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state)
     weights = {**dict(tree_flatten(model.parameters())), "encoder.positional_embedding": positions}
-    with output_folder(folder) as path, atomic_write(path / GGML_FILE, "wb") as file:
+    with output_folder(folder, last=GGML_FILE) as path, atomic_write(path / GGML_FILE, "wb") as file:
         file.write(struct.pack(f"<I{len(HEADER)}ii", MAGIC, *(dims[name] for name in HEADER), kind))
         filters = mel_filters(dims["n_mels"])
         file.write(struct.pack("<2i", dims["n_mels"], N_FFT // 2 + 1) + filters.astype("<f4").tobytes())

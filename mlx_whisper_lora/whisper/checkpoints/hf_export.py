@@ -29,7 +29,7 @@ _MAX_INITIAL_TIMESTAMP = 1.0  # seconds; the default of our decoding
 def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
     """Write a model as a folder of transformers, in the type of its weights.
 
-    The files are written atomically, config.json last. On failure, the folder is removed if this call created it.
+    The folder is written atomically.
 
     Args:
         model: a model with plain weights.
@@ -40,7 +40,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
         OSError: the folder cannot be written, or the disk is full.
     """
     tokenizer = whisper_tokenizer(model)
-    with output_folder(folder) as path:
+    with output_folder(folder, last=CONFIG_FILE) as path:
         write_weights(path / HF_WEIGHT_FILE, hf_weights(model), "pt")
         for name, contents in tokenizer_files(tokenizer).items():
             if isinstance(contents, str):

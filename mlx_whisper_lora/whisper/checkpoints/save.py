@@ -110,7 +110,7 @@ def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:
 def save_model(model: Whisper, folder: str | PathLike) -> None:
     """Write a folder with config.json and weights.safetensors, which `load_model` and mlx-whisper read.
 
-    The files are written atomically, config.json last. On failure, the folder is removed if this call created it.
+    The folder is written atomically.
 
     Args:
         model: plain or quantized.
@@ -126,6 +126,6 @@ def save_model(model: Whisper, folder: str | PathLike) -> None:
     quantization = quantization_of(model)
     if quantization:
         config["quantization"] = asdict(quantization)
-    with output_folder(folder) as path:
+    with output_folder(folder, last=CONFIG_FILE) as path:
         write_weights(path / WEIGHT_FILES[0], weights, "mlx")
         write_json(path / CONFIG_FILE, config)
