@@ -5,6 +5,9 @@ first used, so that `import mlx_whisper_lora` costs next to nothing.
 """
 
 import importlib
+import os
+import signal
+import sys
 
 from mlx_whisper_lora.version import __version__
 
@@ -31,6 +34,12 @@ _DROP_IN = (
 )  # fmt: skip
 
 __all__ = ["__version__", *_LAZY]
+
+
+# `python -m` and the console scripts import for a second before a command runs. Control-C then ends in no traceback.
+_program = os.path.basename(sys.argv[0]) if sys.argv else ""
+if (_program == "-m" or _program.partition(".")[0] == __name__) and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
 
 
 def __getattr__(name: str):

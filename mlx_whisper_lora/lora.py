@@ -4,13 +4,14 @@ import argparse
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser
+from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, note_how_to_continue
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.stopping import at_stop
 
 __all__ = ["build_parser", "cli", "main"]
 
@@ -23,9 +24,11 @@ def main(args: argparse.Namespace) -> None:
     transcription = transcription_options(args, language=None, task="transcribe", batch_size=None)
     options, training = from_args(RunOptions, args, transcription=transcription), from_args(TrainingOptions, args)
 
-    run = Run(options, training, ConsoleCallback(), trains=command.train, tests=command.test)
+    console = ConsoleCallback()
+    run = Run(options, training, console, trains=command.train, tests=command.test)
     if command.train:
-        run.train(settings)
+        with at_stop(lambda error: note_how_to_continue(error, console.saved_last, run.world.size)):
+            run.train(settings)
     if command.test and run.world.speaks:
         result = run.test()
         scores = f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"

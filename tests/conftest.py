@@ -15,7 +15,7 @@ from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import write_clips
 from tests.support.models import small_model
-from tests.support.processes import Outcome
+from tests.support.processes import Outcome, signals_as_they_were
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def run_main(capsys, monkeypatch) -> Callable[..., Outcome]:
     def run(command: ModuleType, *arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", [command.__name__, *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
+        with signals_as_they_were(), pytest.raises(SystemExit) as ending:
             run_command(command.main, command.build_parser())
         captured = capsys.readouterr()
         return Outcome(ending.value.code or 0, captured.out, captured.err)

@@ -3,19 +3,23 @@
 import argparse
 import io
 import json
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mlx_whisper_lora import __main__ as front
 from mlx_whisper_lora.cli.run import describe, run_command
 from mlx_whisper_lora.version import __version__
-from tests.support.processes import run_python, start_python
+from mlx_whisper_lora.whisper.stopping import Stop
+from tests.support.processes import ROOT, run_python, signals_as_they_were, start_python
 
 
 def end_of(main, capsys, monkeypatch) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["program"])
-    with pytest.raises(SystemExit) as ending:
+    with signals_as_they_were(), pytest.raises(SystemExit) as ending:
         run_command(main, argparse.ArgumentParser(prog="program"))
     return ending.value.code, capsys.readouterr().err
 
@@ -41,6 +45,9 @@ def raising(error: BaseException):
         (FloatingPointError("no number"), 1, "program: error: no number\n"),
         (ValueError(), 1, "program: error: ValueError\n"),
         (KeyboardInterrupt(), 130, "\nprogram: interrupted\n"),
+        (Stop(signal.SIGINT), 130, "\nprogram: interrupted\n"),
+        (Stop(signal.SIGTERM), 143, "\nprogram: interrupted by SIGTERM\n"),
+        (Stop(signal.SIGHUP), 129, "\nprogram: interrupted by SIGHUP\n"),
     ],
 )
 def test_errors_of_the_user_end_in_one_line(error, code, line, capsys, monkeypatch):
@@ -49,7 +56,7 @@ def test_errors_of_the_user_end_in_one_line(error, code, line, capsys, monkeypat
 
 def test_faults_of_ours_show_where(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["program"])
-    with pytest.raises(ZeroDivisionError):
+    with signals_as_they_were(), pytest.raises(ZeroDivisionError):
         run_command(raising(ZeroDivisionError()), argparse.ArgumentParser())
 
 
@@ -69,6 +76,41 @@ def test_a_reader_that_leaves_early_causes_no_traceback():
     process = start_python("-c", program)
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(timeout=60) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_output_that_cannot_be_written_ends_in_one_line():
+    program = (
+        "import argparse\nfrom mlx_whisper_lora.cli.run import run_command\n"
+        "run_command(lambda args: print('line'), argparse.ArgumentParser('program'))"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.stdout = open('/dev/full', 'w')\n{program}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (outcome.returncode, outcome.stderr) == (1, "program: error: No space left on device\n")
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        outcome = subprocess.run(
+            ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, program],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_control_c_before_a_command_has_begun_ends_in_no_traceback():
+    process = start_python("-X", "importtime", "-m", "mlx_whisper_lora.lora", "--train")
+    for line in process.stderr:
+        if line.split()[-1] == "mlx_whisper_lora":  # its own imports follow
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
 
 
 @pytest.mark.parametrize("command", front.COMMANDS)

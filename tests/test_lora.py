@@ -2,8 +2,11 @@
 
 import json
 import re
+import shlex
 import signal
 import socket
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +17,14 @@ import soundfile
 from mlx_whisper_lora import lora
 from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.cli.lora_options import continuing_command
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training import finetune
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
 from tests.support.clips import tone, write_clips, write_jsonl
-from tests.support.processes import start_python
+from tests.support.processes import run_python, start_python
 
 # A small model that was trained for some steps says nonsense. These options keep it short.
 QUICK = (
@@ -278,36 +282,64 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     assert read_adapter_config("adapters.npz").base.name == "demo"
 
 
+def start_training(model_folder, tmp_path, *arguments, **environment) -> subprocess.Popen:
+    """Start to train for good."""
+    clips = write_clips(tmp_path / "clips")
+    given = ("--train", "--model", model_folder, "--data", clips, *QUICK, "--iters", 100000, "--steps-per-report", 1)
+    return start_python("-m", "mlx_whisper_lora.lora", *given, *arguments, **environment)
+
+
+def wait_for_line(process: subprocess.Popen, start: str) -> None:
+    assert any(line.startswith(start) for line in process.stdout), process.stderr.read()
+
+
 @pytest.mark.slow
-def test_control_c_saves_the_newest_adapter_and_exits_130(model_folder, tmp_path):
-    write_clips(tmp_path / "clips")
-    process = start_python(
-        "-m",
-        "mlx_whisper_lora.lora",
-        "--train",
-        "--model",
-        model_folder,
-        "--data",
-        tmp_path / "clips",
-        *QUICK,
-        "--iters",
-        "100000",
-        "--steps-per-report",
-        "1",
-        "--adapter-file",
-        tmp_path / "a.npz",
-        PYTHONUNBUFFERED="1",
-    )
-    for line in process.stdout:
-        if line.startswith("Iter 2: Train loss"):
-            process.send_signal(signal.SIGINT)
-            break
+@pytest.mark.parametrize(
+    ("signals", "code", "line"),
+    [
+        ([signal.SIGINT], 130, "interrupted"),
+        ([signal.SIGTERM], 143, "interrupted by SIGTERM"),
+        ([signal.SIGHUP, signal.SIGHUP, signal.SIGHUP], 129, "interrupted by SIGHUP"),
+        ([signal.SIGINT, signal.SIGTERM, signal.SIGINT], 130, "interrupted"),
+    ],
+)
+def test_signals_save_the_newest_adapter_and_print_the_command_to_go_on_with(
+    signals, code, line, model_folder, tmp_path
+):
+    process = start_training(model_folder, tmp_path, "--adapter-file", "my adapter.npz")
+    wait_for_line(process, "Iter 2: Train loss")
+    for each in signals:
+        process.send_signal(each)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert out.splitlines()[-1] == f"Interrupted: saved the newest adapter to {tmp_path / 'a_last.npz'}"
-    assert "Traceback" not in err and err.strip() == "mlx_whisper_lora.lora: interrupted"
-    assert read_adapter_config(tmp_path / "a_last.npz").settings.layers == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_last.npz", "clips"]
+    assert process.returncode == code
+    assert out.splitlines()[-1] == "Interrupted: saved the newest adapter to my adapter_last.npz"
+    *_, reason, heading, command = err.splitlines()
+    assert (reason, heading) == (f"mlx_whisper_lora.lora: {line}", "To continue:") and "Traceback" not in err
+    assert command.endswith("--adapter-file 'my adapter.npz' --resume-adapter-file 'my adapter_last.npz'")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "my adapter_last.npz"]
+    assert read_adapter_config("my adapter_last.npz").settings.layers == 1
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_has_the_newest_adapter_saved(model_folder, tmp_path):
+    process = start_training(model_folder, tmp_path)
+    wait_for_line(process, "Iter 2: Train loss")
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=120) == 1 and "Traceback" not in err and "Broken pipe" not in err
+    continued = run_python(*shlex.split(err.splitlines()[-1])[1:], "--iters", 1)
+    assert continued.code == 0, continued.err
+    assert "Resuming from adapters_last.npz: rank " in continued.out
+
+
+@pytest.mark.parametrize("given", ["--resume-adapter-file=x.npz", "--resume_adapter_file x.npz", "--resume x.npz", ""])
+def test_the_command_to_go_on_with_has_the_same_options_and_can_be_pasted(given):
+    arguments = ["--train", *given.split(), "--data", "my clips", "--val-clips=3", "--learning-rate", "1e-3"]
+    command = continuing_command(arguments, Path("it's.npz"))
+    assert shlex.split(command)[1:] == [
+        *("-m", "mlx_whisper_lora.lora", "--train", "--data", "my clips", "--val-clips=3", "--learning-rate", "1e-3"),
+        *("--resume-adapter-file", "it's.npz"),
+    ]
 
 
 def free_ports(count: int) -> list[int]:
@@ -350,6 +382,49 @@ def test_two_processes_train_as_one_does(train, model_folder, clips_folder, tmp_
     one, other = read_adapter("adapters_last.npz").arrays, read_adapter("both_last.npz").arrays
     for name in one:
         np.testing.assert_allclose(one[name], other[name], atol=1e-4)
+
+
+@pytest.fixture
+def two_processes(model_folder, tmp_path):
+    """Two processes that train together, after their second step."""
+    (tmp_path / "hosts.json").write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(2)]))
+    both = [
+        start_training(model_folder, tmp_path, MLX_RANK=str(rank), MLX_HOSTFILE=str(tmp_path / "hosts.json"))
+        for rank in range(2)
+    ]
+    wait_for_line(both[0], "Iter 2: Train loss")
+    yield both
+    for process in both:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_lost_process_has_the_newest_adapter_saved(two_processes):
+    first, other = two_processes
+    other.kill()
+    out, err = first.communicate(timeout=120)
+    assert first.returncode == 1 and "Traceback" not in err
+    assert out.splitlines()[-1] == "Interrupted: saved the newest adapter to adapters_last.npz"
+    assert "mlx_whisper_lora.lora: error: the connection to the other processes that train along failed: " in err
+    *_, heading, command = err.splitlines()
+    assert heading == "To continue in each of 2 processes:"
+    assert command.endswith(" --resume-adapter-file adapters_last.npz")
+    assert read_adapter_config("adapters_last.npz").settings.layers == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_is_frozen_does_not_keep_the_first_one_from_saving(two_processes):
+    """Control-C is only noticed because another thread waits for it: MLX is deaf while it waits for a process."""
+    first, other = two_processes
+    other.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    first.send_signal(signal.SIGINT)
+    out, err = first.communicate(timeout=120)
+    assert first.returncode == 130 and "Traceback" not in err
+    assert out.splitlines()[-1] == "Interrupted: saved the newest adapter to adapters_last.npz"
+    assert err.splitlines()[-1].endswith(" --resume-adapter-file adapters_last.npz")
+    assert read_adapter_config("adapters_last.npz").settings.layers == 1
 
 
 def train_losses(lines: list[str]) -> list[str]:

@@ -1,6 +1,11 @@
 """The command line of `lora`."""
 
+import argparse
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
+from os import PathLike
 
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options
@@ -67,3 +72,25 @@ def build_parser() -> CommandParser:
     add_options(parser.add_argument_group("training"), TrainingOptions)
     add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser
+
+
+def note_how_to_continue(error: BaseException, newest: str | PathLike | None, n_processes: int) -> None:
+    """Add the command that resumes from the newest adapter to the notes of an error that cut training short.
+
+    Args:
+        error: the error.
+        newest: the file of the newest adapter. None if none was saved.
+        n_processes: how many processes trained together.
+    """
+    if newest is not None:
+        where = f" in each of {n_processes} processes" if n_processes > 1 else ""
+        error.__notes__ = [f"To continue{where}:", continuing_command(sys.argv[1:], newest)]  # type: ignore[attr-defined]
+
+
+def continuing_command(arguments: list[str], newest: str | PathLike) -> str:
+    """Return a command line with the same arguments, but which starts from another adapter, quoted for a shell."""
+    parser = argparse.ArgumentParser(add_help=False)  # the command took an abbreviated flag too
+    parser.add_argument("--resume-adapter-file", "--resume_adapter_file")
+    _, others = parser.parse_known_args(arguments)
+    python = "python" if shutil.which("python") == sys.executable else sys.executable
+    return shlex.join([python, "-m", PROGRAM, *others, "--resume-adapter-file", str(newest)])

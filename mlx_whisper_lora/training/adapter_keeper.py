@@ -1,5 +1,6 @@
 """Keep the best and the newest adapter of a run on disk."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from os import PathLike
@@ -78,6 +79,13 @@ class AdapterKeeper:
     def save_newest(self) -> None:
         """Save the adapter as the newest."""
         save_adapter(self.newest_file, self.model, self.config)
+
+    def save_cut_short(self, error: BaseException) -> None:
+        """Save the adapter as the newest because an error ends training, unless it is one of options or of numbers."""
+        if not isinstance(error, (OptionError, FloatingPointError)):
+            self.save_newest()
+            with contextlib.suppress(OSError):  # the error may be that nobody reads the output anymore
+                self.callback.save(AdapterSaved(self.newest_file, None, best=False))
 
     def end(self) -> RunEnd:
         """Return the outcome of the run."""

@@ -65,7 +65,7 @@ class AdapterSaved:
     """An adapter file was written."""
 
     path: str | PathLike
-    iteration: int | None  # None if training was interrupted
+    iteration: int | None  # None if training was cut short
     best: bool  # whether it is the best so far on the validation clips
 
 
@@ -145,10 +145,14 @@ class ConsoleCallback(Callback):
 
     Args:
         print_line: prints a line. By default above the progress bar.
+
+    Attributes:
+        saved_last: the file that was saved when training was cut short. None if that did not happen.
     """
 
     def __init__(self, print_line: Callable[[str], None] = tqdm.write):
         self.print_line = lambda line: print_line(terminal_text(line))
+        self.saved_last: str | PathLike | None = None
 
     def load(self, model: str) -> None:
         self.print_line(f"Loading model {model}")
@@ -220,6 +224,7 @@ class ConsoleCallback(Callback):
 
     def save(self, saved: AdapterSaved) -> None:
         if saved.iteration is None:
+            self.saved_last = saved.path
             self.print_line(f"Interrupted: saved the newest adapter to {saved.path}")
         else:
             remark = " (the best so far)" if saved.best else ""

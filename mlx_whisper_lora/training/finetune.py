@@ -26,7 +26,6 @@ from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
 from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_places, is_of_run
 from mlx_whisper_lora.training.callbacks import (
-    AdapterSaved,
     Callback,
     ClipsDropped,
     ClipsFound,
@@ -45,6 +44,7 @@ from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.stopping import at_stop
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, temperature_fallback
@@ -250,8 +250,8 @@ def finetune(
 
     At every evaluation, the newest adapter is saved beside `options.adapter_file`. If it is better on `valid_set` than
     the base without an adapter and all adapters before it, it is saved there too; without validation clips, always.
-    After Ctrl-C, the newest adapter is saved, and KeyboardInterrupt continues. Resuming takes the settings of the old
-    adapter; that one, and the one in `options.adapter_file`, have to be beaten.
+    Whatever cuts training short, such as Ctrl-C, the newest adapter is saved first. Resuming takes the settings of the
+    old adapter; that one, and the one in `options.adapter_file`, have to be beaten.
 
     Args:
         model: the base, which was loaded by the name `options.model`.
@@ -313,13 +313,8 @@ def finetune(
     )
     if world.speaks and resumed and valid_set:
         keeper.evaluate_and_save(0)
-    try:
+    with at_stop(keeper.save_cut_short if world.speaks else lambda error: None):
         train(model, train_set, training, keeper.evaluate_and_save, callback)
-    except KeyboardInterrupt:
-        if world.speaks:
-            keeper.save_newest()
-            callback.save(AdapterSaved(keeper.newest_file, None, best=False))
-        raise
     end = keeper.end()
     callback.end(end)
     return end

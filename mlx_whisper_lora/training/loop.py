@@ -16,12 +16,14 @@ from mlx_whisper_lora.data.batches import Batch, iterate_batches, longest_frames
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
-from mlx_whisper_lora.training.distributed import World
+from mlx_whisper_lora.training.distributed import StepWatch, World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.stopping import at_stop
 
 _FULL_CONTEXT_COST = 4  # a window of 30 s costs about as much as this many clips, or more
 
@@ -49,34 +51,36 @@ def train(
         loss_function: sums the loss over the label tokens of a batch.
 
     Raises:
-        ValueError: there are no examples, or fewer in a batch than processes.
+        ValueError: there are no examples.
+        OptionError: there are fewer examples in a batch than processes.
         FloatingPointError: the loss is not finite.
+        ConnectionError: another process has ended.
     """
     world = World()
     options = options.resolve(len(dataset))
     iters, steps_per_eval = options.iters or 1, options.steps_per_eval or 1
     if min(options.batch_size, len(dataset)) < world.size:
-        raise ValueError(f"each of the {world.size} processes needs a clip of every batch: give larger batches")
+        raise OptionError(f"each of {world.size} processes needs a clip of every batch: give a larger `batch_size`")
     rng = np.random.default_rng(options.seed)
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
     batches = iterate_batches(dataset, options.batch_size, options.seed)
-    meter = _Meter()
+    meter, watch = _Meter(), StepWatch(world)
     model.train()
     with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
         for iteration in range(1, iters + 1):
             examples, frames = _draw_step(next(batches), options, rng)
             batch = collate(world.share(examples), frames)
             count = sum(len(example.tokens) - example.prompt_length for example in examples)
-            loss, gradients = gradient_of_loss(model, batch)
-            # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
-            scale = world.size / count
-            gradients = tree_map(lambda gradient, scale=scale: gradient * scale, nn.average_gradients(gradients))
-            gradients, _ = optim.clip_grad_norm(gradients, options.max_grad_norm)
-            optimizer.update(model, gradients)
-            loss = world.sum(loss) / count
-            mx.eval(model.trainable_parameters(), optimizer.state, loss)
+            with _undone_if_cut_short(model), watch.step():
+                loss, gradients = gradient_of_loss(model, batch)
+                # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
+                gradients = _scale(nn.average_gradients(gradients), world.size / count)
+                gradients, _ = optim.clip_grad_norm(gradients, options.max_grad_norm)
+                optimizer.update(model, gradients)
+                loss = world.sum(loss) / count
+                mx.eval(model.trainable_parameters(), optimizer.state, loss)
             meter.add(loss.item(), count)
             bar.update()
             if not math.isfinite(loss.item()):
@@ -92,6 +96,16 @@ def train(
                     on_evaluate(iteration)
                     model.train()
     model.eval()
+
+
+def _undone_if_cut_short(model: Whisper) -> contextlib.AbstractContextManager[None]:
+    """Restore the parameters if the body fails: some would be new, and some would wait for a lost process for good."""
+    before = model.trainable_parameters()
+    return at_stop(lambda error: model.update(before))
+
+
+def _scale(gradients: dict, factor: float) -> dict:
+    return tree_map(lambda gradient: gradient * factor, gradients)
 
 
 def _draw_step(

@@ -1,11 +1,15 @@
 """Commands in processes of their own."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from mlx_whisper_lora.whisper.stopping import SIGNALS
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,3 +51,13 @@ def fake_ffmpeg(folder: Path, script: str) -> str:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@contextlib.contextmanager
+def signals_as_they_were() -> Iterator[None]:
+    """Undo what a command that runs in this process does to signals."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
