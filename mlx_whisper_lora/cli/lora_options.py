@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 
 from mlx_whisper_lora.adapters.methods import METHODS
-from mlx_whisper_lora.cli.options import CommandParser, add_options
+from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -89,8 +89,8 @@ def note_how_to_continue(error: BaseException, newest: str | PathLike | None, n_
 
 def continuing_command(arguments: list[str], newest: str | PathLike) -> str:
     """Return a command line with the same arguments, but which starts from another adapter, quoted for a shell."""
-    parser = argparse.ArgumentParser(add_help=False)  # the command took an abbreviated flag too
-    parser.add_argument("--resume-adapter-file", "--resume_adapter_file")
-    _, others = parser.parse_known_args(arguments)
+    parser = argparse.ArgumentParser(add_help=False)  # as CommandParser, it knows abbreviated flags
+    parser.add_argument("--resume-adapter-file")
+    _, others = parser.parse_known_args([hyphenated(argument) for argument in arguments])
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     return shlex.join([python, "-m", PROGRAM, *others, "--resume-adapter-file", str(newest)])

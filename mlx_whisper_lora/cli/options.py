@@ -25,7 +25,7 @@ class CommandParser(argparse.ArgumentParser):
         """Parse the command line. Exit with code 2 after two lines if it cannot be understood."""
         given = sys.argv[1:] if args is None else list(args)
         end = given.index("--") if "--" in given else len(given)  # only file names follow
-        options, unknown = self.parse_known_args([*map(_hyphenated, given[:end]), *given[end:]], namespace)
+        options, unknown = self.parse_known_args([*map(hyphenated, given[:end]), *given[end:]], namespace)
         if unknown:
             self.error(self._unknown(unknown))
         return options
@@ -48,7 +48,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=32)
 
 
-def _hyphenated(argument: str) -> str:
+def hyphenated(argument: str) -> str:
+    """Spell a flag with hyphens: --batch_size=4 -> --batch-size=4."""
     name, equals, value = argument.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
