@@ -43,8 +43,8 @@ from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, des
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
-from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.stopping import at_stop
+from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, temperature_fallback
