@@ -175,8 +175,10 @@ def _w64_part(data: FileBytes, start: int, stop: int) -> Part:
         if data.at(position, 4) == b"data":
             if position + size > stop and not _is_open(size - 24):
                 return _data_part(start, stop, position + 24, size - 24)
-            # libsndfile reads to the end, and ffmpeg needs the sizes.
             end = min(position + size, stop)
+            if stop - end < 8 and not _is_open(size - 24):
+                return Part(start, stop)
+            # libsndfile reads to the end, and needs the sizes.
             head = bytearray(data.at(start, position + 24 - start))
             struct.pack_into("<Q", head, 16, end - start)
             struct.pack_into("<Q", head, position + 16 - start, end - position)
@@ -208,7 +210,8 @@ def flac_parts(data: FileBytes, start: int) -> list[Part]:
         packed = data.number(first + 18, 8)  # rate (20 bits), channels (3), bits (5), samples (36)
         rate, samples = packed >> 44, packed & (2**36 - 1)
         length = samples / rate if rate and samples else None
-        parts.append(Part(first, stop, seconds=length, strict=length is None))
+        # A tag before the first recording is no harm.
+        parts.append(Part(0 if first == start else first, stop, seconds=length, strict=length is None))
     return parts
 
 

@@ -18,6 +18,7 @@ _KBITS = {
     (2, 2): [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 }
 # fmt: on
+_LONGEST_JUNK = 1000  # bytes after the last frame that libsndfile's decoder skips
 _SYNC_FRAMES = 3  # frames in a row that show that bytes are MP3
 
 
@@ -81,6 +82,8 @@ def mpeg_parts(data: FileBytes, start: int) -> list[Part]:
         else:
             groups.append([run])
     parts = [part for group in groups for part in _mpeg_parts(data, group)]
+    if len(parts) == 1 and not parts[0].head and data.size - parts[0].stop < _LONGEST_JUNK:
+        return [Part(0, data.size, fault=parts[0].fault)]  # tags, or the beginning of a frame, do no harm
     return parts or [Part(0, data.size)]
 
 
@@ -89,12 +92,12 @@ def _mpeg_parts(data: FileBytes, runs: list[_Run]) -> Iterator[Part]:
     promised = None if first.info is None else data.number(first.info, 4)
     there = sum(run.n_frames for run in runs) - 1  # the number does not count its own frame
     for run in runs:
-        body, head = run.start, b""
+        body, head = None, b""
         if run is first and promised is not None and promised < run.n_frames - 2:
             head = _corrected_info(data, run)
-            body += len(head)
+            body = run.start + len(head)
         elif run.info is None and len(run.bitrates) > 1:
-            head = _info_frame(data, run)
+            body, head = run.start, _info_frame(data, run)
         fault = WITHIN_BLOCK if run.cut else None
         if run is last and promised is not None and abs(promised - there) < 2:
             fault = None

@@ -26,7 +26,7 @@ from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.contents import find_parts
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.ffmpeg import FfmpegError, ffmpeg_blocks
-from mlx_whisper_lora.whisper.audio.parts import ADVICE, FileBytes, Part, PartFile
+from mlx_whisper_lora.whisper.audio.parts import ADVICE, FileBytes, Part, part_file
 from mlx_whisper_lora.whisper.audio.samples import check_samples
 
 BLOCK = 2**16  # samples of each channel that are decoded at a time
@@ -168,7 +168,7 @@ def _decode(path: Path, name: str, sample_rate: int, first: int, stop: int | Non
     """Yield samples `first` to `stop` (None: to the end) of a recording at `sample_rate`."""
     state = path.stat()
     parts = _find_parts(path, state.st_size, state.st_mtime_ns)
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         if len(parts) == 1:
             yield from _decode_part(file, path, name, parts[0], sample_rate, first, stop)
             return
@@ -226,8 +226,11 @@ def _slice_blocks(blocks: Iterable[np.ndarray], first: int, stop: int | None) ->
 def _decode_by_libsndfile(
     file: BinaryIO, name: str, part: Part, sample_rate: int, first: int, stop: int | None
 ) -> Iterator[np.ndarray]:
-    stream = PartFile(file, part)  # without a name, so that the content alone decides the format
-    with soundfile.SoundFile(stream) as sound:
+    with (
+        part_file(file, part) as content,
+        # Through the descriptor, so that the content alone decides the format: a wrong suffix does no harm.
+        soundfile.SoundFile(content.fileno(), closefd=False) as sound,
+    ):
         rate = sound.samplerate
         if not RATES[0] <= rate <= RATES[1]:
             raise AudioError(f"{name}: the header gives an impossible rate, {rate} samples a second; export it again")
@@ -244,8 +247,6 @@ def _decode_by_libsndfile(
         )
         resampled = resample(source, rate, sample_rate)
         yield from _slice_blocks(resampled, first - steps * up, None if stop is None else stop - steps * up)
-    if stream.error:
-        raise stream.error
 
 
 def _mono_blocks(sound: soundfile.SoundFile) -> Iterator[np.ndarray]:

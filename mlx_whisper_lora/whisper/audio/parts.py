@@ -1,11 +1,16 @@
 """The recordings inside a file: files joined with `cat` and chained Ogg streams hold several, one after another."""
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
+
 _BLOCK = 2**16  # bytes that are read at a time
+_COPY = 2**20  # bytes that are copied at a time
 ADVICE = "copy it again, or convert what is there with ffmpeg and use that"
 
 
@@ -78,39 +83,28 @@ class FileBytes:
             start += len(pattern)
 
 
-class PartFile:
-    """A part of a file as a file of its own, for libsndfile.
+@contextlib.contextmanager
+def part_file(file: BinaryIO, part: Part) -> Iterator[BinaryIO]:
+    """Yield a file that holds one part of `file` and no more: `file` itself, or else a temporary copy.
 
-    libsndfile ignores the exceptions of `read`, so that they are kept in `error`.
+    The copy is there because libsndfile should read through a descriptor: it ignores what is raised in a callback,
+    and a Control-C would end the recording there.
+
+    Args:
+        file: A regular file, opened in binary mode without a buffer.
+        part: The part.
     """
-
-    def __init__(self, file: BinaryIO, part: Part):
-        self._file, self._head = file, part.head
-        self._body = part.start if part.body is None else part.body
-        self._size = len(part.head) + part.stop - self._body
-        self._position = 0
-        self.error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset` from the start, the current position or the end, and return the position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def read(self, count: int) -> bytes:
-        """Return at most `count` bytes, and none after the end or an error."""
-        head = self._head[self._position : self._position + count]
-        offset = self._body + max(self._position - len(self._head), 0)
-        left = max(min(count, self._size - self._position) - len(head), 0)
-        try:
-            self._file.seek(offset)
-            data = head + (self._file.read(left) if left else b"")
-        except OSError as error:
-            self.error = error
-            return b""
-        self._position += len(data)
-        return data
+    if part.start == 0 and part.body is None and part.stop == file.seek(0, os.SEEK_END):
+        file.seek(0)
+        yield file
+        return
+    with tempfile.TemporaryFile(prefix="recording-") as copy:
+        with name_temp_folder_when_full():
+            copy.write(part.head)
+            position = file.seek(part.start if part.body is None else part.body)
+            while block := file.read(min(_COPY, part.stop - position)):
+                copy.write(block)
+                position += len(block)
+            copy.flush()
+        os.lseek(copy.fileno(), 0, os.SEEK_SET)
+        yield copy

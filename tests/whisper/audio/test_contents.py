@@ -209,6 +209,11 @@ def test_an_mp3_with_a_too_small_number_of_frames_is_read_to_the_end(no_ffmpeg):
     np.testing.assert_array_equal(load_audio(bytes(data)), load_audio(mp3(**VARIABLE)))
 
 
+def test_tags_before_and_after_an_mp3_or_flac_do_no_harm(no_ffmpeg):
+    for data in (mp3(), encode(chirps(3), "FLAC", "PCM_16")):
+        np.testing.assert_array_equal(load_audio(ID3 + data + b"TAG" + bytes(125)), load_audio(data))
+
+
 # Ogg
 
 
