@@ -1,5 +1,6 @@
 """Say what a file is that was given for an adapter and is none of ours, and what to do with it."""
 
+import codecs
 import json
 import struct
 import zipfile
@@ -18,6 +19,7 @@ _MODEL = "the weights of a model, not an adapter; give the model with --model"
 _TORCH = "a file of PyTorch, not an adapter of this library; if it holds a model, give it with --model"
 _PICKLE = f"pickled Python objects, which may run programs and are not read; {_TRAIN}"
 _CONFIGURATION = "a configuration, not the adapter itself; give the .npz file that mlx_whisper_lora.lora wrote"
+_UNKNOWN = "not an adapter of this library, which is an .npz file that mlx_whisper_lora.lora writes"
 _RECORDING = "a recording, not an adapter"
 _BEGINNINGS = {
     b"\x80": _PICKLE,
@@ -28,18 +30,20 @@ _BEGINNINGS = {
     b"version https://git-lfs": "a pointer of Git LFS in place of the file; fetch the file with `git lfs pull`",
     b"<": "a web page, not an adapter; download the file itself",
     b"{": _CONFIGURATION,
+    b"[": _CONFIGURATION,
     b"\x1f\x8b": "compressed with gzip; decompress it first",
     b"RIFF": _RECORDING,
     b"fLaC": _RECORDING,
     b"OggS": _RECORDING,
     b"ID3": _RECORDING,
+    b"\xff\xfb": _RECORDING,
 }
 _MOST_HEADER = 2**24  # bytes of a safetensors header that are looked at
 _MOST_PICKLE = 2**24
 
 
 def describe_foreign(path: Path) -> str | None:
-    """Say what a file or folder is, and what to do with it. Return None if it may be an adapter, or is unknown.
+    """Say what a file or folder is, and what to do with it. Return None if it may be an adapter.
 
     Raises:
         OSError: it cannot be read.
@@ -54,14 +58,19 @@ def describe_foreign(path: Path) -> str | None:
         return _describe_safetensors(path)
     if beginning.startswith(b"{") and b'"peft_type"' in beginning:
         return _PEFT
-    return next((what for start, what in _BEGINNINGS.items() if beginning.lstrip().startswith(start)), None)
+    if not beginning:
+        return "an empty file (0 bytes); copy it again"
+    if beginning[4:8] == b"ftyp":
+        return _RECORDING
+    text = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
+    return next((what for start, what in _BEGINNINGS.items() if text.startswith(start)), _UNKNOWN)
 
 
 def _describe_folder(path: Path) -> str:
-    if any((path / name).exists() for name in ("adapter_model.safetensors", "adapter_model.bin")):
-        return _PEFT
     if (path / "adapters.safetensors").exists():
         return _MLX_LM
+    if any((path / name).exists() for name in ("adapter_config.json", "adapter_model.safetensors")):
+        return _PEFT
     if (path / "config.json").exists():
         return "the folder of a model, not an adapter; give it with --model"
     files = sorted(file.name for file in path.glob("*.npz"))

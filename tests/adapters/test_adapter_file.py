@@ -236,9 +236,9 @@ def zip_member(path, name: str, data: bytes) -> None:
 QUERY_B = "decoder.blocks.1.attn.query.lora_b"
 NOT_ADAPTERS = {
     "missing": (lambda path: path.unlink(), "no such adapter file"),
-    "empty": (lambda path: path.write_bytes(b""), "damaged or cut short"),
+    "empty": (lambda path: path.write_bytes(b""), r"this is an empty file \(0 bytes\)"),
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or cut short"),
-    "text": (lambda path: path.write_text("not an archive"), "damaged or cut short"),
+    "text": (lambda path: path.write_text("rank: 8"), "this is not an adapter of this library, which is an .npz"),
     "pickled": (lambda path: rewrite(path, config=np.array([{"rank": 8}], dtype=object)), "Python objects, which are"),
     "other arrays": (lambda path: np.savez(path, x=np.zeros(3)), "but not an adapter .*'config' is missing"),
     "a device": (lambda path: (path.unlink(), path.symlink_to(os.devnull)), "a device or a pipe, not an adapter file"),

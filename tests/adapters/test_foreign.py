@@ -79,7 +79,10 @@ FOREIGN = {
         lambda at: text(at / "a.npz", "version https://git-lfs.github.com/spec/v1\n"),
         "pointer of Git LFS .*`git lfs pull`",
     ),
-    "web page": (lambda at: text(at / "a.npz", "\n<!DOCTYPE html><html>"), "a web page, not an adapter; download"),
+    "web page": (
+        lambda at: text(at / "a.npz", "\ufeff\n<!DOCTYPE html><html>"),
+        "a web page, not an adapter; download",
+    ),
     "recording": (lambda at: recording(at / "x.flac"), "a recording, not an adapter"),
 }
 
