@@ -11,11 +11,16 @@ from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription import word_timing
 from mlx_whisper_lora.whisper.transcription.options import APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS
 from mlx_whisper_lora.whisper.transcription.segments import Segment
-from mlx_whisper_lora.whisper.transcription.word_timing import Punctuation, WordTiming, dynamic_time_warping
+from mlx_whisper_lora.whisper.transcription.word_timing import (
+    Punctuation,
+    WordTiming,
+    dynamic_time_warping,
+    median_filter,
+)
 
-dtw = dynamic_time_warping
+dtw = dtw_cpu = dynamic_time_warping
 
-__all__ = ["WordTiming", "add_word_timestamps", "dtw", "find_alignment"]
+__all__ = ["WordTiming", "add_word_timestamps", "dtw", "dtw_cpu", "find_alignment", "median_filter"]
 
 
 def find_alignment(

@@ -28,7 +28,7 @@ WHISPER = {
     "whisper.model": "ModelDimensions Whisper",
     "whisper.normalizers": "BasicTextNormalizer EnglishTextNormalizer",
     "whisper.normalizers.english": "EnglishNumberNormalizer EnglishSpellingNormalizer EnglishTextNormalizer",
-    "whisper.timing": "add_word_timestamps dtw find_alignment WordTiming",
+    "whisper.timing": "add_word_timestamps dtw dtw_cpu find_alignment median_filter WordTiming",
     "whisper.tokenizer": "LANGUAGES TO_LANGUAGE_CODE Tokenizer get_encoding get_tokenizer",
     "whisper.transcribe": "cli transcribe",
     "whisper.utils": "compression_ratio format_timestamp get_writer ResultWriter WriteJSON WriteSRT WriteTSV WriteTXT "

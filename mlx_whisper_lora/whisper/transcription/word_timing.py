@@ -113,9 +113,17 @@ def normalize_attention(weights: np.ndarray) -> np.ndarray:
     mean = weights.mean(axis=1, keepdims=True, dtype=np.float64)
     deviation = weights.std(axis=1, keepdims=True, dtype=np.float64)
     weights = ((weights - mean) / np.maximum(deviation, np.finfo(np.float32).tiny)).astype(np.float32)
-    if weights.shape[-1] > MEDIAN_FILTER_WIDTH // 2:
-        weights = scipy.ndimage.median_filter(weights, size=(1, 1, MEDIAN_FILTER_WIDTH), mode="mirror")
-    return weights.mean(axis=0)
+    return median_filter(weights, MEDIAN_FILTER_WIDTH).mean(axis=0)
+
+
+def median_filter(values: np.ndarray, width: int) -> np.ndarray:
+    """Replace each value by the median of `width` values around it in the last axis, mirrored at its ends.
+
+    An axis that is too short to be mirrored is returned unchanged.
+    """
+    if values.shape[-1] <= width // 2:
+        return values
+    return scipy.ndimage.median_filter(values, size=(1,) * (values.ndim - 1) + (width,), mode="mirror")
 
 
 def dynamic_time_warping(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
