@@ -18,6 +18,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, fields
+from numbers import Real
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -110,6 +111,8 @@ def check_ranges(options: Any) -> None:
             "below": (about.get("below"), lambda value, bound: value < bound),
         }
         for relation, (bound, holds) in bounds.items():
+            if bound is not None and not isinstance(value, Real):
+                raise OptionError(f"`{each.name}` must be a number, got {value!r}")
             if bound is not None and not holds(value, bound):
                 raise OptionError(f"`{each.name}` must be {relation} {bound}, got {value}")
 

@@ -323,10 +323,11 @@ class Whisper(nn.Module):
         """
         longest = self.dims.n_audio_ctx * FRAMES_PER_POSITION
         if mel.ndim != 3 or mel.shape[2] != self.dims.n_mels or mel.shape[1] > longest:
+            mels_first = mel.ndim == 3 and mel.shape[1] == self.dims.n_mels
             raise ValueError(
                 f"this model takes windows of up to {longest} frames by {self.dims.n_mels} mel bands, or their "
                 f"features ({self.dims.n_audio_ctx} by {self.dims.n_audio_state}); "
-                f"got {' by '.join(map(str, mel.shape[1:]))}"
+                f"got {' by '.join(map(str, mel.shape[1:]))}{': transpose the spectrogram' if mels_first else ''}"
             )
         return self.encoder(mel.astype(self.dtype))
 

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
 
 from mlx_whisper_lora.whisper.audio.vad import check_detector
 from mlx_whisper_lora.whisper.decoding.options import LANG_ID, DecodingOptions
@@ -115,15 +117,17 @@ def temperature_fallback(options: TranscriptionOptions) -> list[DecodingOptions]
     Raises:
         OptionError: there is no temperature, or values exclude each other.
     """
-    given = options.temperature
-    temperatures = [given] if isinstance(given, (int, float)) else list(given)
+    given: Any = options.temperature
+    temperatures: list[Any] = [given] if isinstance(given, Real) else list(given or ())
+    if not all(isinstance(temperature, Real) for temperature in temperatures):
+        raise OptionError(f"`temperature` must be a number or several, got {given!r}")
     if not temperatures:
         raise OptionError("`temperature` must have at least one value")
     shared = {each.name: getattr(options, each.name) for each in fields(DecodingOptions)}
     attempts = []
     for temperature in temperatures:
         unused = dict.fromkeys(_SEARCH_OPTIONS if temperature > 0 else _SAMPLING_OPTIONS)
-        attempts.append(DecodingOptions(**{**shared, **unused, "temperature": temperature}))
+        attempts.append(DecodingOptions(**{**shared, **unused, "temperature": float(temperature)}))
     return attempts
 
 

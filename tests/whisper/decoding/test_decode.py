@@ -91,6 +91,11 @@ def test_short_windows_are_decoded():
     assert result.audio_features.shape == (250, 64) and len(result.tokens) == 5
 
 
+def test_a_spectrogram_in_openai_whispers_layout_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match="got 80 by 3000: transpose the spectrogram"):
+        decode(seeded_model("english"), np.zeros((80, 3000), np.float32))
+
+
 def test_a_wrong_shape_is_refused_with_the_right_one():
     with pytest.raises(ValueError, match="3000 frames by 80 mel bands"):
         decode(seeded_model("english"), mx.zeros((3000, 128)))
@@ -114,6 +119,7 @@ def test_a_wrong_shape_is_refused_with_the_right_one():
         ("multilingual", {"temperature": -1}, "temperature must be at least 0"),
         ("multilingual", {"temperature": 0.5, "beam_size": 5}, "beam_size"),
         ("multilingual", {"beam_size": 0}, "beam_size"),
+        ("multilingual", {"beam_size": "5"}, "beam_size must be a number, got '5'"),
         ("multilingual", {"patience": 2.0}, "patience"),
         ("multilingual", {"beam_size": 5, "patience": 0.0}, "patience"),
         ("multilingual", {"length_penalty": 1.5}, "length_penalty"),

@@ -453,3 +453,11 @@ def test_segments_and_progress_are_reported_as_they_come(monkeypatch):
 def test_the_task_lang_id_is_not_for_recordings():
     with pytest.raises(OptionError, match="task 'lang_id' is for decode alone"):
         run(5, task="lang_id")
+
+
+def test_temperatures_are_numbers_of_any_type():
+    assert len(TranscriptionOptions(temperature=tuple(np.arange(0, 1.0 + 1e-6, 0.2))).temperature) == 6
+    assert TranscriptionOptions(temperature=np.float32(0.5)).temperature == 0.5
+    for wrong in ("0", ["0"], [None]):
+        with pytest.raises(OptionError, match="temperature must be a number or several"):
+            TranscriptionOptions(temperature=wrong)
