@@ -394,11 +394,24 @@ def test_control_c_writes_the_part_that_is_done(model_folder, folder, monkeypatc
     assert segments and segments[-1]["end"] <= 31
     lines = outcome.out.splitlines()[-2:]
     assert re.fullmatch(r"Wrote long\.partial\.json: \d+ of 65 s of long\.wav, which was interrupted", lines[0])
-    assert "with --skip-existing, the same command continues there" in lines[1]
+    assert "the same command with --skip-existing continues there" in lines[1]
 
     monkeypatch.setattr(recordings, "shown_steps", show)
     assert run_main(command, *arguments, "--skip-existing").code == 0
     assert {path.name for path in Path().glob("*.json")} == {"long.json", "other.json"}
+
+
+def test_a_reader_that_leaves_loses_nothing_that_is_done(model_folder, folder, monkeypatch, run_main):
+    recordings = importlib.import_module("mlx_whisper_lora.cli.recordings")
+    show = recordings.shown_steps
+
+    def left_after_a_window(transcription, verbose):
+        yield next(show(transcription, verbose))
+        raise BrokenPipeError
+
+    monkeypatch.setattr(recordings, "shown_steps", left_after_a_window)
+    assert run_main(command, "--model", model_folder, *FAST, "other.wav").code == 1
+    assert {path.name for path in Path().glob("*.txt")} == {"other.partial.txt"}
 
 
 @pytest.mark.slow

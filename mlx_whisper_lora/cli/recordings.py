@@ -1,5 +1,6 @@
 """Transcribing a list of recordings: finding the files, planning the transcripts, and the loop over them."""
 
+import contextlib
 import glob
 import os
 import sys
@@ -15,6 +16,7 @@ from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.destinations import check_folder, check_replaceable
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.stopping import at_stop
 from mlx_whisper_lora.whisper.terminal import say, terminal_text
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription, shown_steps
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
@@ -122,7 +124,15 @@ def transcribe_jobs(
         KeyboardInterrupt: the user stopped it. The transcript so far is in a file whose name ends in ".partial".
     """
     failures: dict[str, str] = {}  # by recording
-    try:
+    number = 0
+
+    def close(error: BaseException) -> None:
+        with contextlib.suppress(OSError):  # nobody may be left to read it
+            _list_failures(failures, len(jobs))
+            if isinstance(error, KeyboardInterrupt) and len(jobs) > 1:
+                say(f"Stopped at {number} of {len(jobs)}: the same command with --skip-existing continues there")
+
+    with at_stop(close):
         for number, job in enumerate(jobs, 1):
             skips = command.skip_existing and job.is_done
             if len(jobs) > 1 or skips:
@@ -132,16 +142,16 @@ def transcribe_jobs(
                 say(f"Another recording is called {job.stem} too: this transcript is called {job.name}")
             if not skips and (failure := _try_job(model, job, options, command, layout)):
                 failures[job.recording] = failure
-    except KeyboardInterrupt:
-        if len(jobs) > 1:
-            say(f"Stopped at recording {number} of {len(jobs)}: with --skip-existing, the same command continues there")
-        raise
-    finally:
-        if failures and len(jobs) > 1:
-            print(f"{len(failures)} of {len(jobs)} recordings failed:", file=sys.stderr)
-            for recording, failure in failures.items():
-                print(terminal_text(f"  {recording}: {failure.removeprefix(f'{recording}: ')}"), file=sys.stderr)
+    _list_failures(failures, len(jobs))
     return len(failures)
+
+
+def _list_failures(failures: dict[str, str], n_jobs: int) -> None:
+    """Print the recordings that failed, with the reasons. Of a single one, it is known already."""
+    if failures and n_jobs > 1:
+        print(f"{len(failures)} of {n_jobs} recordings failed:", file=sys.stderr)
+        for recording, failure in failures.items():
+            print(terminal_text(f"  {recording}: {failure.removeprefix(f'{recording}: ')}"), file=sys.stderr)
 
 
 def _try_job(
@@ -161,23 +171,25 @@ def _try_job(
 def _transcribe_job(
     model: Whisper, job: Job, options: TranscriptionOptions, command: CommandOptions, layout: SubtitleLayout
 ) -> None:
-    """Transcribe a recording and write its transcript, or after Control-C the part of it that is done."""
+    """Transcribe a recording and write its transcript, or if it is stopped, the part of it that is done."""
     audio = sys.stdin.buffer if job.recording == _STANDARD_INPUT else job.recording
     transcription = Transcription(model, audio, options)
     segments: list[Segment] = []
     n_frames = 0
     partial = job.name + _PARTIAL
-    try:
-        for step in shown_steps(transcription, command.verbose):
-            segments += step.segments
-            n_frames += step.n_frames
-    except KeyboardInterrupt:
-        if segments:
+
+    def save_part(error: BaseException) -> None:
+        if segments and isinstance(error, (KeyboardInterrupt, BrokenPipeError)):  # or the reader of our output has gone
             result = transcription.result(segments)
             paths = write_result(result, command.output_dir, partial, command.output_format, layout)
             done, seconds = n_frames / FRAMES_PER_SECOND, transcription.n_frames / FRAMES_PER_SECOND
-            say(f"Wrote {_listed(paths)}: {done:.0f} of {seconds:.0f} s of {job.recording}, which was interrupted")
-        raise
+            with contextlib.suppress(OSError):  # nobody may be left to read it
+                say(f"Wrote {_listed(paths)}: {done:.0f} of {seconds:.0f} s of {job.recording}, which was interrupted")
+
+    with at_stop(save_part):
+        for step in shown_steps(transcription, command.verbose):
+            segments += step.segments
+            n_frames += step.n_frames
     result = transcription.result(segments)
     replaced = " in place of an older transcript" if any(path.exists() for path in job.paths) else ""
     paths = write_result(result, command.output_dir, job.name, command.output_format, layout)
