@@ -373,7 +373,7 @@ def test_the_terminal_says_that_nothing_was_heard(model_folder, folder, capsys):
 def test_replacing_an_older_transcript_is_said(model_folder, folder, capsys):
     Path("other.txt").write_text("of another recording")
     assert run(model_folder, "other.wav") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Wrote other.txt in place of an older transcript"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Replaced the old other.txt", "Wrote other.txt"]
 
 
 def test_control_c_writes_the_part_that_is_done(model_folder, folder, monkeypatch, run_main):
@@ -393,7 +393,7 @@ def test_control_c_writes_the_part_that_is_done(model_folder, folder, monkeypatc
     segments = json.loads(Path("long.partial.json").read_text())["segments"]
     assert segments and segments[-1]["end"] <= 31
     lines = outcome.out.splitlines()[-2:]
-    assert re.fullmatch(r"Wrote long\.partial\.json: \d+ of 65 s of long\.wav, which was interrupted", lines[0])
+    assert re.fullmatch(r"Interrupted: \d+ of 65 s of long\.wav are in long\.partial\.json", lines[0])
     assert "the same command with --skip-existing continues there" in lines[1]
 
     monkeypatch.setattr(recordings, "shown_steps", show)

@@ -184,20 +184,22 @@ def _transcribe_job(
             paths = write_result(result, command.output_dir, partial, command.output_format, layout)
             done, seconds = n_frames / FRAMES_PER_SECOND, transcription.n_frames / FRAMES_PER_SECOND
             with contextlib.suppress(OSError):  # nobody may be left to read it
-                say(f"Wrote {_listed(paths)}: {done:.0f} of {seconds:.0f} s of {job.recording}, which was interrupted")
+                say(f"Interrupted: {done:.0f} of {seconds:.0f} s of {job.recording} are in {_listed(paths)}")
 
     with at_stop(save_part):
         for step in shown_steps(transcription, command.verbose):
             segments += step.segments
             n_frames += step.n_frames
     result = transcription.result(segments)
-    replaced = " in place of an older transcript" if any(path.exists() for path in job.paths) else ""
+    replaced = [path for path in job.paths if path.exists()]
     paths = write_result(result, command.output_dir, job.name, command.output_format, layout)
     for path in result_paths(command.output_dir, partial, command.output_format):
         path.unlink(missing_ok=True)
     if not result["text"].strip():
         say(f"Nothing heard in {job.recording}")
-    say(f"Wrote {_listed(paths)}{replaced}")
+    if replaced:
+        say(f"Replaced the old {_listed(replaced)}")
+    say(f"Wrote {_listed(paths)}")
 
 
 def _listed(paths: Iterable[Path]) -> str:
