@@ -24,7 +24,7 @@ from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
 from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, CTRANSLATE2_FILE, PREPROCESSOR_FILE, swap_kernel
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import alignment_heads
-from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 BINARY_VERSION = 6
 SPEC = "WhisperSpec"
@@ -156,7 +156,8 @@ def _weights_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, mx.arr
             not have.
     """
     weights: dict[str, mx.array] = {
-        "decoder.positional_embedding": mx.array(variables["decoder/position_encodings/encodings"])
+        f"{side}.positional_embedding": mx.array(variables[f"{side}/position_encodings/encodings"])
+        for side in ("encoder", "decoder")
     }
     for name, array in variables.items():
         layer, _, kind = name.rpartition("/")
@@ -261,12 +262,12 @@ def write_model_bin(file: IO[bytes], model: Whisper, int8: bool) -> None:
 
 def _variables_of(model: Whisper) -> dict[str, np.ndarray]:
     """Return the arrays of `model.bin` by name: the weights, fused, and the settings of CTranslate2's layers."""
-    positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state)
     weights = {name: swap_kernel(name, array) for name, array in tree_flatten(model.parameters())}
     variables = {name: np.asarray(value) for name, value in _SETTINGS.items()}
     for side, heads in (("encoder", model.dims.n_audio_head), ("decoder", model.dims.n_text_head)):
         variables[f"{side}/num_heads"] = np.asarray(heads, np.int16)
-    embeddings = {"encoder": positions.astype(model.dtype), "decoder": weights["decoder.positional_embedding"]}
+    positions = model.encoder.positions.astype(model.dtype)
+    embeddings = {"encoder": positions, "decoder": weights["decoder.positional_embedding"]}
     for side, array in embeddings.items():
         variables[f"{side}/position_encodings/encodings"] = np.array(array)
     for layer, module in _OUTER.items():

@@ -21,9 +21,15 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.audio.constants import N_FFT
 from mlx_whisper_lora.whisper.audio.log_mel import mel_filters
-from mlx_whisper_lora.whisper.checkpoints.layout import GGML_FILE, from_openai, swap_kernel, to_openai
+from mlx_whisper_lora.whisper.checkpoints.layout import (
+    ENCODER_POSITIONS,
+    GGML_FILE,
+    from_openai,
+    swap_kernel,
+    to_openai,
+)
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 MAGIC = 0x67676D6C  # "ggml"
 # The dimensions in the order of the file; the number of the weights' type follows.
@@ -139,8 +145,7 @@ def write_ggml(model: Whisper, folder: str | PathLike) -> None:
     """
     kind = F32 if model.dtype == mx.float32 else F16
     dims = model.dims.to_dict()
-    positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state)
-    weights = {**dict(tree_flatten(model.parameters())), "encoder.positional_embedding": positions}
+    weights = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: model.encoder.positions}
     with output_folder(folder, last=GGML_FILE) as path, atomic_write(path / GGML_FILE, "wb") as file:
         file.write(struct.pack(f"<I{len(HEADER)}ii", MAGIC, *(dims[name] for name in HEADER), kind))
         filters = mel_filters(dims["n_mels"])

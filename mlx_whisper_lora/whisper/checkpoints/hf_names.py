@@ -4,7 +4,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.layout import ENCODER_POSITIONS, swap_kernel
-from mlx_whisper_lora.whisper.model.whisper import Whisper, sinusoids
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 # Parts of dotted names: ours and those of transformers, in which both final layer norms have one name.
 _HF_NAME_PARTS = {
@@ -45,6 +45,6 @@ def hf_weights(model: Whisper) -> dict[str, mx.array]:
 
     The output layer is the token embedding, so it is not among them.
     """
-    positions = sinusoids(model.dims.n_audio_ctx, model.dims.n_audio_state).astype(model.dtype)
-    ours = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: positions}
+    positions = {ENCODER_POSITIONS: model.encoder.positions.astype(model.dtype)}
+    ours = dict(tree_flatten(model.parameters())) | positions
     return {to_hf(name): swap_kernel(name, array) for name, array in ours.items()}

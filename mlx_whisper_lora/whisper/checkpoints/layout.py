@@ -20,6 +20,7 @@ TORCH_WEIGHT_FILES = ("pytorch_model.bin", "pytorch_model.bin" + INDEX_SUFFIX)
 TORCH_SHARD_PATTERN = "pytorch_model-*-of-*.bin"
 ALIGNMENT_HEADS = "alignment_heads"  # an array among the weights of mlx-community's folders
 ENCODER_POSITIONS = "encoder.positional_embedding"  # stored by OpenAI and transformers, computed by our encoder
+MLX_ENCODER_POSITIONS = "encoder._positional_embedding"  # trained ones, under the name that mlx-whisper takes them by
 
 # Parts of the names of an MLP's layers: openai-whisper's and ours.
 _OPENAI_PARTS = {".mlp.0.": ".mlp1.", ".mlp.2.": ".mlp2."}
@@ -31,7 +32,7 @@ def from_openai(name: str) -> str:
     """Return our name of a weight: "...mlp.0.weight" -> "...mlp1.weight"."""
     for theirs, ours in _OPENAI_PARTS.items():
         name = name.replace(theirs, ours)
-    return name
+    return ENCODER_POSITIONS if name == MLX_ENCODER_POSITIONS else name
 
 
 def to_openai(name: str) -> str:

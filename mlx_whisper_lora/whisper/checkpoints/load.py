@@ -34,7 +34,7 @@ from mlx_whisper_lora.whisper.checkpoints.weight_files import evaluate, our_weig
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.model.quantization import quantize
-from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.model.whisper import Whisper, are_sinusoids
 
 
 class _Checkpoint(NamedTuple):
@@ -66,6 +66,7 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     model = Whisper(config.dims)
     if config.quantization:
         quantize(model, config.quantization, weights.keys())
+    _take_positions(path, model, weights)
     expected = dict(tree_flatten(model.parameters()))
     _check_weights(path, weights, expected)
     dtype = dtype or default_dtype()
@@ -76,6 +77,18 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
     model.eval()
     return model
+
+
+def _take_positions(path: Path, model: Whisper, weights: dict[str, mx.array]) -> None:
+    """Make trained encoder positions among `weights` a parameter of `model`. Remove sinusoids from them."""
+    if ENCODER_POSITIONS not in weights:
+        return
+    positions = weights[ENCODER_POSITIONS]
+    evaluate(path, positions)
+    if positions.shape == model.encoder.positions.shape and are_sinusoids(positions):
+        del weights[ENCODER_POSITIONS]
+    else:
+        model.encoder.positional_embedding = model.encoder.positions
 
 
 def _check_weights(path: Path, weights: dict[str, mx.array], expected: dict[str, mx.array]) -> None:
@@ -122,7 +135,6 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
     dims, stored = read_torch_zip(file)
     weights = our_weights(stored, file)
     dimensions = derive_dimensions(file, weights) if dims is None else read_dimensions(file, dims)
-    weights.pop(ENCODER_POSITIONS, None)
     return _Checkpoint(ModelConfig(dimensions), weights)
 
 
@@ -144,14 +156,12 @@ def _read_folder(path: Path) -> _Checkpoint:
         heads = weights.pop(ALIGNMENT_HEADS)
         evaluate(path, heads)
         config = replace(config, alignment_heads=read_alignment_heads(path, heads.tolist(), config.dims))
-    weights.pop(ENCODER_POSITIONS, None)  # many files store them, and our encoder computes them
     return _Checkpoint(config, weights)
 
 
 def _read_foreign(path: Path, dims: dict[str, int], weights: dict[str, mx.array]) -> _Checkpoint:
     """Check the dimensions of a model of CTranslate2 or whisper.cpp. Take its alignment heads, if a file names them."""
     dimensions = read_dimensions(path, dims)
-    weights.pop(ENCODER_POSITIONS, None)
     pairs = read_json(path / CONFIG_FILE).get("alignment_heads") if (path / CONFIG_FILE).is_file() else None
     heads = read_alignment_heads(path / CONFIG_FILE, pairs, dimensions)
     return _Checkpoint(ModelConfig(dimensions, alignment_heads=heads), weights)

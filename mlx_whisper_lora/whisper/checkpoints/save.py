@@ -13,7 +13,14 @@ from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
 from mlx_whisper_lora.whisper.checkpoints.ggml import write_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
-from mlx_whisper_lora.whisper.checkpoints.layout import ALIGNMENT_HEADS, CONFIG_FILE, GGML_SUFFIX, WEIGHT_FILES
+from mlx_whisper_lora.whisper.checkpoints.layout import (
+    ALIGNMENT_HEADS,
+    CONFIG_FILE,
+    ENCODER_POSITIONS,
+    GGML_SUFFIX,
+    MLX_ENCODER_POSITIONS,
+    WEIGHT_FILES,
+)
 from mlx_whisper_lora.whisper.model.quantization import (
     GROUP_SIZES,
     Quantization,
@@ -120,6 +127,8 @@ def save_model(model: Whisper, folder: str | PathLike) -> None:
         OSError: the folder cannot be written, or the disk is full.
     """
     weights = dict(tree_flatten(model.parameters()))
+    if ENCODER_POSITIONS in weights:
+        weights[MLX_ENCODER_POSITIONS] = weights.pop(ENCODER_POSITIONS)
     if model.alignment_heads is not None:
         weights[ALIGNMENT_HEADS] = mx.array(model.alignment_heads)
     config = {"model_type": "whisper", **model.dims.to_dict()}

@@ -56,6 +56,10 @@ DIMENSIONS = {
     "large-v3-turbo": _dimensions(1280, 20, 32, 4, n_vocab=51866, n_mels=128),
 }
 
+# The largest relative errors of rounding, the coarsest first.
+_ROUNDING = {mx.bfloat16: 2**-8, mx.float16: 2**-11, mx.float32: 0.0}
+_SINUSOID_TOLERANCE = 2e-4  # PyTorch computes sinusoids in float32, and is off by half as much
+
 # Cross-attention heads that follow the words, as pairs of decoder layer and head.
 AlignmentHeads = tuple[tuple[int, int], ...]
 # One layer's keys and values by head, each (B, heads, T, D / heads).
@@ -85,6 +89,20 @@ def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.ar
     timescales = np.exp(-step * np.arange(channels // 2))
     phases = np.arange(length)[:, None] * timescales[None, :]
     return mx.array(np.concatenate([np.sin(phases), np.cos(phases)], axis=1).astype(np.float32))
+
+
+def are_sinusoids(positions: mx.array) -> bool:
+    """Return whether stored encoder positions are sinusoids, and so were not trained.
+
+    Args:
+        positions: shape (length, channels). They may have been rounded to a shorter type than their own.
+    """
+    expected, stored = sinusoids(*positions.shape), positions.astype(mx.float32)
+    distances = mx.abs(stored - expected)
+    for dtype, rounding in _ROUNDING.items():
+        if mx.array_equal(stored.astype(dtype).astype(mx.float32), stored):
+            return mx.all(distances <= _SINUSOID_TOLERANCE + rounding * mx.abs(expected)).item()
+    return False  # NaN
 
 
 class MultiHeadAttention(nn.Module):
@@ -200,6 +218,8 @@ class ResidualAttentionBlock(nn.Module):
 class AudioEncoder(nn.Module):
     """Two convolutions over the frames, then Transformer blocks.
 
+    Positions are sinusoids, which are not a parameter. If a checkpoint trained them, they are: `positional_embedding`.
+
     Args:
         n_mels: mel bands of the input.
         n_ctx: most positions P of the output.
@@ -216,11 +236,16 @@ class AudioEncoder(nn.Module):
         self.blocks = [ResidualAttentionBlock(n_state, n_head) for _ in range(n_layer)]
         self.ln_post = nn.LayerNorm(n_state)
 
+    @property
+    def positions(self) -> mx.array:
+        """Return the embedding of all positions, shape (n_ctx, D)."""
+        return self.get("positional_embedding", self._positional_embedding)
+
     def __call__(self, mel: mx.array) -> mx.array:
         """Encode log-mels (B, F, n_mels), with F even and at most 2 * n_ctx, into features (B, F / 2, D)."""
         x = gelu(self.conv1(mel))
         x = gelu(self.conv2(x))
-        x = x + self._positional_embedding[: x.shape[1]].astype(x.dtype)
+        x = x + self.positions[: x.shape[1]].astype(x.dtype)
         for block in self.blocks:
             x, _ = block(x)
         return self.ln_post(x)

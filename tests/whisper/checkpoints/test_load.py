@@ -19,7 +19,7 @@ from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import heads_of_sizes
 from mlx_whisper_lora.whisper.model.quantization import Quantization, dequantize, quantization_of, quantize
-from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS
+from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, sinusoids
 from tests.support.models import small_model
 from tests.support.references import CHECKPOINTS
 
@@ -82,7 +82,7 @@ def test_every_weight_file_of_mlx_community_is_read(name, folder):
     weights = mx.load(str(folder / "weights.safetensors"))
     expected = arrays(load_model(folder, mx.float32))
     # Some converters store arrays that our encoder computes.
-    weights |= {"encoder.positional_embedding": mx.zeros((1500, 64)), "alignment_heads": mx.zeros((2, 2))}
+    weights |= {"encoder.positional_embedding": sinusoids(1500, 64), "alignment_heads": mx.zeros((2, 2))}
     mx.eval(weights)
     (folder / "weights.safetensors").unlink()
     save = mx.savez if name.endswith("npz") else mx.save_safetensors
