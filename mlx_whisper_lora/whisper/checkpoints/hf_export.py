@@ -19,7 +19,6 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     HF_WEIGHT_FILE,
     PREPROCESSOR_FILE,
 )
-from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import NON_SPEECH, SECONDS_PER_TIMESTAMP, TASKS, Tokenizer, get_tokenizer
 
@@ -55,13 +54,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
 
 def whisper_tokenizer(model: Whisper) -> Tokenizer:
     """Return the tokenizer of a model. Raise CheckpointError if its vocabulary is not one of Whisper's."""
-    tokenizer = get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
-    if tokenizer.encoding.n_vocab != model.dims.n_vocab:
-        raise CheckpointError(
-            f"a vocabulary of {model.dims.n_vocab} tokens is not one of Whisper's, so other libraries would have no "
-            "tokenizer for this model"
-        )
-    return tokenizer
+    return get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
 
 
 def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -6,6 +6,15 @@ This module does not import MLX, so that scripts with only NumPy or PyTorch can 
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
+# Files that name tokens, of transformers and of CTranslate2.
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocabulary.json",
+    "vocabulary.txt",
+)
 PT_SUFFIX = ".pt"
 GGML_SUFFIX = ".bin"  # whisper.cpp's files are called ggml-base.bin
 GGML_FILE = "ggml-model.bin"
@@ -21,6 +30,7 @@ TORCH_SHARD_PATTERN = "pytorch_model-*-of-*.bin"
 ALIGNMENT_HEADS = "alignment_heads"  # an array among the weights of mlx-community's folders
 ENCODER_POSITIONS = "encoder.positional_embedding"  # stored by OpenAI and transformers, computed by our encoder
 MLX_ENCODER_POSITIONS = "encoder._positional_embedding"  # trained ones, under the name that mlx-whisper takes them by
+TOKEN_EMBEDDING = "decoder.token_embedding"
 
 # Parts of the names of an MLP's layers: openai-whisper's and ours.
 _OPENAI_PARTS = {".mlp.0.": ".mlp1.", ".mlp.2.": ".mlp2."}

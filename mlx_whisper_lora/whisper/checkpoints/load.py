@@ -28,8 +28,10 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     ENCODER_POSITIONS,
     GGML_SUFFIX,
     PT_SUFFIX,
+    TOKEN_EMBEDDING,
 )
 from mlx_whisper_lora.whisper.checkpoints.torch_zip import is_torch_zip, read_torch_zip
+from mlx_whisper_lora.whisper.checkpoints.vocabulary import find_vocabulary
 from mlx_whisper_lora.whisper.checkpoints.weight_files import evaluate, our_weights, read_weights
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
@@ -62,7 +64,7 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
         CheckpointError: there is no such model, or its files are damaged or do not belong together.
     """
     path = path or resolve_model(path_or_hf_repo)
-    config, weights = _read_checkpoint(path)
+    config, weights = _drop_unused_tokens(path, _read_checkpoint(path))
     model = Whisper(config.dims)
     if config.quantization:
         quantize(model, config.quantization, weights.keys())
@@ -77,6 +79,22 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
     model.eval()
     return model
+
+
+def _drop_unused_tokens(path: Path, checkpoint: _Checkpoint) -> _Checkpoint:
+    """Remove rows of the token embedding that stand for no token of Whisper's, such as one for padding.
+
+    Raises:
+        CheckpointError: tokens have another meaning than in Whisper.
+    """
+    config, weights = checkpoint
+    vocabulary = find_vocabulary(path, config.dims)
+    if vocabulary is None or vocabulary.size == config.dims.n_vocab:
+        return checkpoint
+    for name in (f"{TOKEN_EMBEDDING}.{part}" for part in ("weight", "scales", "biases")):  # quantized in three parts
+        if name in weights and weights[name].shape[:1] == (config.dims.n_vocab,):
+            weights[name] = weights[name][: vocabulary.size]
+    return _Checkpoint(replace(config, dims=replace(config.dims, n_vocab=vocabulary.size)), weights)
 
 
 def _take_positions(path: Path, model: Whisper, weights: dict[str, mx.array]) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
+from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.ops import attention, gelu, use_fast_blas
 from mlx_whisper_lora.whisper.text.languages import language_code
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
 
 @dataclass(frozen=True)
@@ -396,9 +397,20 @@ class Whisper(nn.Module):
     @property
     def is_multilingual(self) -> bool:
         """Whether the vocabulary has languages and tasks."""
-        return self.dims.n_vocab >= 51865
+        return self.vocabulary.multilingual
 
     @property
     def num_languages(self) -> int:
         """The number of languages in the vocabulary."""
-        return self.dims.n_vocab - 51765 - int(self.is_multilingual)
+        return self.vocabulary.num_languages
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary. Raises CheckpointError if the model has another number of tokens than Whisper's."""
+        vocabulary = vocabulary_of_size(self.dims.n_vocab)
+        if vocabulary is None:
+            raise CheckpointError(
+                f"a vocabulary of {self.dims.n_vocab} tokens is not one of Whisper's, so the meaning of the tokens is "
+                "unknown"
+            )
+        return vocabulary

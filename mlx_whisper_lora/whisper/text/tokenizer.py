@@ -37,6 +37,36 @@ _SYMBOLS = (
 _MUSIC = "♩♪♫♬♭♮♯"  # three bytes each, of which the first two are the same, so the first token suppresses them all
 
 
+class Vocabulary(NamedTuple):
+    """One of Whisper's vocabularies."""
+
+    multilingual: bool
+    num_languages: int
+    size: int
+
+    def special_tokens(self) -> dict[str, int]:
+        """Return the special tokens, such as <|en|>, and their ids. They are the last tokens of the vocabulary."""
+        names = _special_names(self.num_languages)
+        return {name: self.size - len(names) + i for i, name in enumerate(names)}
+
+
+def _special_names(num_languages: int) -> list[str]:
+    """Return the names of the special tokens in the order of their ids."""
+    names = ["endoftext", "startoftranscript", *tuple(LANGUAGES)[:num_languages], "translate", "transcribe"]
+    names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    names += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
+    return [f"<|{name}|>" for name in names]
+
+
+# Of the English-only models, of the multilingual ones, and of those since large-v3.
+VOCABULARIES = (Vocabulary(False, 99, 51864), Vocabulary(True, 99, 51865), Vocabulary(True, 100, 51866))
+
+
+def vocabulary_of_size(n_vocab: int) -> Vocabulary | None:
+    """Return the vocabulary of so many tokens, or None if Whisper has none."""
+    return next((vocabulary for vocabulary in VOCABULARIES if vocabulary.size == n_vocab), None)
+
+
 class Words(NamedTuple):
     """A text split into words."""
 
@@ -240,14 +270,11 @@ def get_encoding(name: str = "gpt2", num_languages: int = 99) -> tiktoken.Encodi
     for line in (ASSETS / f"{name}.tiktoken").read_bytes().splitlines():
         token, rank = line.split()
         ranks[base64.b64decode(token)] = int(rank)
-    special = ["endoftext", "startoftranscript", *tuple(LANGUAGES)[:num_languages], "translate", "transcribe"]
-    special += ["startoflm", "startofprev", "nospeech", "notimestamps"]
-    special += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
     return tiktoken.Encoding(
         name=name,
         pat_str=_PAT_STR,
         mergeable_ranks=ranks,
-        special_tokens={f"<|{text}|>": len(ranks) + i for i, text in enumerate(special)},
+        special_tokens={name: len(ranks) + i for i, name in enumerate(_special_names(num_languages))},
     )
 
 

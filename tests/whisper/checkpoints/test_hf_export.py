@@ -106,6 +106,6 @@ def test_the_tokenizers_library_gives_the_same_tokens(folder):
 
 
 def test_a_vocabulary_that_is_not_whispers_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="a vocabulary of 51900 tokens is not one of Whisper's, so other"):
+    with pytest.raises(CheckpointError, match="a vocabulary of 51900 tokens is not one of Whisper's, so the m"):
         save_hf_model(Whisper(replace(SMALL, n_vocab=51900)), tmp_path / "hf")
     assert not (tmp_path / "hf").exists()
