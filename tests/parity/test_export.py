@@ -17,7 +17,7 @@ import pytest
 import torch
 import whisper
 from mlx.utils import tree_flatten
-from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers import AutoTokenizer, WhisperForConditionalGeneration, WhisperProcessor
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
@@ -88,6 +88,20 @@ def test_transformers_splits_text_into_the_same_tokens(fused, processor):
     plain = [text for text in SENTENCES if "<|" not in text]  # transformers takes these for special tokens
     for text in plain:
         assert processor.tokenizer(text, add_special_tokens=False).input_ids == fused.tokenizer.encode(text)
+
+
+def test_transformers_encodes_and_decodes_the_same_special_tokens(fused, processor):
+    theirs, ours = processor.tokenizer, fused.tokenizer
+    text = " The kettle wasn't on; 7:45."
+    plain = [ours.sot, ours.no_timestamps, *ours.encode(text), ours.eot]
+    assert theirs(text).input_ids == AutoTokenizer.from_pretrained(fused.folder)(text).input_ids == plain
+    assert theirs.decode(plain, skip_special_tokens=True) == text
+    assert theirs.decode(plain) == ours.decode_with_timestamps(plain)
+    assert theirs.normalize("The colour's grey") == "the color is gray"  # with the spellings of normalizer.json
+    if fused.model.is_multilingual:
+        theirs.set_prefix_tokens(language="te", task="translate", predict_timestamps=True)
+        start = fused.model.tokenizer("te", "translate").sot_sequence
+        assert theirs(text).input_ids == [*start, *ours.encode(text), ours.eot]
 
 
 def test_transformers_computes_the_same_log_mels(fused, processor):

@@ -6,10 +6,12 @@ and writes each byte as a printable character (Radford et al. 2019, GPT-2).
 
 import functools
 import itertools
+import json
 from typing import Any, NamedTuple
 
 import tiktoken
 
+from mlx_whisper_lora.whisper.assets import ASSETS
 from mlx_whisper_lora.whisper.text.tokenizer import N_TIMESTAMPS, Tokenizer
 
 # Bytes that stand for themselves. The others are written as the characters from 256 on.
@@ -52,6 +54,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
     return {
         "vocab.json": vocabulary,
         "merges.txt": "#version: 0.2\n" + "".join(f"{merge}\n" for merge in merges),
+        "normalizer.json": json.loads((ASSETS / "english_spellings.json").read_text(encoding="utf-8")),
         "added_tokens.json": {name: token for name, token in special.items() if name != _END_OF_TEXT},
         "tokenizer.json": {
             "version": "1.0",
@@ -60,7 +63,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
             "added_tokens": [{"id": token, **settings} for token, settings in added.items()],
             "normalizer": None,
             "pre_tokenizer": _BYTE_LEVEL,
-            "post_processor": None,
+            "post_processor": _post_processor(tokenizer),
             "decoder": _BYTE_LEVEL,
             "model": {**_BPE, "vocab": vocabulary, "merges": merges},
         },
@@ -75,6 +78,21 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
             "additional_special_tokens": [name for name, token in special.items() if token < tokenizer.timestamp_begin],
             "added_tokens_decoder": {str(token): settings for token, settings in added.items()},
         },
+    }
+
+
+def _post_processor(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the template of a text with special tokens, as WhisperTokenizer sets it up if no language is given."""
+    names = {tokenizer.encoding.decode([token]): token for token in (tokenizer.sot, tokenizer.no_timestamps)}
+    start = [{"SpecialToken": {"id": name, "type_id": 0}} for name in names]
+    first, second = ({"Sequence": {"id": text, "type_id": i}} for i, text in enumerate("AB"))
+    ends = [{"SpecialToken": {"id": _END_OF_TEXT, "type_id": i}} for i in (0, 1)]
+    names[_END_OF_TEXT] = tokenizer.eot
+    return {
+        "type": "TemplateProcessing",
+        "single": [*start, first, ends[0]],
+        "pair": [*start, first, second, ends[1]],
+        "special_tokens": {name: {"id": name, "ids": [token], "tokens": [name]} for name, token in names.items()},
     }
 
 

@@ -36,6 +36,7 @@ def test_the_files_are_those_that_openais_repositories_have(folder):
         "vocab.json",
         "merges.txt",
         "added_tokens.json",
+        "normalizer.json",
         "tokenizer.json",
         "tokenizer_config.json",
     }
@@ -100,9 +101,14 @@ def test_the_tokenizers_library_gives_the_same_tokens(folder):
     tokenizers = pytest.importorskip("tokenizers")
     theirs, ours = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")), get_tokenizer(True)
     for text in (" Hello, world! It's 3.14", "నమస్కారం", "  spaces\n and\ttabs ", "こんにちは 😀"):
-        assert theirs.encode(text).ids == ours.encode(text)
+        assert theirs.encode(text, add_special_tokens=False).ids == ours.encode(text)
+        assert theirs.encode(text).ids == [ours.sot, ours.no_timestamps, *ours.encode(text), ours.eot]
         assert theirs.decode(ours.encode(text)) == text
-    assert theirs.encode("<|te|> hello<|1.08|>").ids == [50299, *ours.encode(" hello"), 50364 + 54]
+    assert theirs.encode("<|te|> hello<|1.08|>", add_special_tokens=False).ids == [
+        50299,
+        *ours.encode(" hello"),
+        50364 + 54,
+    ]
 
 
 def test_a_vocabulary_that_is_not_whispers_is_refused(tmp_path):
