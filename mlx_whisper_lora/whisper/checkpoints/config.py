@@ -15,6 +15,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     ENCODER_POSITIONS,
     GENERATION_CONFIG_FILE,
     PREPROCESSOR_FILE,
+    PROCESSOR_FILE,
 )
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.quantization import Quantization
@@ -45,9 +46,10 @@ class ModelConfig:
     """The configuration of a model."""
 
     dims: ModelDimensions
-    is_hf: bool = False  # whether the configuration is that of transformers
     quantization: Quantization | None = None  # None if the weights are plain
     alignment_heads: AlignmentHeads | None = None  # None if the folder does not name them
+    suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
+    begin_suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
 
 
 def read_model_config(folder: Path) -> ModelConfig:
@@ -69,11 +71,13 @@ def read_model_config(folder: Path) -> ModelConfig:
     if is_hf and (config.get("activation_function", "gelu") != "gelu" or config.get("scale_embedding")):
         raise CheckpointError(f"{path}: this model scales embeddings or has another activation than OpenAI's Whisper")
     if is_hf:
-        _check_preprocessor(folder / PREPROCESSOR_FILE, dims)
-    heads_file = path
-    if is_hf and (folder / GENERATION_CONFIG_FILE).exists():
-        heads_file = folder / GENERATION_CONFIG_FILE
-    pairs = read_json(heads_file).get("alignment_heads")
+        for name in (PREPROCESSOR_FILE, PROCESSOR_FILE):
+            _check_preprocessor(folder / name, dims)
+    generation_file = folder / GENERATION_CONFIG_FILE
+    generation = read_json(generation_file) if generation_file.exists() else {}
+    heads_file, pairs = path, config.get("alignment_heads")
+    if "alignment_heads" in generation:
+        heads_file, pairs = generation_file, generation["alignment_heads"]
     quantization = None
     if "quantization" in config:
         quantization = _read_quantization(path, config["quantization"])
@@ -82,7 +86,13 @@ def read_model_config(folder: Path) -> ModelConfig:
                 f"{path}: the weights are quantized in groups of {quantization.group_size}, which do not divide the "
                 f"model's width of {dims.n_text_state}"
             )
-    return ModelConfig(dims, is_hf, quantization, read_alignment_heads(heads_file, pairs, dims))
+    return ModelConfig(
+        dims,
+        quantization,
+        read_alignment_heads(heads_file, pairs, dims),
+        read_tokens(generation_file, generation, "suppress_tokens"),
+        read_tokens(generation_file, generation, "begin_suppress_tokens"),
+    )
 
 
 def is_ctranslate2_config(folder: Path) -> bool:
@@ -198,8 +208,11 @@ def _check_preprocessor(path: Path, dims: ModelDimensions) -> None:
     Mel filters in the file are ignored, because they follow from the numbers that are checked.
     """
     settings = read_json(path) if path.exists() else {}
-    for name, value in mel_settings(dims).items():
-        if settings.get(name, value) != value:
+    settings = settings.get("feature_extractor", settings)
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path}: feature_extractor should be a JSON object; fix or remove this file")
+    for name, value in (mel_settings(dims) | {"do_normalize": False}).items():
+        if settings.get(name) not in (None, value):
             raise CheckpointError(
                 f"{path}: {name} is {settings[name]}, but this model takes {value}; fix or remove this file"
             )
@@ -242,6 +255,20 @@ def read_alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> Align
         raise CheckpointError(f"{path}: alignment_heads should be pairs of layer and head") from None
     fits = all(0 <= layer < dims.n_text_layer and 0 <= head < dims.n_text_head for layer, head in heads)
     return heads if heads and fits else None
+
+
+def read_tokens(path: Path, config: dict[str, Any], key: str) -> tuple[int, ...] | None:
+    """Read a list of tokens in a configuration. Return None if it is missing.
+
+    Raises:
+        CheckpointError: it is something else than a list of numbers.
+    """
+    tokens = config.get(key)
+    if tokens is None:
+        return None
+    if not isinstance(tokens, list) or not all(isinstance(token, int) and token >= 0 for token in tokens):
+        raise CheckpointError(f"{path}: {key} should be a list of token numbers; fix or remove it")
+    return tuple(tokens)
 
 
 def hf_dimensions(dims: ModelDimensions) -> dict[str, int]:

@@ -19,7 +19,7 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.atomic_files import atomic_write, output_folder
 from mlx_whisper_lora.whisper.checkpoints.files import write_json
-from mlx_whisper_lora.whisper.checkpoints.hf_export import preprocessor_config, token_roles, whisper_tokenizer
+from mlx_whisper_lora.whisper.checkpoints.hf_export import preprocessor_config, token_roles
 from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
 from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, CTRANSLATE2_FILE, PREPROCESSOR_FILE, swap_kernel
 from mlx_whisper_lora.whisper.errors import CheckpointError
@@ -41,6 +41,8 @@ _SETTINGS = {
     "decoder/scale_embeddings": np.int8(0),
     "decoder/start_from_zero_embedding": np.int8(0),
 }
+_IGNORED_SETTINGS = {"decoder/alignment_heads", "decoder/alignment_layer"}  # of translation models
+_OUTPUT = "decoder/projection"
 # CTranslate2's numbers of types. NumPy has no bfloat16, so its bits are read as integers.
 _TYPES: dict[int, np.dtype] = {
     0: np.dtype("<f4"),
@@ -121,6 +123,7 @@ def read_ctranslate2(path: Path) -> tuple[dict[str, int], dict[str, mx.array]]:
     """
     variables = _read_variables(path)
     try:
+        _check_variables(variables)
         return _dimensions_of(variables), _weights_of(variables)
     except KeyError as error:
         raise CheckpointError(f"{path}: {error.args[0]} is missing; the file is damaged") from None
@@ -168,6 +171,8 @@ def _weights_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, mx.arr
             raise ValueError(f"{name} is a single number")
         if array.dtype in (np.int8, np.int16):
             scale = np.asarray(variables[f"{layer}/weight_scale"], np.float32)
+            if scale.size not in (1, len(array)) or not np.isfinite(scale).all() or not scale.all():
+                raise ValueError(f"{layer}/weight_scale does not hold a number other than 0 for each output")
             array = np.asarray(array, np.float32) / scale.reshape(-1, *[1] * (array.ndim - 1))
         parts = mx.split(mx.array(array), len(modules), axis=0)
         for module, part in zip(modules, parts, strict=True):
@@ -177,6 +182,22 @@ def _weights_of(variables: dict[str, mx.array | np.ndarray]) -> dict[str, mx.arr
             elif mx.any(part).item():
                 raise ValueError(f"{name}: the key has a bias")
     return weights
+
+
+def _check_variables(variables: dict[str, mx.array | np.ndarray]) -> None:
+    """Raise ValueError if an array has no place in Whisper, or a setting of a layer is not Whisper's."""
+    for name, array in variables.items():
+        layer, _, kind = name.rpartition("/")
+        if name in _SETTINGS:
+            if array.ndim or (name not in _IGNORED_SETTINGS and array.item() != _SETTINGS[name]):
+                raise ValueError(f"{name} is {array.tolist()}, and not {_SETTINGS[name]}")
+        elif name == f"{_OUTPUT}/weight":
+            if not np.array_equal(np.asarray(array), np.asarray(variables["decoder/embeddings/weight"])):
+                raise ValueError(f"{_OUTPUT} differs from the token embedding; in Whisper they are the same")
+        elif name != f"{_OUTPUT}/weight_scale" and (kind not in (*_ARRAYS, "weight_scale") or not _our_modules(layer)):
+            is_off = array.ndim == 0 and array.item() == 0
+            if kind not in ("num_heads", "encodings") and not is_off:
+                raise ValueError(f"{name} is not part of a Whisper model")
 
 
 def _our_modules(layer: str) -> tuple[str, ...]:
@@ -232,7 +253,7 @@ def write_ctranslate2(model: Whisper, folder: str | PathLike, int8: bool = False
         CheckpointError: the vocabulary is not Whisper's, so that there is no tokenizer for it.
         OSError: the folder cannot be written.
     """
-    tokenizer = whisper_tokenizer(model)
+    tokenizer = model.tokenizer()
     files = tokenizer_files(tokenizer)
     roles = token_roles(tokenizer)
     heads = alignment_heads(model)

@@ -41,6 +41,7 @@ F32, F16, Q4_0, Q5_0, Q8_0 = 0, 1, 2, 6, 8
 BLOCK = 32  # weights that share a scale
 BLOCK_BYTES = {Q4_0: 18, Q5_0: 22, Q8_0: 34}
 MOST_DIMENSIONS = 4
+_MOST_MELS = 1024
 
 
 def read_ggml(path: Path) -> tuple[dict[str, int], dict[str, mx.array]]:
@@ -72,8 +73,15 @@ def read_ggml(path: Path) -> tuple[dict[str, int], dict[str, mx.array]]:
 
 
 def _skip_mel_filters(data: memoryview, position: int) -> int:
-    n_mels, n_bins = struct.unpack_from("<2i", data, position)
-    return _checked(position + 8 + 4 * n_mels * n_bins, position, data)
+    """Return the position behind the mel filters. Raise ValueError if they are not Whisper's."""
+    shape = struct.unpack_from("<2i", data, position)
+    if not 1 <= shape[0] <= _MOST_MELS or shape[1] != N_FFT // 2 + 1:
+        raise ValueError(f"mel filters of shape {shape}")
+    end = _checked(position + 8 + 4 * shape[0] * shape[1], position, data)
+    filters = np.frombuffer(data[position + 8 : end], "<f4").reshape(shape)
+    if not np.allclose(filters, mel_filters(shape[0]), rtol=0, atol=1e-5):
+        raise ValueError("its mel filters are not Whisper's")
+    return end
 
 
 def _skip_vocabulary(data: memoryview, position: int) -> int:
@@ -125,6 +133,8 @@ def _dequantize(kind: int, data: memoryview) -> np.ndarray:
         return np.frombuffer(data, "<f4" if kind == F32 else "<f2")
     blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK_BYTES[kind])
     scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
+    if not np.isfinite(scales).all():
+        raise ValueError("a scale is NaN or infinite")
     if kind == Q8_0:
         return scales * blocks[:, 2:].view(np.int8)
     pairs = blocks[:, -BLOCK // 2 :]

@@ -20,7 +20,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     PREPROCESSOR_FILE,
 )
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.text.tokenizer import NON_SPEECH, SECONDS_PER_TIMESTAMP, TASKS, Tokenizer, get_tokenizer
+from mlx_whisper_lora.whisper.text.tokenizer import NON_SPEECH, SECONDS_PER_TIMESTAMP, TASKS, Tokenizer
 
 _MAX_INITIAL_TIMESTAMP = 1.0  # seconds; the default of our decoding
 
@@ -38,7 +38,7 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
         CheckpointError: the vocabulary is not one of Whisper's.
         OSError: the folder cannot be written, or the disk is full.
     """
-    tokenizer = whisper_tokenizer(model)
+    tokenizer = model.tokenizer()
     with output_folder(folder, last=CONFIG_FILE) as path:
         write_weights(path / HF_WEIGHT_FILE, hf_weights(model), "pt")
         for name, contents in tokenizer_files(tokenizer).items():
@@ -50,11 +50,6 @@ def save_hf_model(model: Whisper, folder: str | PathLike) -> None:
         write_json(path / PREPROCESSOR_FILE, preprocessor_config(model))
         write_json(path / GENERATION_CONFIG_FILE, generation_config(model, tokenizer))
         write_json(path / CONFIG_FILE, model_config(model, tokenizer))
-
-
-def whisper_tokenizer(model: Whisper) -> Tokenizer:
-    """Return the tokenizer of a model. Raise CheckpointError if its vocabulary is not one of Whisper's."""
-    return get_tokenizer(model.is_multilingual, num_languages=model.num_languages)
 
 
 def model_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -103,7 +98,7 @@ def token_roles(tokenizer: Tokenizer) -> dict[str, Any]:
     return {
         "decoder_start_token_id": tokenizer.sot,
         **{f"{role}_token_id": tokenizer.eot for role in ("bos", "eos", "pad")},
-        "begin_suppress_tokens": [*tokenizer.encode(" "), tokenizer.eot],
+        "begin_suppress_tokens": list(tokenizer.blank_tokens),
         "suppress_tokens": sorted(tokenizer.suppressed_tokens([NON_SPEECH], tokenizer.encoding.n_vocab)),
     }
 

@@ -6,6 +6,7 @@ This module does not import MLX, so that scripts with only NumPy or PyTorch can 
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
+PROCESSOR_FILE = "processor_config.json"  # has the same settings since transformers 5
 # Files that name tokens, of transformers and of CTranslate2.
 TOKENIZER_FILES = (
     "added_tokens.json",

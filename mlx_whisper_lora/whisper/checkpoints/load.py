@@ -17,6 +17,7 @@ from mlx_whisper_lora.whisper.checkpoints.config import (
     read_dimensions,
     read_json,
     read_model_config,
+    read_tokens,
 )
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import read_ctranslate2
 from mlx_whisper_lora.whisper.checkpoints.ggml import read_ggml
@@ -32,7 +33,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
 )
 from mlx_whisper_lora.whisper.checkpoints.torch_zip import is_torch_zip, read_torch_zip
 from mlx_whisper_lora.whisper.checkpoints.vocabulary import find_vocabulary
-from mlx_whisper_lora.whisper.checkpoints.weight_files import evaluate, our_weights, read_weights
+from mlx_whisper_lora.whisper.checkpoints.weight_files import evaluate, not_finite, our_weights, read_weights
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.model.quantization import quantize
@@ -76,7 +77,13 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     model.load_weights([(name, _cast(weights.pop(name), dtype)) for name in expected])
     model.dtype = dtype
     evaluate(path, model.parameters())
+    if name := not_finite(model):
+        raise CheckpointError(f"{path}: {_why_not_finite(path, name, dtype)}")
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
+    model.suppress_tokens, model.begin_suppress_tokens = (
+        tokens and tuple(token for token in tokens if token < config.dims.n_vocab)
+        for tokens in (config.suppress_tokens, config.begin_suppress_tokens)
+    )
     model.eval()
     return model
 
@@ -102,11 +109,12 @@ def _take_positions(path: Path, model: Whisper, weights: dict[str, mx.array]) ->
     if ENCODER_POSITIONS not in weights:
         return
     positions = weights[ENCODER_POSITIONS]
-    evaluate(path, positions)
-    if positions.shape == model.encoder.positions.shape and are_sinusoids(positions):
-        del weights[ENCODER_POSITIONS]
-    else:
-        model.encoder.positional_embedding = model.encoder.positions
+    if positions.shape == model.encoder.positions.shape:
+        evaluate(path, positions)
+        if are_sinusoids(positions):
+            del weights[ENCODER_POSITIONS]
+            return
+    model.encoder.positional_embedding = model.encoder.positions
 
 
 def _check_weights(path: Path, weights: dict[str, mx.array], expected: dict[str, mx.array]) -> None:
@@ -135,6 +143,14 @@ def _is_packed(array: mx.array) -> bool:
 def _cast(array: mx.array, dtype: mx.Dtype) -> mx.array:
     """Cast an array, unless it holds packed weights."""
     return array if _is_packed(array) else array.astype(dtype)
+
+
+def _why_not_finite(path: Path, name: str, dtype: mx.Dtype) -> str:
+    """Return why a weight that was cast to `dtype` is not finite: it is stored so, or it is too large for the type."""
+    stored = _read_checkpoint(path).weights[name]
+    if dtype == mx.float16 and mx.isfinite(stored.astype(mx.float32)).all().item():
+        return f"numbers of {name} are too large for float16; use float32 (transcribe --fp16 False, convert --dtype)"
+    return f"{name} holds NaN or infinite numbers; the file is damaged, or its training failed"
 
 
 def _read_checkpoint(path: Path) -> _Checkpoint:
@@ -172,6 +188,8 @@ def _read_folder(path: Path) -> _Checkpoint:
     weights = read_weights(path)
     if ALIGNMENT_HEADS in weights:
         heads = weights.pop(ALIGNMENT_HEADS)
+        if heads.size > 2 * config.dims.n_text_layer * config.dims.n_text_head:
+            raise CheckpointError(f"{path}: {ALIGNMENT_HEADS} has shape {heads.shape}, more than the model has heads")
         evaluate(path, heads)
         config = replace(config, alignment_heads=read_alignment_heads(path, heads.tolist(), config.dims))
     return _Checkpoint(config, weights)
@@ -180,6 +198,12 @@ def _read_folder(path: Path) -> _Checkpoint:
 def _read_foreign(path: Path, dims: dict[str, int], weights: dict[str, mx.array]) -> _Checkpoint:
     """Check the dimensions of a model of CTranslate2 or whisper.cpp. Take its alignment heads, if a file names them."""
     dimensions = read_dimensions(path, dims)
-    pairs = read_json(path / CONFIG_FILE).get("alignment_heads") if (path / CONFIG_FILE).is_file() else None
-    heads = read_alignment_heads(path / CONFIG_FILE, pairs, dimensions)
-    return _Checkpoint(ModelConfig(dimensions, alignment_heads=heads), weights)
+    file = path / CONFIG_FILE
+    stored = read_json(file) if file.is_file() else {}
+    config = ModelConfig(
+        dimensions,
+        alignment_heads=read_alignment_heads(file, stored.get("alignment_heads"), dimensions),
+        suppress_tokens=read_tokens(file, stored, "suppress_ids"),
+        begin_suppress_tokens=read_tokens(file, stored, "suppress_ids_begin"),
+    )
+    return _Checkpoint(config, weights)

@@ -11,16 +11,18 @@ from mlx_whisper_lora.whisper.atomic_files import output_folder
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
 from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
 from mlx_whisper_lora.whisper.checkpoints.ggml import write_ggml
-from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
+from mlx_whisper_lora.whisper.checkpoints.hf_export import generation_config, save_hf_model
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     ALIGNMENT_HEADS,
     CONFIG_FILE,
     ENCODER_POSITIONS,
+    GENERATION_CONFIG_FILE,
     GGML_SUFFIX,
     MLX_ENCODER_POSITIONS,
     WEIGHT_FILES,
 )
+from mlx_whisper_lora.whisper.checkpoints.weight_files import not_finite
 from mlx_whisper_lora.whisper.model.quantization import (
     GROUP_SIZES,
     Quantization,
@@ -30,6 +32,7 @@ from mlx_whisper_lora.whisper.model.quantization import (
 )
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.tokenizer import vocabulary_of_size
 
 DTYPES = ("float16", "bfloat16", "float32")
 DTYPE_HELP = (
@@ -85,10 +88,13 @@ def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions)
 
     Raises:
         CheckpointError: the model does not fit the form.
+        OptionError: numbers of the model are too large for the type.
         OSError: the folder cannot be written.
     """
     dequantize(model)
     model.set_dtype(getattr(mx, options.dtype))
+    if name := not_finite(model):
+        raise OptionError(f"numbers of {name} are too large for `dtype` {options.dtype}: give float32 or bfloat16")
     if options.quantize and options.export == "mlx":
         quantize(model, Quantization(options.q_group_size, options.q_bits))
     if options.export == "ct2":
@@ -117,7 +123,7 @@ def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:
 def save_model(model: Whisper, folder: str | PathLike) -> None:
     """Write a folder with config.json and weights.safetensors, which `load_model` and mlx-whisper read.
 
-    The folder is written atomically.
+    The folder is written atomically. The meaning of tokens is in generation_config.json, as in folders of transformers.
 
     Args:
         model: plain or quantized.
@@ -137,4 +143,6 @@ def save_model(model: Whisper, folder: str | PathLike) -> None:
         config["quantization"] = asdict(quantization)
     with output_folder(folder, last=CONFIG_FILE) as path:
         write_weights(path / WEIGHT_FILES[0], weights, "mlx")
+        if vocabulary_of_size(model.dims.n_vocab):
+            write_json(path / GENERATION_CONFIG_FILE, generation_config(model, model.tokenizer()))
         write_json(path / CONFIG_FILE, config)

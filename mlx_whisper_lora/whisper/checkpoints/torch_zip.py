@@ -32,6 +32,7 @@ _STORAGE_TYPES: dict[str, np.dtype] = {
 }
 # Counters and masks that may be beside the weights. They are skipped.
 _INTEGER_STORAGES = {"LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"}
+_MOST_SHARING = 4  # tensors of the same numbers. The output layer and the token embedding are two.
 # A parameter is a tensor, and marks that training needs.
 _PARAMETERS = {("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state")}
 _PYTORCH_BEFORE_1_6 = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number that such files begin with
@@ -122,6 +123,7 @@ class _Archive:
         if len(pickles) != 1:
             raise _damaged(f"it should hold one data.pkl, and it holds {len(pickles)}")
         self._folder = pickles[0].removesuffix("data.pkl")
+        self._bytes_left = _MOST_SHARING * len(self._bytes)
 
     def has(self, name: str) -> bool:
         return self._folder + name in self._names
@@ -144,6 +146,12 @@ class _Archive:
             raise _damaged(f"{member.filename} lies outside the file")
         start += sum(_LOCAL_HEADER.unpack_from(self._bytes, member.header_offset))
         return self._bytes[start : start + size]
+
+    def spend(self, size: int) -> None:
+        """Count the bytes of a tensor. Raise CheckpointError if many tensors share a few bytes of the file."""
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise _damaged("its tensors take more memory than the file can hold")
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         if not self.has(name):
@@ -230,6 +238,7 @@ def _build_tensor(archive: _Archive, call: _TensorCall) -> mx.array | None:
     count = np.prod(shape, dtype=object)
     if count * dtype.itemsize > len(data):  # with strides of 0, few bytes would make many numbers
         raise _damaged(f"a tensor of shape {shape} in {len(data)} bytes")
+    archive.spend(count * dtype.itemsize)
     step = dtype.itemsize
     try:  # NumPy checks offset and strides against the data
         array = mx.array(np.ndarray(shape, dtype, data, offset * step, tuple(stride * step for stride in strides)))

@@ -71,8 +71,8 @@ def find_vocabulary(path: Path, dims: ModelDimensions) -> Vocabulary | None:
     if len(fitting) > 1 and fitting[0] != expected:
         raise CheckpointError(
             f"{path}: OpenAI has no model with {dims.n_mels} mel bands and {dims.n_vocab} tokens, and no file says "
-            "what the tokens mean; use the folder of transformers that the model comes from, with its tokenizer's files and "
-            f"{GENERATION_CONFIG_FILE}"
+            "what the tokens mean; use the folder of transformers that the model comes from, with the files of its "
+            f"tokenizer and {GENERATION_CONFIG_FILE}"
         )
     _check_added_tokens(path, fitting[0], [claim for claim in claims if claim.token < dims.n_vocab])
     return fitting[0]
@@ -133,7 +133,7 @@ def _named_tokens(path: Path) -> Iterator[tuple[str, int]]:
     """Yield the names and numbers of special and added tokens in a file of a tokenizer."""
     try:
         text = path.read_text(encoding="utf-8")
-        contents = text.splitlines() if path.suffix == ".txt" else json.loads(text)
+        contents: Any = text.splitlines() if path.suffix == ".txt" else json.loads(text)
         match path.name:
             case "added_tokens.json":
                 yield from ((str(name), int(token)) for name, token in contents.items())

@@ -6,12 +6,14 @@ A folder may mix a configuration of one library with names of another, so the na
 import json
 import mmap
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.whisper.checkpoints.config import read_json
 from mlx_whisper_lora.whisper.checkpoints.hf_names import from_hf
@@ -24,9 +26,19 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
 )
 from mlx_whisper_lora.whisper.checkpoints.torch_zip import read_torch_zip
 from mlx_whisper_lora.whisper.errors import ZIP_ERRORS, CheckpointError, one_line
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 # Raised by `mx.load` on damaged files. For an .npz file, it calls Python's zipfile.
 _MLX_ERRORS = (*ZIP_ERRORS, IndexError, MemoryError, OverflowError)
+# Types of the same width, and the bits of the exponent. In NaN and infinity, all of these are set.
+_EXPONENTS = {
+    mx.float16: (mx.uint16, np.uint16(0x7C00)),
+    mx.bfloat16: (mx.uint16, np.uint16(0x7F80)),
+    mx.float32: (mx.uint32, np.uint32(0x7F800000)),
+}
+# No trained weights can be compressed as well as this. A file that is smaller would fill the memory.
+_MOST_COMPRESSION = 20
+_SMALL = 2**20  # bytes that any archive may hold
 # The types of a safetensors file. NumPy has no bfloat16, so it reads the bits.
 _SAFETENSORS_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -67,8 +79,9 @@ def our_weights(stored: Mapping[str, mx.array], source: Path) -> dict[str, mx.ar
     ours = {names[name]: stored_kernel(names[name], array) for name, array in stored.items()}
     output, embedding = ours.pop("proj_out.weight", None), ours.get("decoder.token_embedding.weight")
     if output is not None and embedding is not None:
-        evaluate(source, (output, embedding))
-        if not mx.array_equal(output, embedding):
+        same = mx.array_equal(output, embedding)  # at once false if the shapes differ
+        evaluate(source, same)
+        if not same.item():
             raise CheckpointError(
                 f"{source}: the output layer proj_out differs from the token embedding; in Whisper they are the same"
             )
@@ -81,6 +94,16 @@ def evaluate(path: Path, arrays: Any) -> None:
         mx.eval(arrays)
     except (RuntimeError, MemoryError) as error:
         raise CheckpointError(f"{path}: the weights are damaged or cut short ({one_line(error)})") from None
+
+
+def not_finite(model: Whisper) -> str | None:
+    """Return the name of a parameter of a model that holds NaN or infinite numbers, or None if all are finite."""
+    for name, array in tree_flatten(model.parameters()):
+        if array.dtype in _EXPONENTS:  # NumPy reads the bits ten times as fast as MLX tests the numbers
+            integers, exponent = _EXPONENTS[array.dtype]
+            if (np.array(array.view(integers), copy=False) & exponent == exponent).any():
+                return name
+    return None
 
 
 def _read_shards(index: Path) -> dict[str, mx.array]:
@@ -101,6 +124,8 @@ def _read_arrays(path: Path) -> dict[str, mx.array]:
     """Read the arrays of a file, with float32 in the place of float64. Raise CheckpointError if it is damaged."""
     if path.suffix not in (".safetensors", ".npz"):
         return read_torch_zip(path).weights
+    if path.suffix == ".npz":
+        _check_unpacked_size(path)
     try:
         arrays = mx.load(str(path))
     except _MLX_ERRORS as error:
@@ -114,6 +139,20 @@ def _read_arrays(path: Path) -> dict[str, mx.array]:
     }
 
 
+def _check_unpacked_size(path: Path) -> None:
+    """Raise CheckpointError if a NumPy archive unpacks to far more than its size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except ZIP_ERRORS as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({one_line(error)})") from None
+    if unpacked > _MOST_COMPRESSION * path.stat().st_size + _SMALL:
+        raise CheckpointError(
+            f"{path}: its {path.stat().st_size} bytes unpack to {unpacked}, which no trained weights do, so it was not "
+            "read"
+        )
+
+
 def _read_float64_safetensors(path: Path) -> dict[str, mx.array]:
     """Read a safetensors file with float64, which MLX's reader does not know. Raise CheckpointError if it is damaged.
 
@@ -124,12 +163,15 @@ def _read_float64_safetensors(path: Path) -> dict[str, mx.array]:
     try:
         (size,) = struct.unpack_from("<Q", data)
         header = json.loads(bytes(data[8 : 8 + size]))
+        stored = (entry["data_offsets"] for name, entry in header.items() if name != "__metadata__")
+        if sum(end - start for start, end in stored) > len(data) - 8 - size:
+            raise ValueError("arrays overlap")
         return {
             name: _safetensors_array(data[8 + size :], **entry)
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (struct.error, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (struct.error, ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged or cut short ({one_line(error)})") from None
 
 

@@ -22,6 +22,7 @@ from mlx_whisper_lora.whisper.decoding.language import (
 )
 from mlx_whisper_lora.whisper.decoding.logit_filters import logit_filters
 from mlx_whisper_lora.whisper.decoding.options import LANG_ID, DecodingOptions
+from mlx_whisper_lora.whisper.decoding.overflow import check_overflow
 from mlx_whisper_lora.whisper.decoding.search import (
     BeamSearchDecoder,
     Candidate,
@@ -76,6 +77,7 @@ def decode(
 
     Raises:
         ValueError: `mel` has a wrong shape, or this model cannot follow the options.
+        FloatingPointError: the numbers of the model overflow in its type.
     """
     options = replace(options or DecodingOptions(), **changes)
     note_type(model, options)
@@ -110,6 +112,7 @@ def decode_features(
 
     Raises:
         ValueError: this model cannot follow the options.
+        FloatingPointError: the numbers of the model overflow in its type.
     """
     if options.task == LANG_ID:
         _, probs = detect_language_from_features(model, features)
@@ -155,6 +158,9 @@ def generate(
 
     Returns:
         The candidates of each window.
+
+    Raises:
+        FloatingPointError: the numbers of the model overflow.
     """
     tokenizer = tokenizers[0]
     n_text_ctx = model.dims.n_text_ctx
@@ -174,12 +180,14 @@ def generate(
         reorder_cache(cache, rows)
     logits = logits[rows, 0]
 
+    total = no_speech_probs.sum()  # of all numbers, so that it shows an overflow anywhere
     hypotheses = Hypotheses.empty(len(logits))
     # The last position that fits is an input too, so the output may exceed the text context by one token.
     for i in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
         if i > 0:
             hidden, _ = model.decoder.hidden(hypotheses.tokens[:, -1:], features, cache)
             logits = model.decoder.logits(hidden[:, -1]).astype(mx.float32)
+        total = total + logits.sum()
         for logit_filter in filters:
             logits = logit_filter.apply(logits, hypotheses.tokens)
         previous = hypotheses
@@ -187,10 +195,11 @@ def generate(
         if rows is not None:
             reorder_cache(cache, rows)
         # Checking the step before while this one is computed keeps the device busy.
-        mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.all_finished)
+        mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.all_finished, total)
         if previous.all_finished.item():
             hypotheses = previous
             break
+    check_overflow(model, total)
     windows = zip(decoder.finalize(hypotheses), np.array(no_speech_probs).tolist(), strict=True)
     return [Generated(candidates, probability) for candidates, probability in windows]
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import mlx.core as mx
 import numpy as np
 
+from mlx_whisper_lora.whisper.decoding.overflow import check_overflow
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
@@ -41,6 +42,7 @@ def detect_language_from_features(
 
     Raises:
         ValueError: the model is English-only.
+        FloatingPointError: the numbers of the model overflow in its type.
     """
     if not model.is_multilingual:
         raise ValueError("this model is English-only and cannot detect a language")
@@ -48,6 +50,7 @@ def detect_language_from_features(
     hidden, _ = model.decoder.hidden(mx.full((features.shape[0], 1), tokenizer.sot), features)
     first, count = tokenizer.all_language_tokens[0], tokenizer.num_languages
     logits = model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, first : first + count]
+    check_overflow(model, logits)
     rows = np.array(mx.softmax(logits, axis=-1)).tolist()
     return first + logits.argmax(axis=-1), [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows]
 

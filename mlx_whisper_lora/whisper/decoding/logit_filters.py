@@ -41,7 +41,7 @@ class SuppressBlank:
     """Forbids a transcript that starts with a space token, or that ends before its first token."""
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int):
-        self.mask = _suppression_mask([*tokenizer.encode(" "), tokenizer.eot], n_vocab)
+        self.mask = _suppression_mask(tokenizer.blank_tokens, n_vocab)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         return logits + self.mask if tokens.shape[1] == 0 else logits

@@ -74,7 +74,8 @@ class DecodingOptions:
     suppress_tokens: str | Sequence[int] | None = option(
         "-1",
         "Token ids that are never generated, separated by commas. -1 stands for non-speech tokens, such as brackets "
-        "and musical notes. Whisper's special tokens are added unless the list is empty.",
+        "and musical notes, or for those that the files of a fine-tuned model name. "
+        "Whisper's special tokens are added unless the list is empty.",
         metavar="IDS",
     )
     suppress_blank: bool = option(True, "Forbid a transcript that starts with a space or is empty.")

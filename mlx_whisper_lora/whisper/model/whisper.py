@@ -6,7 +6,7 @@ width.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -324,6 +324,9 @@ class Whisper(nn.Module):
         self.dims = dims
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known
+        # Tokens that are suppressed anywhere and at the start, if the files of the model name them.
+        self.suppress_tokens: tuple[int, ...] | None = None
+        self.begin_suppress_tokens: tuple[int, ...] | None = None
         self.encoder = AudioEncoder(
             dims.n_mels, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer
         )
@@ -373,7 +376,9 @@ class Whisper(nn.Module):
             raise ValueError(f"this model is English-only: it cannot {task} language {code!r}")
         if self.is_multilingual and code not in tokenizer.all_language_codes:
             raise ValueError(f"this model does not know language {code!r}; it knows {tokenizer.num_languages} others")
-        return tokenizer
+        if (self.suppress_tokens, self.begin_suppress_tokens) == (None, None):
+            return tokenizer
+        return replace(tokenizer, suppressed=self.suppress_tokens, suppressed_first=self.begin_suppress_tokens)
 
     def set_dtype(self, dtype: mx.Dtype, *predicate) -> None:
         """Cast the weights, and with them the computation, to `dtype`."""

@@ -82,6 +82,8 @@ class Tokenizer:
     num_languages: int  # in the vocabulary
     language: str | None = None  # a code, or None for an English-only model
     task: str | None = None  # "transcribe" or "translate", or None for an English-only model
+    suppressed: tuple[int, ...] | None = None  # in the place of `non_speech_tokens`, if a model's files name others
+    suppressed_first: tuple[int, ...] | None = None  # in the place of `blank_tokens`
 
     def encode(self, text: str, *, allowed_special: Literal["all"] | Collection[str] = ()) -> list[int]:
         """Return the tokens of a text.
@@ -188,12 +190,19 @@ class Tokenizer:
 
         Hyphens and apostrophes are among them only at the start of a word. The set is openai-whisper's.
         """
+        if self.suppressed is not None:
+            return self.suppressed
         tokens = {self.encode(" -")[0], self.encode(" '")[0]}
         for symbol in (*_SYMBOLS, *_MUSIC):
             for pieces in (self.encode(symbol), self.encode(" " + symbol)):
                 if len(pieces) == 1 or symbol in _MUSIC:
                     tokens.add(pieces[0])
         return tuple(sorted(tokens))
+
+    @functools.cached_property
+    def blank_tokens(self) -> tuple[int, ...]:
+        """Tokens that make an empty transcript, or one that starts with a space, if they come first."""
+        return (*self.encode(" "), self.eot) if self.suppressed_first is None else self.suppressed_first
 
     def suppressed_tokens(self, given: str | Sequence[int], n_vocab: int) -> set[int]:
         """Return the ids that the option `suppress_tokens` stands for.

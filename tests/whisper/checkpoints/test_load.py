@@ -402,6 +402,39 @@ def test_bfloat16_beside_float64_is_read(tmp_path):
     assert found["a"].dtype == mx.float32 and found["a"].shape == (2, 1)
 
 
+def test_arrays_that_share_bytes_of_a_file_with_float64_are_refused(tmp_path):
+    header = {f"layer{i}": {"dtype": "F64", "shape": [4], "data_offsets": [0, 32]} for i in range(50)}
+    text = json.dumps(header).encode()
+    (tmp_path / "weights.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(32))
+    with pytest.raises(CheckpointError, match=r"damaged or cut short \(arrays overlap"):
+        checkpoints.read_weights(tmp_path)
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_not_read(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "weights.npz", a=np.zeros(10**7, np.float32))
+    monkeypatch.setattr(mx, "load", lambda path: pytest.fail("it was read"))
+    with pytest.raises(
+        CheckpointError, match=r"weights\.npz: its \d+ bytes unpack to 40000128, which no trained weights"
+    ):
+        checkpoints.read_weights(tmp_path)
+
+
+def test_a_compressed_archive_of_weights_is_read(folder):
+    expected = arrays(load_model(folder, mx.float32))
+    np.savez_compressed(folder / "weights.npz", **expected)
+    (folder / "weights.safetensors").unlink()
+    assert_equal(arrays(load_model(folder, mx.float32)), expected)
+
+
+def test_an_output_layer_of_another_shape_is_refused(tmp_path):
+    folder = shutil.copytree(CHECKPOINTS / "transformers", tmp_path / "hf")
+    weights = {**mx.load(str(folder / "model.safetensors")), "proj_out.weight": mx.ones((41, 8))}
+    mx.eval(weights)
+    mx.save_safetensors(str(folder / "model.safetensors"), weights)
+    with pytest.raises(CheckpointError, match="the output layer proj_out differs from the token embedding"):
+        load_model(folder)
+
+
 def count_refused(path: Path, flips: int) -> int:
     """Read a file with one bit flipped, several times. Return how often it is refused; no other error may be raised."""
     whole = path.read_bytes()

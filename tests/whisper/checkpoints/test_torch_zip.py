@@ -216,3 +216,12 @@ def test_write_pt_writes_files_as_pytorch_does(tmp_path):
     write_pt(tmp_path / "x.pt", {"dims": DIMS, "model_state_dict": state})
     dims, found = read_torch_zip(tmp_path / "x.pt")
     assert dims == DIMS and all(mx.array_equal(found[name], array) for name, array in expected.items())
+
+
+def test_many_tensors_that_share_the_bytes_of_one_are_refused(tmp_path):
+    numbers, arrays = np.ones((1000, 8), np.float32), []
+    shared = pickled_tensor(numbers, 0)
+    items = b"".join(pickled(f"layer{i}", arrays) + shared for i in range(20))
+    write_archive(tmp_path / "small.pt", b"\x80\x02}(" + items + b"u.", [numbers.tobytes()])
+    with pytest.raises(CheckpointError, match="its tensors take more memory than the file can hold"):
+        read_torch_zip(tmp_path / "small.pt")
