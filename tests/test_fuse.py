@@ -72,7 +72,8 @@ def test_the_fused_model_is_base_and_adapter(adapter_file, run_main):
 
 def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):
     assert run_main(fuse, "--adapter-file", adapter_file, "--save-path", "deep/er/fused").code == 0
-    assert sorted(path.name for path in Path("deep/er/fused").iterdir()) == ["config.json", "weights.safetensors"]
+    written = sorted(path.name for path in Path("deep/er/fused").iterdir())
+    assert written == ["config.json", "generation_config.json", "weights.safetensors"]
     config = json.loads(Path("deep/er/fused/config.json").read_text())
     assert config == {"model_type": "whisper", **small_model().dims.to_dict()}
     result = mlx_whisper_lora.transcribe(

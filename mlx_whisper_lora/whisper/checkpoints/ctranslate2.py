@@ -192,7 +192,7 @@ def _check_variables(variables: dict[str, mx.array | np.ndarray]) -> None:
             if array.ndim or (name not in _IGNORED_SETTINGS and array.item() != _SETTINGS[name]):
                 raise ValueError(f"{name} is {array.tolist()}, and not {_SETTINGS[name]}")
         elif name == f"{_OUTPUT}/weight":
-            if not np.array_equal(np.asarray(array), np.asarray(variables["decoder/embeddings/weight"])):
+            if not mx.array_equal(mx.array(array), mx.array(variables["decoder/embeddings/weight"])).item():
                 raise ValueError(f"{_OUTPUT} differs from the token embedding; in Whisper they are the same")
         elif name != f"{_OUTPUT}/weight_scale" and (kind not in (*_ARRAYS, "weight_scale") or not _our_modules(layer)):
             is_off = array.ndim == 0 and array.item() == 0
