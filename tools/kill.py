@@ -45,6 +45,7 @@ from mlx_whisper_lora.whisper.checkpoints.load import load_model
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 REPORTED = re.compile(r"(?:[Ss]aved (?:the newest )?adapter to|Fused \S+ into its base:|Converted \S+:) (\S+)")
+WROTE = re.compile(r"^(?:Wrote|Interrupted: .* are in) (.+)$", re.MULTILINE)
 QUICK = "--iters 6 --steps-per-eval 2 --steps-per-report 1 --batch-size 2 --lora-layers 1 --full-context-share 0"
 
 
@@ -111,12 +112,8 @@ def faults_of_end(folder: Path, end: End, number: int) -> Iterator[str]:
         yield f"a traceback: {end.err[-1500:]}"
     if end.code not in (0, -number, 128 + number) and not starting:
         yield f"exit code {end.code}"
-    for name in REPORTED.findall(end.out):
-        if not (folder / name).exists():
-            yield f"{name} was reported, and is missing"
-    for line in end.out.splitlines():
-        if line.startswith("Wrote "):
-            yield from (f"{name} is missing" for name in line[6:].split(", ") if not (folder / name).exists())
+    names = [*REPORTED.findall(end.out), *(name for line in WROTE.findall(end.out) for name in line.split(", "))]
+    yield from (f"{name} was reported, and is missing" for name in names if not (folder / name).exists())
     saved = "Interrupted: saved" in end.out
     last = (end.err.splitlines() or [""])[-1]
     if saved and end.code != -signal.SIGKILL:
@@ -218,7 +215,7 @@ def finish(folder: Path, arguments: list[str]) -> float:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return the temporary files and folders that lie around."""
+    """Return the temporary files, folders and partial transcripts that lie around."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -246,7 +243,8 @@ def trials(folder: Path, count: int, seed: int) -> tuple[Counter, list[str]]:
         end = run(folder, chance.choice(job.variants), number, delay)
         found = [*faults_of_end(folder, end, number), *job.check()]
         counts[job.name, number, "ended" if end.code else "was faster"] += 1
-        counts[job.name, number, "left a temporary file"] += bool(set(leftovers(folder)) - before)
+        left = [name for name in set(leftovers(folder)) - before if Path(name).name.startswith(".")]
+        counts[job.name, number, "left a temporary file"] += bool(left)
         for fault in found:
             faults.append(f"{job.name} {number.name} after {delay:.2f} s: {fault}")
             print(faults[-1], flush=True)
