@@ -15,13 +15,12 @@ from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.transcribe import transcribe
-from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.quantization import quantization_of
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import tone
 from tests.support.models import small_model
-from tests.support.pt_writer import write_pt
+from tests.support.pt_writer import write_openai_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +30,6 @@ def place(tmp_path, monkeypatch):
 
 def arrays(model: Whisper) -> dict[str, np.ndarray]:
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
-
-
-def write_openai_checkpoint(path: Path, model: Whisper) -> None:
-    """Write a model as OpenAI publishes it."""
-    state = {"encoder.positional_embedding": np.array(model.encoder._positional_embedding)}
-    for name, array in arrays(model).items():
-        state[to_openai(name)] = np.ascontiguousarray(swap_kernel(name, array))
-    write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.option import OptionError
-from tests.support.models import seeded_model
-from tests.support.references import CHECKPOINTS
+from tests.support.models import seeded_model, small_model
+from tests.support.pt_writer import write_openai_checkpoint
 from tools.references.seeded import chirps
 
 command = importlib.import_module("mlx_whisper_lora.transcribe")  # the attribute of that name may be the function
@@ -219,7 +219,7 @@ def test_the_command_takes_the_options_of_mlx_whisper_and_openai_whisper():
 
 def test_old_flags_of_openai_whispers_command_are_taken_with_a_note(model_folder, folder, run_main):
     Path("downloads").mkdir()
-    shutil.copy(CHECKPOINTS / "float32.pt", "downloads/small.pt")
+    write_openai_checkpoint(Path("downloads/small.pt"), small_model())
     flags = ["--model_dir", "downloads", "--device", "cuda", "--threads", "4", "--output_dir", "out", "--fp16", "False"]
     outcome = run_main(command, "--model", "small", "other.wav", *flags, "--clip_timestamps", "0,0.001")
     assert outcome.err.splitlines() == [

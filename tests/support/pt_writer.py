@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mlx.utils import tree_flatten
+
+from mlx_whisper_lora.whisper.checkpoints.layout import ENCODER_POSITIONS, swap_kernel, to_openai
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 STORAGES = {
     np.dtype(np.float16): "HalfStorage",
@@ -14,6 +18,13 @@ STORAGES = {
     np.dtype(np.float64): "DoubleStorage",
     np.dtype(np.int64): "LongStorage",
 }
+
+
+def write_openai_checkpoint(path: Path, model: Whisper) -> None:
+    """Write a model as OpenAI publishes it."""
+    weights = dict(tree_flatten(model.parameters())) | {ENCODER_POSITIONS: model.encoder.positions}
+    state = {to_openai(name): np.ascontiguousarray(swap_kernel(name, np.array(weights[name]))) for name in weights}
+    write_pt(path, {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
 def write_pt(path: Path, value: Any) -> None:

@@ -22,7 +22,6 @@ from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import (
 )
 from mlx_whisper_lora.whisper.checkpoints.ggml import HEADER, write_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
-from mlx_whisper_lora.whisper.checkpoints.layout import swap_kernel, to_openai
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, export_model, save_model
 from mlx_whisper_lora.whisper.decoding.decode import decode
@@ -31,7 +30,7 @@ from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper, are_sinusoids, sinusoids
 from tests.support.clips import write_clips
 from tests.support.models import small_model
-from tests.support.pt_writer import write_pt
+from tests.support.pt_writer import write_openai_checkpoint
 from tests.support.references import CHECKPOINTS
 
 FILES = {"mlx": "", "hf": "", "ct2": "", "ggml": "ggml-model.bin", "pt": "small.pt"}  # the path to load, by format
@@ -45,14 +44,11 @@ def model_with_trained_positions() -> Whisper:
 
 def write(model: Whisper, folder: Path, form: str) -> None:
     """Write a plain model in float32 in one of the formats."""
-    if form != "pt":
+    if form == "pt":
+        folder.mkdir()
+        write_openai_checkpoint(folder / "small.pt", model)
+    else:
         export_model(model, folder, ExportOptions("float32", export=form))
-        return
-    weights = {name: swap_kernel(name, array) for name, array in tree_flatten(model.parameters())}
-    weights |= {"encoder.positional_embedding": model.encoder.positions}
-    state = {to_openai(name): np.array(array) for name, array in weights.items()}
-    folder.mkdir()
-    write_pt(folder / "small.pt", {"dims": model.dims.to_dict(), "model_state_dict": state})
 
 
 @pytest.mark.parametrize("form", FILES)
