@@ -1,5 +1,6 @@
 """Fixtures for tests of all folders: models, clips and a way to run commands."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,11 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.clips import write_clips
 from tests.support.models import small_model
 from tests.support.processes import Outcome, signals_as_they_were
+
+# In the background and under nohup, signals are ignored, and so they would be in the programs that tests start.
+for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def load(base: Path, path: Path) -> None:
         case "audio":
             SpooledLogMel(path, 80)
         case "adapter":
-            load_model(base, path)
+            load_model(base, adapter_file=path)
         case "pt":
             load_model(path)
         case _:

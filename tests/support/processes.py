@@ -33,8 +33,6 @@ def start_python(*arguments: str | Path, **environment: str) -> subprocess.Popen
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": paths, **environment},
-        # Tests that run in the background ignore Control-C, and a child would inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
