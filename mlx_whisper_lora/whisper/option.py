@@ -15,6 +15,7 @@ Flags, defaults, help texts and docstrings come from these fields (`cli/options.
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, fields
@@ -102,7 +103,7 @@ def check_ranges(options: Any) -> None:
             continue
         if about.get("choices") and value not in about["choices"]:
             raise OptionError(f"`{each.name}` must be one of {', '.join(map(str, about['choices']))}, got {value!r}")
-        if value != value:  # NaN
+        if isinstance(value, float) and math.isnan(value):
             raise OptionError(f"`{each.name}` must be a number, got {value}")
         bounds = {
             "at least": (about.get("minimum"), lambda value, bound: value >= bound),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mlx_whisper_lora.adapters.lora import LoRAConfig
@@ -34,3 +35,9 @@ def test_a_misspelt_argument_names_itself_and_the_nearest(case):
 def test_an_unknown_argument_is_a_type_error_as_in_python():
     with pytest.raises(TypeError, match=r"^unknown argument zzz$"):
         DecodingOptions(zzz=1)
+
+
+def test_ranges_refuse_nan_and_leave_arrays_alone():
+    with pytest.raises(OptionError, match=r"^length_penalty must be a number, got nan$"):
+        DecodingOptions(length_penalty=float("nan"))
+    assert DecodingOptions(prompt=np.array([1, 2])).prompt.tolist() == [1, 2]
