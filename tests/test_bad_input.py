@@ -136,6 +136,8 @@ CASES = {
     "infinite temperature": (None, "test --temperature inf", "--temperature must be at most 100, got inf"),
     "infinite patience": (None, "test --beam-size 2 --patience inf", "--patience must be at most 100, got inf"),
     "huge beam": (None, "test --beam-size 1000000000", "--beam-size must be at most 100, got 1000000000"),
+    "no token": (None, "test --suppress-tokens 1,two", "--suppress-tokens takes token numbers .*, got '1,two'"),
+    "huge token": (None, "test --suppress-tokens 9999999999", r"--suppress-tokens names .* \[9999999999\]"),
     "tiny increment": (
         None, "test --temperature-increment-on-fallback 1e-9", "-on-fallback must be at least 0.01, got 1e-09",
     ),

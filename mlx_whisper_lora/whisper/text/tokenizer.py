@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import tiktoken
 
 from mlx_whisper_lora.whisper.assets import ASSETS
+from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_code
 
 SECONDS_PER_TIMESTAMP = 0.02
@@ -215,17 +216,17 @@ class Tokenizer:
             The ids, and the special tokens that are never part of a transcript.
 
         Raises:
-            ValueError: `given` is not a list of token ids of this vocabulary.
+            OptionError: `given` is not a list of token ids of this vocabulary.
         """
         try:
             tokens = {int(token) for token in (given.split(",") if isinstance(given, str) else given)}
         except ValueError:
-            raise ValueError(f"suppress_tokens takes token numbers such as '-1' or '50,51', got {given!r}") from None
+            raise OptionError(f"`suppress_tokens` takes token numbers such as '-1' or '50,51', got {given!r}") from None
         if NON_SPEECH in tokens:
             tokens.remove(NON_SPEECH)
             tokens.update(self.non_speech_tokens)
         if unknown := [token for token in tokens if not 0 <= token < n_vocab]:
-            raise ValueError(f"suppress_tokens names tokens that this model lacks: {sorted(unknown)}")
+            raise OptionError(f"`suppress_tokens` names tokens that this model lacks: {sorted(unknown)}")
         tasks = {self.transcribe, self.translate}
         return tokens | tasks | {self.sot, self.sot_prev, self.sot_lm, self.no_speech}
 
