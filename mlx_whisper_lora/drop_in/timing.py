@@ -63,12 +63,8 @@ def add_word_timestamps(
     """
     if not segments:
         return
-    places = ((each["seek"], each["start"], each["end"], each.get("text", ""), each["tokens"]) for each in segments)
     timed = word_timing.add_word_timestamps(
-        [
-            Segment(*place, temperature=nan, avg_logprob=nan, compression_ratio=nan, no_speech_prob=nan)
-            for place in places
-        ],
+        [_segment(each) for each in segments],
         model=model,
         tokenizer=tokenizer,
         features=as_features(model, mel)[0],
@@ -84,7 +80,7 @@ def _segment(given: dict) -> Segment:
     """Return a segment for what timing its words needs."""
     return Segment(
         **{name: given[name] for name in ("seek", "start", "end", "tokens")},
-        text="",
+        text=given.get("text", ""),
         temperature=nan,
         avg_logprob=nan,
         compression_ratio=nan,

@@ -1,25 +1,7 @@
 """`whisper.utils`."""
 
+from mlx_whisper_lora.drop_in import writers
+from mlx_whisper_lora.drop_in.writers import *  # noqa: F403
 from mlx_whisper_lora.whisper.decoding.decode import compression_ratio
-from mlx_whisper_lora.whisper.transcription.writers import (
-    ResultWriter,
-    WriteJSON,
-    WriteSRT,
-    WriteTSV,
-    WriteTXT,
-    WriteVTT,
-    format_timestamp,
-    get_writer,
-)
 
-__all__ = [
-    "ResultWriter",
-    "WriteJSON",
-    "WriteSRT",
-    "WriteTSV",
-    "WriteTXT",
-    "WriteVTT",
-    "compression_ratio",
-    "format_timestamp",
-    "get_writer",
-]
+__all__ = [*writers.__all__, "compression_ratio"]

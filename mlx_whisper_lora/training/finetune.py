@@ -273,29 +273,19 @@ def finetune(
     """
     world = World()
     callback = callback if callback and world.speaks else Callback()
-    adapter_file, base_name = options.adapter_file or ADAPTER_FILE, options.model or BASE
+    adapter_file = options.adapter_file or ADAPTER_FILE
     resumed = read_adapter(options.resume_adapter_file) if options.resume_adapter_file else None
     check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
-    languages = {example.language for example in train_set}
-    clips = frozenset(example.audio for example in train_set if example.audio is not None)
-    config = AdapterConfig(
-        settings=resumed.config.settings if resumed else settings,
-        language=languages.pop() if len(languages) == 1 else None,
-        task=options.task or "transcribe",
-        audio_context=training.audio_context,
-        base=Base.of(model, base_name),
-        run=resumed.config.run if resumed else secrets.token_hex(8),
-        clips=clips | resumed.config.clips if resumed else clips,
-    )
+    config = _adapter_config(model, train_set, options, training, resumed.config if resumed else None, settings)
     evaluate_now = _validation(model, valid_set, options, training) if world.speaks and valid_set else None
     keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback)
     keeper.measure_base()
     if resumed is None:
         add_adapter(model, settings)
     else:
-        load_adapter(model, resumed, base_name)
+        load_adapter(model, resumed, options.model or BASE)
         if is_of_run(adapter_file, resumed.config):
             replace_adapter(model, read_adapter(adapter_file))
             keeper.measure_kept()
@@ -318,6 +308,28 @@ def finetune(
     end = keeper.end()
     callback.end(end)
     return end
+
+
+def _adapter_config(
+    model: Whisper,
+    train_set: Sequence[Example],
+    options: RunOptions,
+    training: TrainingOptions,
+    resumed: AdapterConfig | None,
+    settings: Any,
+) -> AdapterConfig:
+    """Return what the adapter file says of a run: its settings, or those of the adapter it resumes, and its clips."""
+    languages = {example.language for example in train_set}
+    clips = frozenset(example.audio for example in train_set if example.audio is not None)
+    return AdapterConfig(
+        settings=resumed.settings if resumed else settings,
+        language=languages.pop() if len(languages) == 1 else None,
+        task=options.task or "transcribe",
+        audio_context=training.audio_context,
+        base=Base.of(model, options.model or BASE),
+        run=resumed.run if resumed else secrets.token_hex(8),
+        clips=clips | resumed.clips if resumed else clips,
+    )
 
 
 def _validation(

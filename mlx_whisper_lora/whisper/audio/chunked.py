@@ -145,22 +145,24 @@ def _is_zero(data: FileBytes, start: int, stop: int) -> bool:
 def aiff_parts(data: FileBytes) -> list[Part]:
     """Find AIFF, AIFF-C and IFF (8SVX, 16SV) recordings."""
     form = data.at(8, 4)
-    parts = []
-    for start, stop in _bounds(data, b"FORM", lambda offset: data.at(offset + 8, 4) == form):
-        chunks = _chunks(data, start + 12, stop, "big")
-        chunk = next((chunk for chunk in chunks if chunk.name in (b"SSND", b"BODY")), None)
-        parts.append(_data_part(start, stop, chunk.body, chunk.size) if chunk else Part(start, stop))
-    return parts
+    bounds = _bounds(data, b"FORM", lambda offset: data.at(offset + 8, 4) == form)
+    return [_chunk_part(data, start, stop, start + 12, (b"SSND", b"BODY")) for start, stop in bounds]
 
 
 def caf_parts(data: FileBytes) -> list[Part]:
     """Find CAF recordings."""
-    parts = []
-    for start, stop in _bounds(data, b"caff\0\1\0\0desc"):
-        chunks = _chunks(data, start + 8, stop, "big", size_bytes=8)
-        chunk = next((chunk for chunk in chunks if chunk.name == b"data"), None)
-        parts.append(_data_part(start, stop, chunk.body, chunk.size) if chunk else Part(start, stop))
-    return parts
+    bounds = _bounds(data, b"caff\0\1\0\0desc")
+    return [_chunk_part(data, start, stop, start + 8, (b"data",), size_bytes=8) for start, stop in bounds]
+
+
+def _chunk_part(
+    data: FileBytes, start: int, stop: int, first: int, names: tuple[bytes, ...], size_bytes: int = 4
+) -> Part:
+    """Return a recording whose samples are the first chunk of one of `names`; the first chunk begins at `first`."""
+    for chunk in _chunks(data, first, stop, "big", size_bytes):
+        if chunk.name in names:
+            return _data_part(start, stop, chunk.body, chunk.size)
+    return Part(start, stop)
 
 
 def w64_parts(data: FileBytes) -> list[Part]:
