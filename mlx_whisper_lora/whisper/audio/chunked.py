@@ -193,16 +193,27 @@ def au_parts(data: FileBytes) -> list[Part]:
     """Find AU recordings."""
     magic = data.at(0, 4)
     order = "big" if magic == b".snd" else "little"
-
-    def is_header(offset: int) -> bool:
-        body, _, encoding, rate, channels = (data.number(offset + at, 4, order) for at in range(4, 24, 4))
-        return 24 <= body <= 4096 and 1 <= encoding <= 27 and 1000 <= rate <= 400_000 and 1 <= channels <= 32
-
     parts = []
-    for start, stop in _bounds(data, magic, is_header):
+    for start, stop in _bounds(data, magic, lambda offset: is_au_header(data, offset)):
         body, size = (data.number(start + at, 4, order) for at in (4, 8))
         parts.append(_data_part(start, stop, start + body, size))
     return parts
+
+
+def is_au_header(data: FileBytes, start: int) -> bool:
+    """Say if the numbers of an AU header are at `start`."""
+    order = "big" if data.at(start, 4) == b".snd" else "little"
+    body, _, encoding, rate, channels = (data.number(start + at, 4, order) for at in range(4, 24, 4))
+    return 24 <= body <= 4096 and 1 <= encoding <= 27 and 1000 <= rate <= 400_000 and 1 <= channels <= 32
+
+
+def skip_flac_metadata(data: FileBytes, start: int) -> int:
+    """Return the offset of the first frame of a FLAC recording. Its metadata may hold headers of other formats."""
+    position, is_last = start + 4, 0
+    while not is_last and position < data.size:
+        is_last = data.number(position, 1) & 0x80
+        position += 4 + data.number(position + 1, 3)
+    return position
 
 
 def flac_parts(data: FileBytes, start: int) -> list[Part]:
@@ -295,12 +306,14 @@ def flv_parts(data: FileBytes) -> list[Part]:
 
 def ebml_parts(data: FileBytes) -> list[Part]:
     """Find recordings in WebM and Matroska."""
+    bounds = _bounds(data, EBML_MAGIC, lambda offset: is_ebml_header(data, offset))
+    return [_ebml_part(data, start, stop) for start, stop in bounds]
 
-    def is_header(offset: int) -> bool:
-        names = data.at(offset, 64)
-        return b"webm" in names or b"matroska" in names
 
-    return [_ebml_part(data, start, stop) for start, stop in _bounds(data, EBML_MAGIC, is_header)]
+def is_ebml_header(data: FileBytes, start: int) -> bool:
+    """Say if the bytes at `start` name WebM or Matroska."""
+    names = data.at(start, 64)
+    return b"webm" in names or b"matroska" in names
 
 
 def _ebml_part(data: FileBytes, start: int, stop: int) -> Part:

@@ -57,6 +57,16 @@ def is_mpeg_audio(data: FileBytes, start: int) -> bool:
     return _find_frames(data, start, start + 1) == start
 
 
+def first_frame(data: FileBytes, at: int) -> int | None:
+    """Return where the MP3 recording begins that has the four bytes Xing or Info at an offset, or None."""
+    for side_info in (32, 17, 9):
+        start = at - side_info - 4
+        frame = _parse_frame(data.at(start, 4)) if start >= 0 else None
+        if frame and frame.side_info == side_info and is_mpeg_audio(data, start):
+            return start
+    return None
+
+
 @dataclass
 class _Run:
     """MPEG audio frames that follow each other without a gap."""

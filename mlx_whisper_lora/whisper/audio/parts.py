@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
@@ -26,6 +26,11 @@ class Part:
     strict: bool = False  # the length is not known, and an error message of ffmpeg means that audio is missing
     fault: str | None = None  # the reason why audio is missing from the end of the part
 
+    def moved(self, offset: int) -> "Part":
+        """Return the part of a file in which `offset` bytes come before those that it was found in."""
+        body = None if self.body is None else self.body + offset
+        return replace(self, start=self.start + offset, stop=self.stop + offset, body=body)
+
 
 def cut_short(detail: str) -> str:
     """Describe a recording whose end is missing."""
@@ -41,16 +46,22 @@ WITHIN_BLOCK = cut_short("it ends within a block of audio, or a block is damaged
 
 
 class FileBytes:
-    """The bytes of a file, at any offset and in little memory.
+    """The bytes of a file, or of a section of it, at any offset and in little memory.
 
     Args:
         file: A regular file, opened in binary mode.
+        start: The first byte of the section.
+        stop: The one after its last byte; None for the end of the file.
     """
 
-    def __init__(self, file: BinaryIO):
-        self._file = file
-        self.size = file.seek(0, os.SEEK_END)
+    def __init__(self, file: BinaryIO, start: int = 0, stop: int | None = None):
+        self._file, self._start = file, start
+        self.size = (file.seek(0, os.SEEK_END) if stop is None else stop) - start
         self._offset, self._block = 0, b""
+
+    def section(self, start: int, stop: int) -> "FileBytes":
+        """Return bytes `start` to `stop` of these."""
+        return FileBytes(self._file, self._start + start, self._start + stop)
 
     def at(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset` on, or as many as there are."""
@@ -58,8 +69,9 @@ class FileBytes:
             return b""
         first = offset - self._offset
         if first < 0 or first + count > len(self._block):
-            self._file.seek(offset)
-            self._offset, self._block, first = offset, self._file.read(max(count, _BLOCK)), 0
+            self._file.seek(self._start + offset)
+            self._block = self._file.read(min(max(count, _BLOCK), self.size - offset))
+            self._offset, first = offset, 0
         return self._block[first : first + count]
 
     def number(self, offset: int, count: int, order: str = "big") -> int:

@@ -58,6 +58,21 @@ def test_joined_recordings_are_read_to_the_end(no_ffmpeg, format, subtype):
 
 
 @pytest.mark.parametrize(("format", "subtype"), FORMATS)
+def test_joined_recordings_of_several_formats_are_read_to_the_end(no_ffmpeg, format, subtype):
+    recordings = [encode(chirps(0.5, seed=2), format, subtype)]
+    recordings += [encode(chirps(0.3), *other) for other in FORMATS if other != (format, subtype)]
+    expected = np.concatenate([load_audio(each) for each in recordings])
+    np.testing.assert_array_equal(load_audio(b"".join(recordings)), expected)
+
+
+def test_a_header_within_metadata_is_no_recording(no_ffmpeg):
+    wav_header = encode(chirps(1), "WAV", "PCM_16")[:44]
+    flac = encode(chirps(1), "FLAC", "PCM_16")
+    block = b"\x02" + (4 + len(wav_header)).to_bytes(3, "big") + b"riff" + wav_header  # as `flac --keep-foreign` does
+    assert load_audio(flac[:42] + block + flac[42:]).size == 16_000
+
+
+@pytest.mark.parametrize(("format", "subtype"), FORMATS)
 def test_a_recording_that_is_cut_in_half_is_refused(no_ffmpeg, format, subtype):
     first, second = first_and_second(format, subtype)
     for data in (first[: len(first) // 2], first[: len(first) // 2] + second, second + first[: len(first) * 9 // 10]):
