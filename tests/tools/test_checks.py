@@ -1,10 +1,13 @@
-"""The rooms, damaged files and memory: tools/house.py, fuzz.py and bench/memory.py."""
+"""The rooms, damaged files and memory: tools/house.py, tools/fuzz and tools/bench/memory.py."""
 
 import pytest
 
 from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
-from tools import fuzz, house
+from tools import house
 from tools.bench import memory
+from tools.fuzz import run as fuzz
+from tools.fuzz.good_files import arguments_of, loader_of, write_good_files
+from tools.fuzz.worker import LOADERS
 
 
 @pytest.mark.parametrize(
@@ -28,12 +31,13 @@ def test_imports_run_down():
 
 
 def test_the_files_are_good_before_they_are_damaged(tmp_path):
-    for name in fuzz.write_good_files(tmp_path):
-        fuzz.load(tmp_path / "mlx", tmp_path / name)
+    write_good_files(tmp_path / "good")
+    for path in (tmp_path / "good").glob("*/*"):
+        LOADERS[loader_of(path)](*arguments_of(path, tmp_path / "good" / "mlx"))
 
 
 @pytest.mark.slow
-def test_damaged_files_do_no_harm():
+def test_bad_inputs_do_no_harm():
     outcomes, faults = fuzz.run(count=60)
     assert faults == []
     assert {how for _, how in outcomes} == {"read", "refused"}

@@ -1,13 +1,8 @@
 """Models from the Hugging Face Hub, with a small hub on loopback in its place."""
 
-import hashlib
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 import pytest
 
@@ -15,9 +10,8 @@ from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_ctranslate2
 from tests.support.models import small_model
 from tests.support.processes import Outcome, run_python
 from tests.support.references import CHECKPOINTS
+from tools.hub import COMMIT, LOGIN_PAGE, WRONG_ANSWERS, Hub
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-REVISIONS = ("main", "v1", COMMIT)
 REPOSITORY = "someone/whisper-small-mlx"
 LOAD = "import sys; from mlx_whisper_lora import load_model; print('width', load_model(sys.argv[1]).dims.n_audio_state)"
 DESCRIBE = (
@@ -28,131 +22,27 @@ DESCRIBE = (
 )
 
 
-class Fault(NamedTuple):
-    """An answer to every question about a repository, and what is reported of it."""
-
-    status: int
-    message: str
-    body: bytes = b'{"error": "no"}'
-    headers: Mapping[str, str] = MappingProxyType({})
-
-
-LOGIN_PAGE = b"<!DOCTYPE html><html><title>Welcome to the hotel</title></html>"
 STRANGE = "the answer is not the Hugging Face Hub's, but perhaps the login page of this network"
-FAULTS = {
-    "fault/page": Fault(200, STRANGE, LOGIN_PAGE, {"Content-Type": "text/html"}),
-    "fault/other": Fault(200, STRANGE, b'{"status": "ok"}'),
-    "fault/loop": Fault(302, STRANGE, headers={"Location": "/api/models/fault/loop"}),
-    "fault/gated": Fault(403, "this repository is gated: accept its terms", headers={"X-Error-Code": "GatedRepo"}),
-    "fault/private": Fault(401, "if it is private, log in with `hf auth", headers={"X-Error-Code": "RepoNotFound"}),
-    "fault/token": Fault(401, "the token is not valid", headers={"X-Error-Message": "Invalid credentials in"}),
-    "fault/403": Fault(403, "the Hugging Face Hub answered 403: access is denied"),
-    "fault/429": Fault(429, "the Hugging Face Hub answered 429: too many requests; wait some minutes"),
-    "fault/500": Fault(500, "the Hugging Face Hub answered 500: try again later"),
-    "fault/503": Fault(503, "the Hugging Face Hub answered 503: try again later"),
+MESSAGES = {  # on each of WRONG_ANSWERS
+    "fault/page": STRANGE,
+    "fault/other": STRANGE,
+    "fault/loop": STRANGE,
+    "fault/gated": "this repository is gated: accept its terms",
+    "fault/private": "if it is private, log in with `hf auth",
+    "fault/token": "the token is not valid",
+    "fault/403": "the Hugging Face Hub answered 403: access is denied",
+    "fault/429": "the Hugging Face Hub answered 429: too many requests; wait some minutes",
+    "fault/500": "the Hugging Face Hub answered 500: try again later",
+    "fault/503": "the Hugging Face Hub answered 503: try again later",
 }
-
-
-class Hub(ThreadingHTTPServer):
-    """A server of one repository, with the parts of the Hub's protocol that a download uses."""
-
-    def __init__(self, folder: Path):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.repository = REPOSITORY
-        self.files: dict[str, bytes] = {}
-        self.serve_folder(folder)
-        self.ended = threading.Event()
-        self.downloads: list[str] = []
-        self.loses_connections = False
-        self.breaks_off: dict[str, int] = {}  # file name -> bytes that are sent
-        self.in_place: dict[str, bytes] = {}  # file name -> other bytes that are sent
-        self.hangs = False
-
-    def serve_folder(self, folder: Path) -> None:
-        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def answer(self, body: bool) -> None:
-        if self.server.loses_connections:
-            return
-        if self.server.hangs:
-            self.server.ended.wait()
-            return
-        if fault := FAULTS.get(self.path.removeprefix("/api/models/").split("/revision")[0].split("?")[0]):
-            self.reply(fault.status, fault.body, body, **fault.headers)
-            return
-        repository, path = self.server.repository, self.path.split("?")[0]
-        parts = path.removeprefix("/api/models").removeprefix(f"/{repository}").strip("/").split("/")
-        revision = parts[1] if len(parts) > 1 else "main"  # resolve/main/name, tree/main, revision/main
-        if repository not in path:
-            self.fail("RepoNotFound", body)
-        elif revision not in REVISIONS:
-            self.fail("RevisionNotFound", body)
-        elif parts[0] == "resolve" and parts[-1] in self.server.files:
-            self.send_file(parts[-1], body)
-        elif parts[0] == "resolve":
-            self.fail("EntryNotFound", body)
-        elif parts[0] == "tree":
-            tree = [
-                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                for name, data in self.server.files.items()
-            ]
-            self.reply(200, json.dumps(tree).encode(), body)
-        else:
-            siblings = [{"rfilename": name, "size": len(data)} for name, data in self.server.files.items()]
-            info = {"id": repository, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
-            self.reply(200, json.dumps(info).encode(), body)
-
-    def send_file(self, name: str, body: bool) -> None:
-        data = self.server.in_place.get(name, self.server.files[name])
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
-        if body:
-            self.server.downloads.append(name)
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        end = self.server.breaks_off.get(name, len(data))
-        self.reply(
-            206 if start else 200, data[start:end], body, **{"Content-Length": str(len(data) - start), **headers}
-        )
-
-    def fail(self, code: str, body: bool) -> None:
-        self.reply(404, b'{"error": "Not found"}', body, **{"X-Error-Code": code})
-
-    def reply(self, status: int, data: bytes, body: bool, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), "Content-Type": "application/json", **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def log_message(self, *args) -> None:
-        pass
 
 
 @pytest.fixture
 def hub(model_folder) -> Iterator[Hub]:
-    server = Hub(model_folder)
+    server = Hub(REPOSITORY, model_folder)
     server.files |= {"README.md": b"A model.", "pytorch_model.bin": b"not for us"}
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
-    server.ended.set()
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 def run(program: str, *names: str, hub: Hub, home: Path, **environment: str) -> Outcome:
@@ -219,10 +109,10 @@ def test_a_hub_out_of_reach_is_one_clear_line(fault, hub, tmp_path):
 
 @pytest.mark.slow
 def test_each_fault_of_the_hub_has_a_line_of_its_own(hub, tmp_path):
-    outcome = run(DESCRIBE, *FAULTS, hub=hub, home=tmp_path)
+    outcome = run(DESCRIBE, *WRONG_ANSWERS, hub=hub, home=tmp_path)
     assert outcome.err == ""
-    for line, (name, fault) in zip(outcome.out.splitlines(), FAULTS.items(), strict=True):
-        assert line.startswith(f"CheckpointError {name}: ") and fault.message in line
+    for line, name in zip(outcome.out.splitlines(), WRONG_ANSWERS, strict=True):
+        assert line.startswith(f"CheckpointError {name}: ") and MESSAGES[name] in line
 
 
 @pytest.mark.slow
