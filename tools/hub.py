@@ -58,6 +58,7 @@ class Hub(ThreadingHTTPServer):
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.sizes: dict[str, int | None] = {}  # file name -> another size that is listed, or None for no size
         self.breaks_off: dict[str, int] = {}  # file name -> bytes that are sent
+        self.stalls: dict[str, int | None] = {}  # file name -> bytes that are sent before silence; None: no header
         self.in_place: dict[str, bytes] = {}  # file name -> other bytes that are sent
         self.loses_connections = False
         self.hangs = False
@@ -119,6 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(200, json.dumps(info).encode(), body)
 
     def _send_file(self, name: str, body: bool) -> None:
+        stall = self.server.stalls.get(name, len(self.server.files[name]))
+        if stall is None:
+            self.server.ended.wait()
+            return
         data = self.server.in_place.get(name, self.server.files[name])
         headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
@@ -126,10 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.downloads.append(name)
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        end = self.server.breaks_off.get(name, len(data))
+        end = min(self.server.breaks_off.get(name, len(data)), stall)
         self._reply(
             206 if start else 200, data[start:end], body, **{"Content-Length": str(len(data) - start), **headers}
         )
+        if body and name in self.server.stalls:
+            self.server.ended.wait()
 
     def _fail(self, code: str, body: bool) -> None:
         self._reply(404, b'{"error": "Not found"}', body, **{"X-Error-Code": code})

@@ -36,6 +36,10 @@ def download(goods: Goods, folder: Path, random: np.random.Generator) -> Case:
             wrong = unless(facts)
         case "hangs":
             hub.hangs = True
+        case "hangs later":
+            hub.stalls["config.json"] = None
+        case "stalls":
+            hub.stalls[file] = int(random.integers(len(hub.files[file])))
         case "loses":
             hub.loses_connections = True
         case "breaks off":

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from os import PathLike
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, get_session, snapshot_download
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -242,11 +242,14 @@ def _ask_hub(repository: str, revision: str | None) -> dict[str, int | None]:
     get_session().timeout = seconds  # of the listing of files too, for which the client waits without end
     try:
         info = HfApi().model_info(repository, revision=revision, timeout=seconds, files_metadata=True)
+        if info.sha is None:
+            raise _HubError(_NOT_THE_HUB)
+        files = {file.rfilename: file.size for file in info.siblings or ()}
+        if CONFIG_FILE in files:  # a download asks many times before it gives a silent server up
+            get_hf_file_metadata(hf_hub_url(repository, CONFIG_FILE, revision=info.sha), timeout=seconds)
     except _HUB_ERRORS as error:
         raise _HubError(_explain(error, revision)) from None
-    if info.sha is None:
-        raise _HubError(_NOT_THE_HUB)
-    return {file.rfilename: file.size for file in info.siblings or ()}
+    return files
 
 
 def _fetch_model(repository: str, revision: str | None, files: dict[str, int | None], cached_only: bool) -> Path:

@@ -126,6 +126,14 @@ def test_a_hub_that_never_answers_is_left_for_the_cache(hub, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_hub_that_lists_files_and_then_never_sends_them_is_left_soon(hub, tmp_path):
+    hub.stalls["config.json"] = None
+    outcome = run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path, HF_HUB_ETAG_TIMEOUT="1")
+    assert f"CheckpointError {REPOSITORY}: {hub.address} did not answer within 1 s" in outcome.out
+    assert outcome.err == ""  # no attempt was repeated
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors"])
 def test_a_file_of_another_size_than_the_hub_says_is_removed(name, hub, tmp_path):
     hub.in_place = {name: LOGIN_PAGE}
