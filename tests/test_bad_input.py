@@ -157,6 +157,7 @@ CASES = {
     "config is no JSON": (lambda: cut("model/config.json", 0.5), "train", "config.json: not a Whisper configuration"),
     "no weights": (lambda: Path("model/weights.safetensors").unlink(), "train", "model: no weights; expected one of"),
     "half the weights": (lambda: cut("model/weights.safetensors", 0.5), "train", "weights.safetensors: damaged or cut"),
+    "an adapter as the model": (None, "train --model a.npz", "a.npz: this is an adapter or a part of a model, not"),
     "no adapter": (None, "test --adapter-file b.npz", "b.npz: no such adapter file"),
     "half an adapter": (lambda: cut("a.npz", 0.5), "test", "a.npz: .* damaged or cut short"),
     "other dimensions": (

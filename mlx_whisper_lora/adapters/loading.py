@@ -55,6 +55,7 @@ def load_model(
         AdapterError: the adapter cannot be read, or belongs to another base.
     """
     note_device(device)
+    _check_not_adapter(name)
     if download_root is not None:
         path = path or find_download(name, download_root)
     if adapter_file is None:
@@ -68,8 +69,13 @@ def load_model(
     return model
 
 
+def _check_not_adapter(name: str | PathLike) -> None:
+    if isinstance(name, (str, PathLike)) and Path(name).suffix == ".npz" and Path(name).is_file():
+        raise AdapterError(f"{name}: this is an adapter or a part of a model, not a model; give it as the adapter file")
+
+
 class FoundModel(NamedTuple):
-    """A model on this machine."""
+    """A model, and where its files are."""
 
     name: str
     path: Path
@@ -95,6 +101,8 @@ def find_model(
         CheckpointError: there is no such model, or the download failed.
         AdapterError: the base that the adapter names is not on this machine.
     """
+    if given is not None:
+        _check_not_adapter(given)
     chosen = str(given) if given is not None else adapter.base.name if adapter else DEMO if bundled else BASE
     if download_root is not None and (path := find_download(chosen, download_root)):
         return FoundModel(chosen, path)

@@ -45,7 +45,12 @@ class TrainingOptions:
         minimum=1,
         shown_default="a quarter of the steps, up to 200",
     )
-    val_clips: int = option(100, "Number of validation clips to evaluate on. -1 takes all.", minimum=-1)
+    val_clips: int = option(
+        100,
+        "Number of validation clips to evaluate on. -1 takes all. The best adapter is chosen on them: with only a few, "
+        "it may not be the best on others.",
+        minimum=-1,
+    )
     audio_context: float = option(
         0.0,
         "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",

@@ -133,7 +133,7 @@ def read_dimensions(path: Path, config: dict[str, Any], is_hf: bool = False) -> 
     """
     names = _HF_DIMENSIONS if is_hf else {}
     try:
-        numbers = {field.name: int(config[names.get(field.name, field.name)]) for field in fields(ModelDimensions)}
+        numbers = {field.name: _whole(config[names.get(field.name, field.name)]) for field in fields(ModelDimensions)}
     except KeyError as error:
         raise CheckpointError(
             f"{path}: {error.args[0]} is missing; the file should have the layout of mlx-community's Whisper "
@@ -155,6 +155,13 @@ def read_dimensions(path: Path, config: dict[str, Any], is_hf: bool = False) -> 
     if not plausible:
         raise CheckpointError(f"{path}: these dimensions are not those of a Whisper model")
     return dims
+
+
+def _whole(number: Any) -> int:
+    """Return a number as an integer. Raise ValueError or TypeError if it is none."""
+    if isinstance(number, bool) or int(number) != number:
+        raise ValueError(f"{number!r} is not a whole number")
+    return int(number)
 
 
 def derive_dimensions(path: Path, weights: Mapping[str, mx.array]) -> ModelDimensions:
@@ -250,7 +257,7 @@ def read_alignment_heads(path: Path, pairs: Any, dims: ModelDimensions) -> Align
     if pairs is None:
         return None
     try:
-        heads = tuple((int(layer), int(head)) for layer, head in pairs)
+        heads = tuple((_whole(layer), _whole(head)) for layer, head in pairs)
     except (TypeError, ValueError, OverflowError):
         raise CheckpointError(f"{path}: alignment_heads should be pairs of layer and head") from None
     fits = all(0 <= layer < dims.n_text_layer and 0 <= head < dims.n_text_head for layer, head in heads)

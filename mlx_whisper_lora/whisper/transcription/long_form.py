@@ -212,8 +212,14 @@ class Transcription:
 
     def _clips(self) -> list[tuple[int, int]]:
         """Return the first frame of each clip and the frame after its last, as far as the recording goes."""
-        clips = [
-            [round(min(time * FRAMES_PER_SECOND, self.mel.n_frames)) for time in clip]
-            for clip in parse_clips(self.options.clip_timestamps)
-        ]
-        return [(first, stop) for first, stop in clips if first < stop]
+        clips = []
+        for start, end in parse_clips(self.options.clip_timestamps):
+            first, stop = (round(min(time * FRAMES_PER_SECOND, self.mel.n_frames)) for time in (start, end))
+            if first < stop:
+                clips.append((first, stop))
+            elif start:
+                seconds = self.mel.n_frames / FRAMES_PER_SECOND
+                warnings.warn(
+                    f"`clip_timestamps`: the recording ends at {seconds:.2f} s, before {start:g} s", stacklevel=2
+                )
+        return clips

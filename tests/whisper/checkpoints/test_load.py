@@ -229,6 +229,7 @@ DAMAGES = {
         "should be pairs of layer and head",
     ),
     "config holds text": (lambda folder: edit_config(folder, n_mels="many"), "not a Whisper configuration"),
+    "config holds a fraction": (lambda folder: edit_config(folder, n_text_layer=1.5), "1.5 is not a whole number"),
     "negative": (lambda folder: edit_config(folder, n_text_layer=-1), "these dimensions are not those of a Whisper"),
     "heads": (lambda folder: edit_config(folder, n_audio_head=3), "these dimensions are not those of a Whisper"),
     "other width": (
