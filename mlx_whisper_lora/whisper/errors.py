@@ -21,4 +21,5 @@ class CheckpointError(ValueError):
 
 def one_line(error: Exception) -> str:
     """Return the message of an error as one line, or the name of its type if it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    lines = (line.strip() for line in str(error).replace("\r\n", "\n").split("\n"))
+    return " ".join(filter(None, lines)) or type(error).__name__

@@ -279,7 +279,10 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
     # The configuration first, because the weights may be gigabytes of another model.
     folder = fetch(CONFIG_FILE)
     if not (folder / CONFIG_FILE).exists():
-        return fetch("*" + PT_SUFFIX)
+        folder = fetch("*" + PT_SUFFIX)
+        if not any(folder.glob("*" + PT_SUFFIX)):
+            raise CheckpointError(f"{repository}: no {CONFIG_FILE} and no {PT_SUFFIX} file, so this is not a model")
+        return folder
     if is_ctranslate2_config(folder):
         folder = fetch(CONFIG_FILE, CTRANSLATE2_FILE)
     else:

@@ -20,7 +20,7 @@ _SMALLEST = VOCABULARIES[0].size
 _V3_MELS = 128  # of the models with 100 languages, and of no others
 _OLD_NAMES = {"<|nocaptions|>": "<|nospeech|>"}
 _MARKER = re.compile(r"<\|.*\|>")
-_LANGUAGE = re.compile(r"<\|[a-z]{2,3}([-_]\w+)?\|>")
+_LANGUAGE = re.compile(r"<\|(?!(pad|unk|bos|eos|sep|cls)\|)[a-z]{2,3}([-_]\w+)?\|>")
 _TIMESTAMP = re.compile(r"<\|\d+\.\d\d\|>")
 _ROLES = {
     "decoder_start_token_id": "<|startoftranscript|>",

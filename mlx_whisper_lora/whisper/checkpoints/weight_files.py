@@ -127,7 +127,7 @@ def _read_arrays(path: Path) -> dict[str, mx.array]:
     if path.suffix == ".npz":
         _check_unpacked_size(path)
     try:
-        arrays = mx.load(str(path))
+        arrays = _mlx_load(path)
     except _MLX_ERRORS as error:
         if path.suffix == ".safetensors" and "F64" in str(error):
             return _read_float64_safetensors(path)
@@ -137,6 +137,18 @@ def _read_arrays(path: Path) -> dict[str, mx.array]:
         name: array.astype(mx.float32, stream=mx.cpu) if array.dtype == mx.float64 else array
         for name, array in arrays.items()
     }
+
+
+def _mlx_load(path: Path) -> dict[str, mx.array]:
+    """Load arrays with MLX, which takes no names but those in UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            arrays = mx.load(file, format=path.suffix[1:])
+            mx.eval(arrays)
+            return arrays
+    return mx.load(str(path))
 
 
 def _check_unpacked_size(path: Path) -> None:

@@ -207,6 +207,12 @@ def test_a_repository_without_weights(hub, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_repository_of_something_else(hub, tmp_path):
+    hub.files = {"README.md": b"A data set."}
+    assert f"{REPOSITORY}: no config.json and no .pt file" in run(DESCRIBE, REPOSITORY, hub=hub, home=tmp_path).out
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["transformers_torch", "transformers_torch_sharded"])
 def test_a_repository_with_pytorchs_weights_alone(folder, hub, tmp_path):
     hub.serve_folder(CHECKPOINTS / folder)

@@ -1,7 +1,9 @@
 """Loading and saving models in all formats, and refusing damaged ones."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import mlx.core as mx
@@ -64,6 +66,14 @@ def test_a_saved_model_loads_bit_equal(tmp_path):
     assert loaded.dims == model.dims and not loaded.training
     saved, found = arrays(model), arrays(loaded)
     assert saved.keys() == found.keys() and all(np.array_equal(saved[name], found[name]) for name in saved)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names of files are UTF-8 there")
+def test_a_folder_whose_name_is_not_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"model\xff")
+    save_model(small_model(seed=5), folder)
+    saved, found = arrays(small_model(seed=5)), arrays(load_model(folder, mx.float32))
+    assert all(np.array_equal(saved[name], found[name]) for name in saved)
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float32])

@@ -84,9 +84,10 @@ def test_one_file_that_names_tokens_is_enough(kept, tmp_path):
     assert_same_model(load_model(folder, mx.float32), seeded(TINY))
 
 
-def test_a_token_for_padding_is_dropped(tmp_path):
+@pytest.mark.parametrize("name", ["[PAD]", "<|pad|>"])
+def test_a_token_for_padding_is_dropped(name, tmp_path):
     folder = folder_of_transformers(tmp_path, TINY, 51866)
-    add_token(folder, "[PAD]", 51865, special=True)
+    add_token(folder, name, 51865, special=True)
     assert_same_model(load_model(folder, mx.float32), seeded(TINY))
 
 
