@@ -59,4 +59,4 @@ def download(goods: Goods, folder: Path, random: np.random.Generator) -> Case:
             wrong = unless_refused_or(facts)
         case "answer":
             name = list(WRONG_ANSWERS)[random.integers(len(WRONG_ANSWERS))]
-    return Case(f"hub: {fault}", "model", [name], name, wrong)
+    return Case(f"hub: {fault}", "model", [name], name.rpartition("/")[2], wrong)

@@ -19,7 +19,7 @@ from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import VOCABULARIES
-from tools.fuzz.case import Case, Goods, unless, unless_refused, unless_refused_or
+from tools.fuzz.case import Case, Goods, nothing, unless, unless_refused, unless_refused_or
 from tools.fuzz.good_files import DIMENSIONS, seeded_model
 
 _ADDED = {"<|pad|>": "special", "<|xx|>": "a language", "hello": "a text"}
@@ -58,11 +58,15 @@ def odd_vocabulary(goods: Goods, folder: Path, random: np.random.Generator) -> C
         unknown_meaning = _ADDED[name] != "special"
     lies = bool(tells) and random.random() < 0.4
     if lies:
-        _shift(folder / tells[random.integers(len(tells))], int(random.choice([-1, 1])))
+        _shift(
+            folder / tells[random.integers(len(tells))], int(random.choice([-3, 3]))
+        )  # by one, they may be those of another vocabulary
 
     facts = {"tokens": vocabulary.special_tokens()}
     if lies or unknown_meaning:
         wrong = unless_refused
+    elif config_tells and not tells and not vocabulary.multilingual:
+        wrong = nothing  # transformers writes the same numbers for a model whose tokens it does not know
     elif extra == 0 or (set(tells) & {"generation_config.json", "tokenizer.json"} and vocabulary.multilingual):
         wrong = unless(facts)
     else:

@@ -82,7 +82,7 @@ def hostile_name(goods: Goods, folder: Path, random: np.random.Generator) -> Cas
         expected = [f"{recording.name.removesuffix('.opus')}.txt"] if good else []
         if written != expected:
             return f"wrote {written} in the place of {expected}"
-        if not good and terminal_text(recording.name) not in facts["err"]:
+        if not good and terminal_text(recording.name.replace("\n", " ")) not in facts["err"]:
             return f"no name in {facts['err'][:300]!r}"
         return None
 
