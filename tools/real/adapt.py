@@ -34,6 +34,7 @@ RESULTS = Path(__file__).parent / "adapt.json"
 OUTPUT = Path("build/adapt")
 TRANSCRIBED = 8  # clips that the command `transcribe` transcribes too
 RESAMPLES = 2000  # of the bootstrap
+GREEDY = ("--temperature", 0, "--temperature-increment-on-fallback", "None")  # windows that fail are not sampled again
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,12 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
 
 
 def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool) -> int:
-    """Return for how many of TRANSCRIBED clips the command `transcribe` gives the text of the test.
-
-    It decodes them one by one. In a batch, sums are rounded otherwise, which may decide between equal candidates.
-    """
+    """Return for how many of TRANSCRIBED clips the command `transcribe` gives the text of the test."""
     chosen = np.random.default_rng(0).permutation(len(hypotheses))[:TRANSCRIBED]
     files = [Path(str(test.clips["test"][i].audio)) for i in chosen]
     out = OUTPUT / "transcripts"
     run("transcribe", "--model", "base", "--adapter-file", adapter, "--language", task.language, "--verbose", "False",
-        "--output-dir", out, *(("--temperature", 0) if greedy else ()), "--audio", *files)  # fmt: skip
+        "--output-dir", out, *(GREEDY if greedy else ()), "--audio", *files)  # fmt: skip
     texts = [(out / file.name).with_suffix(".txt").read_text(encoding="utf-8") for file in files]
     return sum(text.split() == hypotheses[i].split() for text, i in zip(texts, chosen, strict=True))
 
