@@ -167,8 +167,8 @@ OTHER_CODES = {
 }
 
 # The larger languages that Whisper lacks: names, codes, and a relative that it knows. By the families of Glottolog and
-# Ethnologue, no language of Whisper's is nearer for 91 of these 110 (tools/references/relatives.py). For the others, one
-# that is written alike stands in its place, such as Dutch and not English for West Frisian.
+# Ethnologue, Whisper has no nearer one for 91 of the 110 (tools/references/relatives.py). The others have one that is
+# written alike, such as Dutch and not English for West Frisian.
 RELATIVES = (
     ("acehnese", "ace", "id"), ("afar", "aa aar", "so"), ("akan, twi", "ak aka tw twi", "yo"),
     ("aragonese", "an arg", "es"), ("aramaic, assyrian", "aii syr", "he"), ("asturian", "ast", "es"),
