@@ -8,16 +8,8 @@ from tools.fuzz.case import Case, Goods, unless, unless_refused, unless_refused_
 from tools.hub import LOGIN_PAGE, WRONG_ANSWERS
 
 _FAULTS = (
-    "none",
-    "hangs",
-    "loses",
-    "breaks off",
-    "other bytes",
-    "wrong size",
-    "no sizes",
-    "missing",
-    "listed",
-    "answer",
+    *("none", "hangs", "hangs later", "stalls", "loses", "breaks off"),
+    *("other bytes", "wrong size", "no sizes", "missing", "listed", "answer"),
 )
 
 

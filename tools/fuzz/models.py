@@ -48,6 +48,9 @@ def odd_vocabulary(goods: Goods, folder: Path, random: np.random.Generator) -> C
     (folder / "config.json").write_text(json.dumps(config))
     _add_rows(folder / "model.safetensors", extra)
 
+    lies = bool(tells) and random.random() < 0.4
+    if lies:  # by three places: by one, they may be those of another vocabulary
+        _shift(folder / tells[random.integers(len(tells))], int(random.choice([-3, 3])))
     unknown_meaning = False
     if extra and random.random() < 0.3:
         name = list(_ADDED)[random.integers(len(_ADDED))]
@@ -56,11 +59,6 @@ def odd_vocabulary(goods: Goods, folder: Path, random: np.random.Generator) -> C
         path.write_text(json.dumps(tokens | {name: vocabulary.size}))
         tells.append(path.name)
         unknown_meaning = _ADDED[name] != "special"
-    lies = bool(tells) and random.random() < 0.4
-    if lies:
-        _shift(
-            folder / tells[random.integers(len(tells))], int(random.choice([-3, 3]))
-        )  # by one, they may be those of another vocabulary
 
     facts = {"tokens": vocabulary.special_tokens()}
     if lies or unknown_meaning:
