@@ -22,7 +22,7 @@ def _if_first_page(data: FileBytes, at: int) -> int | None:
 
 
 def _if_not_in_ogg(data: FileBytes, at: int) -> int | None:
-    return None if data.at(at - 9, 5) == b"\x7fFLAC" else at
+    return None if at >= 9 and data.at(at - 9, 5) == b"\x7fFLAC" else at
 
 
 def _if_box(data: FileBytes, at: int) -> int | None:
@@ -67,8 +67,8 @@ def _changes(data: FileBytes) -> Iterator[int]:
     if framed.is_mpeg_audio(data, begin):
         current = b"Xing"
     else:
-        at_begin = (name for name in _BEGINNINGS if data.at(begin, len(name)) == name)
-        current = next(at_begin, b"")
+        known = (name for name in _BEGINNINGS if data.at(begin, len(name)) == name)
+        current = next((name for name in known if _BEGINNINGS[name](data, begin) == begin), b"")
     if current in (b"", chunked.EBML_MAGIC):
         return
     after = chunked.skip_flac_metadata(data, begin) if current.startswith(b"fLaC") else begin + 1

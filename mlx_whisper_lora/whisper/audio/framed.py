@@ -58,12 +58,15 @@ def is_mpeg_audio(data: FileBytes, start: int) -> bool:
 
 
 def first_frame(data: FileBytes, at: int) -> int | None:
-    """Return where the MP3 recording begins that has the four bytes Xing or Info at an offset, or None."""
+    """Return where the MP3 recording begins that has the four bytes Xing or Info at an offset, or None.
+
+    One that follows the header of a chunk, as in a WAV of this codec, is no recording of its own.
+    """
     for side_info in (32, 17, 9):
         start = at - side_info - 4
         frame = _parse_frame(data.at(start, 4)) if start >= 0 else None
         if frame and frame.side_info == side_info and is_mpeg_audio(data, start):
-            return start
+            return None if b"data" in data.at(max(start - 24, 0), min(start, 24)) else start
     return None
 
 

@@ -72,6 +72,15 @@ def test_a_header_within_metadata_is_no_recording(no_ffmpeg):
     assert load_audio(flac[:42] + block + flac[42:]).size == 16_000
 
 
+def test_a_stream_of_mp3_within_a_wav_or_a_film_is_no_recording_of_its_own():
+    stream = mp3()
+    wav_header = b"RIFF" + struct.pack("<I", 36 + len(stream)) + b"WAVEfmt " + struct.pack("<I", 16)
+    wav_header += struct.pack("<HHIIHH", 0x55, 1, 16000, 4000, 1, 0) + b"data" + struct.pack("<I", len(stream))
+    film = b"RIFF" + struct.pack("<I", 4 + len(stream)) + b"AVI " + stream
+    for data in (wav_header + stream, film):
+        assert faults(data) == [None]
+
+
 @pytest.mark.parametrize(("format", "subtype"), FORMATS)
 def test_a_recording_that_is_cut_in_half_is_refused(no_ffmpeg, format, subtype):
     first, second = first_and_second(format, subtype)
