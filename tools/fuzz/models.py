@@ -63,8 +63,8 @@ def odd_vocabulary(goods: Goods, folder: Path, random: np.random.Generator) -> C
     facts = {"tokens": vocabulary.special_tokens()}
     if lies or unknown_meaning:
         wrong = unless_refused
-    elif config_tells and not tells and not vocabulary.multilingual:
-        wrong = nothing  # transformers writes the same numbers for a model whose tokens it does not know
+    elif extra and not tells and not vocabulary.multilingual:
+        wrong = nothing  # as large as a multilingual model, and config.json may hold defaults that do not tell
     elif extra == 0 or (set(tells) & {"generation_config.json", "tokenizer.json"} and vocabulary.multilingual):
         wrong = unless(facts)
     else:

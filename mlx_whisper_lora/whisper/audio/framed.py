@@ -138,7 +138,7 @@ def _runs(data: FileBytes, position: int) -> Iterator[_Run]:
             run.stop, run.cut = last, True
             run.n_frames -= 1
             position = following
-        if run.n_frames:
+        if run.n_frames or run.info is not None:
             yield run
 
 

@@ -226,6 +226,13 @@ def test_an_mp3_without_a_number_of_frames_is_read_to_the_end(no_ffmpeg, options
         load_audio(bare[:-50])
 
 
+def test_an_mp3_that_is_cut_within_its_first_frame_is_not_junk_behind_another_one():
+    first, second = mp3(), mp3(seed=2)
+    for size in (60, 150, len(second) // 2):
+        with pytest.raises(AudioError, match="the recording is cut short"):
+            load_audio(first + second[:size])
+
+
 def test_an_mp3_with_a_too_small_number_of_frames_is_read_to_the_end(no_ffmpeg):
     data = bytearray(mp3(**VARIABLE))
     at = max(data.find(b"Xing"), data.find(b"Info")) + 8
