@@ -51,5 +51,4 @@ $(VENV)/installed-parity: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --no-deps torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
 	$(BIN)/python -m pip install --quiet -e ".[parity]"
 	$(BIN)/python -m pip install --quiet --no-deps openai-whisper==20250625 stable-ts==2.19.1
-	$(BIN)/python -m pip install --quiet --no-deps torchaudio --extra-index-url https://download.pytorch.org/whl/cpu
 	touch $@

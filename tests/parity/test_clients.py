@@ -21,10 +21,9 @@ OPTIONS = {"language": "en", "temperature": 0.0}
 def stable_ts() -> Iterator[ModuleType]:
     """Import stable-ts, which imports mlx-whisper."""
     with standing_in_for("mlx_whisper"):
-        try:
-            import torchaudio  # noqa: F401
-        except OSError:  # PyPI's file for Linux needs CUDA. 16 kHz samples need no resampling.
-            sys.modules["torchaudio"] = ModuleType("torchaudio")
+        # It imports torchaudio to resample, which 16 kHz samples do not need. What PyPI has for Linux needs CUDA, and
+        # without CUDA, transformers cannot be imported beside it.
+        sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
         import stable_whisper
 
         yield stable_whisper

@@ -21,7 +21,7 @@ RECORDINGS = {
     "noise": 0.1 * NOISE,
     "silence": np.zeros(16000, np.float32),
     "a click": np.eye(1, 8000, 4000, dtype=np.float32)[0],
-    "less than a frame": NOISE[:250],
+    "less than a frame": 0.1 * NOISE[:250],
 }
 
 

@@ -12,7 +12,7 @@ from mlx_whisper_lora.whisper.decoding.decode import generate
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
 from tests.parity.pairs import DEMO, features, pair
 
-RUNS, AT_ONCE, LENGTH = 10, 200, 6
+RUNS, AT_ONCE, LENGTH = 20, 100, 6
 SMALLEST_P = 1e-4  # of a test; the seeds are fixed, so the result is always the same
 RARE = 5  # a chi-square test wants so many expected in each bin
 
