@@ -12,6 +12,7 @@ from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_ada
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
+from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_model_bin
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
@@ -20,7 +21,6 @@ from tools.references.seeded import chirps
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 0.3  # of each recording
-SAMPLE_RATE = 16000
 # Small, so that structure is much of its files; quantized in groups of 32, which its width has to be a multiple of.
 DIMENSIONS = ModelDimensions(
     n_mels=80,
@@ -57,6 +57,13 @@ def seeded_model() -> Whisper:
     return model
 
 
+def write_adapter(path: Path, model: Whisper) -> None:
+    """Put a fresh adapter into a model, and save it."""
+    config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
+    add_adapter(model, config.settings)
+    save_adapter(path, model, config)
+
+
 def write_good_files(folder: Path) -> None:
     """Write recordings, an adapter and models, each model into a folder of its own.
 
@@ -77,9 +84,7 @@ def write_good_files(folder: Path) -> None:
     (folder / "ct2" / "config.json").write_text(json.dumps({"alignment_heads": model.alignment_heads}))
     with (folder / "ct2" / "model.bin").open("wb") as file:
         write_model_bin(file, model, int8=True)
-    config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
-    add_adapter(model, config.settings)
-    save_adapter(folder / "adapter" / "adapter.npz", model, config)
+    write_adapter(folder / "adapter" / "adapter.npz", model)
 
     quantized = Whisper(DIMENSIONS)
     quantize(quantized, Quantization(32, 4))

@@ -9,9 +9,6 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
-from mlx_whisper_lora.adapters.inject import add_adapter
-from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.whisper.checkpoints.ctranslate2 import write_model_bin
 from mlx_whisper_lora.whisper.checkpoints.ggml import write_ggml
 from mlx_whisper_lora.whisper.checkpoints.hf_export import save_hf_model
@@ -20,7 +17,7 @@ from mlx_whisper_lora.whisper.model.quantization import Quantization, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import VOCABULARIES
 from tools.fuzz.case import Case, Goods, nothing, unless, unless_refused, unless_refused_or
-from tools.fuzz.good_files import DIMENSIONS, seeded_model
+from tools.fuzz.good_files import DIMENSIONS, seeded_model, write_adapter
 
 _ADDED = {"<|pad|>": "special", "<|xx|>": "a language", "hello": "a text"}
 _TOLD_BY = ("generation_config.json", "added_tokens.json", "tokenizer.json")
@@ -125,9 +122,7 @@ def not_finite(goods: Goods, folder: Path, random: np.random.Generator) -> Case:
             _spoil_pt(goods.folder / "pt" / "float32.pt", folder / "model.pt", number, random)
             given = [str(folder / "model.pt")]
         case "adapter":
-            config = AdapterConfig(LoRAConfig(layers=1), "en", "transcribe", 30.0, Base.of(model, "base"))
-            add_adapter(model, config.settings)
-            save_adapter(folder / "adapter.npz", model, config)
+            write_adapter(folder / "adapter.npz", model)
             _spoil_adapter(folder / "adapter.npz", number, random)
             loader, given = "adapter", [str(goods.folder / "mlx"), str(folder / "adapter.npz")]
     return Case(f"not finite: {layout}", loader, given, str(folder), unless_refused)

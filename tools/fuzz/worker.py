@@ -1,6 +1,7 @@
 """The process that loads inputs, so that crashes, hangs and memory are its own."""
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -19,9 +20,11 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import vocabulary_of_size
 from tools.fuzz.case import Case, Outcome
 from tools.fuzz.good_files import ROOT, seeded_model
@@ -29,7 +32,6 @@ from tools.fuzz.good_files import ROOT, seeded_model
 TIMEOUT = 60  # seconds an input; a busy machine needs them
 MEMORY = 2 * 10**9  # bytes resident
 ADDRESS_SPACE = 8 * 2**30  # bytes
-FRAMES_PER_SECOND = 100
 
 
 def load_audio(path: str) -> Any:
@@ -50,11 +52,16 @@ def load_adapter(base: str, path: str) -> Any:
     load_model(base, adapter_file=path)
 
 
+@functools.cache
+def _demo_model() -> Whisper:
+    return load_model("demo")
+
+
 def load_table(folder: str) -> Any:
     """Read the clips of a folder as `lora` does, and return the clips, and what is reported of others."""
     bad: list[DataError] = []
     clips = [clip for split in load_clips(folder, bad).values() for clip in split]
-    built = build_examples(clips, load_model("demo"), "en", bad=bad)
+    built = build_examples(clips, _demo_model(), "en", bad=bad)
     used = [[Path(str(clip.audio)).name, clip.text] for clip in clips]
     named = [str(each) for each in bad]
     unread = {Path(str(clip.audio)).name for clip in clips if any(f"{clip.origin}:" in line for line in named)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from mlx_whisper_lora.whisper.audio import chunked, framed
 from mlx_whisper_lora.whisper.audio.parts import FileBytes, Part
 
+_IFF_FORMS = (b"AIFF", b"AIFC", b"8SVX", b"16SV")
 _Begin = Callable[[FileBytes, int], int | None]  # the offset of the recording that a pattern at an offset belongs to
 
 
@@ -33,7 +34,7 @@ _BEGINNINGS: dict[bytes, _Begin] = {
     b"RIFF": _if_form(b"WAVE"),
     b"RF64": _if_form(b"WAVE"),
     b"RIFX": _if_form(b"WAVE"),
-    b"FORM": _if_form(b"AIFF", b"AIFC", b"8SVX", b"16SV"),
+    b"FORM": _if_form(*_IFF_FORMS),
     b"caff\0\1\0\0desc": _always,
     chunked.W64_MAGIC: _always,
     b"NIST_1A\n   1024\n": _always,
@@ -90,7 +91,7 @@ def _parts_of_one_format(data: FileBytes) -> list[Part]:
     match first[:4]:
         case b"RIFF" | b"RF64" | b"RIFX" if form in (b"WAVE", b"AVI "):
             return chunked.wav_parts(data)
-        case b"FORM" if form in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
+        case b"FORM" if form in _IFF_FORMS:
             return chunked.aiff_parts(data)
         case b"caff":
             return chunked.caf_parts(data)
