@@ -26,6 +26,7 @@ from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = Path("build/demo")
+SHOWN = 5  # transcripts in the report
 ADAPTER, FUSED, RECORDINGS = OUTPUT / "adapters.npz", OUTPUT / "fused_model", OUTPUT / "recordings"
 
 # As many steps as two minutes on two cores allow, and a rate that suits the small model.
@@ -61,16 +62,21 @@ def read_word_error_rate(output: str) -> float:
     return float(re.findall(r"^Test loss .* WER ([\d.]+) %", output, re.MULTILINE)[-1])
 
 
-def transcribe(clips: list[Clip]) -> list[str]:
-    """Write each clip to a file of its own, and return the fused model's transcripts of them."""
+def write_recordings(clips: list[Clip]) -> list[Path]:
+    """Write each clip to a file of its own."""
     shutil.rmtree(ROOT / RECORDINGS, ignore_errors=True)
     (ROOT / RECORDINGS).mkdir()
     files = [RECORDINGS / f"{i:03d}.wav" for i in range(len(clips))]
     for clip, file in zip(clips, files, strict=True):
         samples = load_audio(clip.audio, start=clip.start, end=clip.end)
         soundfile.write(ROOT / file, samples, SAMPLE_RATE, subtype="FLOAT")
+    return files
+
+
+def transcribe(model: object, files: list[Path]) -> list[str]:
+    """Return a model's transcripts of recordings, one by one."""
     options = ("--language", "en", "--verbose", "False", "--output-dir", RECORDINGS)
-    run("transcribe", "--model", FUSED, "--audio", *files, *options)
+    run("transcribe", "--model", model, "--audio", *files, *options)
     texts = [(ROOT / file).with_suffix(".txt").read_text(encoding="utf-8") for file in files]
     return [" ".join(text.split()) for text in texts]  # one segment a line
 
@@ -88,24 +94,30 @@ def main() -> None:
     run("fuse", "--adapter-file", ADAPTER, "--save-path", FUSED)
 
     clips = load_clips(DEMO_CLIPS)["test"]
-    texts = transcribe(clips)
-    by_transcribe = round(word_error_rate([clip.text for clip in clips], texts, NORMALIZERS["english"]), 2)
+    files = write_recordings(clips)
+    untuned = transcribe("demo", files[:SHOWN])
+    fused = transcribe(FUSED, files)
+    by_transcribe = round(word_error_rate([clip.text for clip in clips], fused, NORMALIZERS["english"]), 2)
 
+    transcripts = [
+        {"said": clip.text, "before": untuned_text, "after": fused_text}
+        for clip, untuned_text, fused_text in zip(clips, untuned, fused, strict=False)
+    ]
     report = {
         "wer_before": before,
         "wer_after": after,
         "wer_by_transcribe": by_transcribe,
         "train_seconds": round(seconds, 1),
-        "fused_text": texts[0],
-        "reference_text": clips[0].text,
+        "transcripts": transcripts,
     }
     (ROOT / OUTPUT / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(
         f"\nWER before: {before:.2f} %   WER after: {after:.2f} % by --test, {by_transcribe:.2f} % by transcribe"
         f"   training: {seconds:.0f} s"
     )
-    print(f"Transcript of the fused model:  {texts[0]}\nReference:                      {clips[0].text}")
-    print(f"Report: {OUTPUT / 'report.json'}")
+    for transcript in transcripts:
+        print("\n" + "\n".join(f"{name + ':':8} {text}" for name, text in transcript.items()))
+    print(f"\nReport: {OUTPUT / 'report.json'}")
 
 
 if __name__ == "__main__":
