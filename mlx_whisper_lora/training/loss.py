@@ -1,10 +1,15 @@
 """The loss of a batch."""
 
+from collections.abc import Callable
+
 import mlx.core as mx
+from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.data.batches import Batch
-from mlx_whisper_lora.whisper.model.ops import cross_entropies
+from mlx_whisper_lora.whisper.model.ops import compute_now, cross_entropies
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+
+_PIECE = 64  # labels whose logits are in memory together: 13 MB
 
 
 def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:
@@ -18,5 +23,43 @@ def loss_from_features(model: Whisper, features: mx.array, batch: Batch) -> mx.a
     Only the label positions are projected onto the vocabulary: it is the costliest product of a small model.
     """
     hidden, _ = model.decoder.hidden(batch.tokens, features)
-    logits = model.decoder.logits(hidden.reshape(-1, hidden.shape[-1])[batch.positions])
-    return cross_entropies(logits.astype(mx.float32), batch.labels).sum()
+    hidden = hidden.reshape(-1, hidden.shape[-1])[batch.positions]
+    trained = tree_flatten(model.decoder.token_embedding.trainable_parameters())
+    return _output_loss(model, batch.labels, [name for name, _ in trained])(hidden, *(array for _, array in trained))[0]
+
+
+def _output_loss(model: Whisper, labels: mx.array, names: list[str]) -> Callable[..., list[mx.array]]:
+    """Return a function of the hidden states (N, D) before labels (N,), and of the trained arrays of the output layer.
+
+    It returns the sum of the cross-entropies, and its gradients for the arguments. They are computed together, for one
+    piece of the labels after another, so that the logits of all labels are never in memory (Hsu et al., "Liger Kernel",
+    2024).
+    """
+    embedding = model.decoder.token_embedding
+
+    def logits_of(hidden: mx.array, *weights: mx.array) -> mx.array:
+        before = embedding.trainable_parameters()
+        embedding.update(tree_unflatten(list(zip(names, weights, strict=True))))
+        logits = model.decoder.logits(hidden)
+        embedding.update(before)
+        return logits
+
+    @mx.custom_function
+    def loss(hidden: mx.array, *weights: mx.array) -> list[mx.array]:
+        total, for_hidden, for_weights = mx.array(0.0), [], [mx.array(0.0)] * len(weights)
+        for first in range(0, len(labels), _PIECE):
+            piece = hidden[first : first + _PIECE]
+            logits = logits_of(piece, *weights)
+            losses, gradient = cross_entropies(logits, labels[first : first + _PIECE])
+            _, (of_hidden, *of_weights) = mx.vjp(logits_of, [piece, *weights], [gradient])
+            total = total + losses.sum()
+            for_hidden.append(of_hidden)
+            for_weights = [sum_ + each for sum_, each in zip(for_weights, of_weights, strict=True)]
+            compute_now(total, of_hidden, *for_weights)
+        return [total, mx.concatenate(for_hidden), *for_weights]
+
+    @loss.vjp
+    def _(inputs, cotangents, outputs):
+        return [gradient * cotangents[0].astype(gradient.dtype) for gradient in outputs[1:]]
+
+    return loss

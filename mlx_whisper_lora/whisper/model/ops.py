@@ -14,6 +14,7 @@ from types import ModuleType
 import mlx.core as mx
 import mlx.nn as nn
 
+_OPS = ("MLX_WHISPER_LORA_OPS", "mlx")  # a variable, and the value that switches NumPy off
 _SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losing the small ones
 
 
@@ -54,7 +55,14 @@ def _kernels(x: mx.array) -> ModuleType | None:
     """Return the NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
     if mx.default_device() == mx.gpu or x.dtype != mx.float32:
         return None
-    return _cpu_backend("kernels", "MLX_WHISPER_LORA_OPS", "mlx")
+    return _cpu_backend("kernels", *_OPS)
+
+
+def prepare_cpu() -> None:
+    """Make matrix products and allocations fast on a Linux CPU."""
+    use_fast_blas()
+    if memory := _cpu_backend("memory", *_OPS):
+        memory.keep_freed_memory()
 
 
 def use_fast_blas() -> str | None:
@@ -108,8 +116,21 @@ def log_sum_exp(x: mx.array) -> mx.array:
     return mx.logsumexp(mx.logsumexp(blocks, axis=-1), axis=-1, keepdims=True)
 
 
-def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:
-    """Return the cross-entropy of each of `labels` (N,), in nats, from float32 `logits` (N, V)."""
+def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
+    """Return the cross-entropy of each of `labels` (N,), in nats, and its gradient for `logits` (N, V).
+
+    The cross-entropies are computed in float32. The gradient has the type of the logits.
+    """
     if kernels := _kernels(logits):
         return kernels.cross_entropies(logits, labels)
-    return (log_sum_exp(logits) - mx.take_along_axis(logits, labels[:, None], axis=-1))[:, 0]
+    numbers = logits.astype(mx.float32)
+    log_sums = log_sum_exp(numbers)
+    gradient = mx.exp(numbers - log_sums).at[mx.arange(len(labels)), labels].subtract(1)
+    chosen = mx.take_along_axis(numbers, labels[:, None], axis=-1)
+    return (log_sums - chosen)[:, 0], gradient.astype(logits.dtype)
+
+
+def compute_now(*arrays: mx.array) -> None:
+    """Compute float32 arrays on a CPU, so that what they are made of leaves the memory. Elsewhere, MLX sees to it."""
+    if _kernels(arrays[0]):
+        mx.eval(*arrays)

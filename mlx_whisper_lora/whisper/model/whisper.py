@@ -15,7 +15,7 @@ import numpy as np
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.ops import attention, gelu, use_fast_blas
+from mlx_whisper_lora.whisper.model.ops import attention, gelu, prepare_cpu
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
@@ -320,7 +320,7 @@ class Whisper(nn.Module):
 
     def __init__(self, dims: ModelDimensions):
         super().__init__()
-        use_fast_blas()
+        prepare_cpu()
         self.dims = dims
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known

@@ -1,8 +1,9 @@
 """NumPy kernels for a CPU: GELU, attention and cross-entropy, forward and backward.
 
-MLX's `exp` and `erf` compute about 50 million elements a second on a Linux CPU, and NumPy's `exp` computes ten times as
-many. NumPy takes over if exponentials are most of the work, as in the softmax of long attention and of a large
-vocabulary. Attention shares its heads among as many threads as BLAS has. `mx.compile` cannot compile these kernels.
+MLX's `exp` and `erf` compute about 50 million elements a second on a Linux CPU, and NumPy's `exp` and `tanh` compute
+thirty times as many. NumPy takes over if exponentials are most of the work, as in the softmax of long attention and of
+a large vocabulary. The work is shared among as many threads as BLAS has: NumPy computes in several at the same time.
+`mx.compile` cannot compile these kernels.
 """
 
 import contextlib
@@ -10,100 +11,36 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import mlx.core as mx
 import numpy as np
 
-_CACHE_FLOATS = 65536  # numbers that fit a core's cache, so that each is fetched from memory once
+# Numbers that fit a core's cache, so that each is fetched from memory once.
+_PART = 2**17  # of an elementwise operation
+_SCORES = 3 * 2**16  # of attention
+_LOGITS = 2**16  # of cross-entropy
 
 
-def gelu(x: mx.array) -> mx.array:
-    """Return the exact Gaussian error linear unit x * Phi(x) of float32 numbers.
+def _share(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
+    """Call `work` with each part, in several threads if there are several parts.
 
-    Phi is computed from a rational function (largest error 4e-7), in parts that stay in the cache. Forward and gradient
-    together take a fifth of the time that they take with MLX's `erf` and `exp`.
-    """
-    return _gelu(x)[0]
-
-
-# erf(s) = s * P(s^2) / Q(s^2) for |s| < 3.9, beyond which float32 has erf = 1. The coefficients are a minimax fit:
-# least squares on 4,000 Chebyshev nodes, reweighted by the error 60 times (Lawson's algorithm).
-# fmt: off
-_ERF_P = (1.1283790323914231, 0.19194142633768493, 0.052966974177290425, 0.0038368933145260242,
-          0.0002874574896357919, 2.050382525615107e-06)
-_ERF_Q = (1.0, 0.503435438406569, 0.11475837402708701, 0.015109240105089492, 0.0011817382552654328,
-          3.823070398215164e-05)
-# fmt: on
-
-
-def _horner(x: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
-    """Return the polynomial of `x` with these coefficients, the constant first."""
-    result = x * coefficients[-1]
-    result += coefficients[-2]
-    for coefficient in coefficients[-3::-1]:
-        result *= x
-        result += coefficient
-    return result
-
-
-@mx.custom_function
-def _gelu(x: mx.array) -> tuple[mx.array, mx.array]:
-    """Return x * Phi(x), and Phi(x) for the gradient."""
-    numbers = np.array(x, copy=False).reshape(-1)
-    phi = np.empty_like(numbers)
-    for part in _slices(len(numbers)):
-        s = np.clip(numbers[part] * np.float32(math.sqrt(0.5)), -3.9, 3.9)
-        square = s * s
-        erf = _horner(square, _ERF_P)
-        erf /= _horner(square, _ERF_Q)
-        erf *= s
-        np.multiply(erf + 1, 0.5, out=phi[part])
-    return mx.array((numbers * phi).reshape(x.shape)), mx.array(phi.reshape(x.shape))
-
-
-@_gelu.vjp
-def _gelu_vjp(x, cotangents, outputs):
-    """Return the gradient, from d(x Phi)/dx = Phi + x * density."""
-    numbers, phi = (np.array(array, copy=False).reshape(-1) for array in (x, outputs[1]))
-    slope = np.empty_like(numbers)
-    for part in _slices(len(numbers)):
-        density = numbers[part] * numbers[part]
-        density *= -0.5
-        np.exp(density, out=density)
-        density *= 1 / math.sqrt(2 * math.pi)
-        density *= numbers[part]
-        np.add(density, phi[part], out=slope[part])
-    return cotangents[0] * mx.array(slope.reshape(x.shape))
-
-
-def _slices(count: int) -> Iterator[slice]:
-    """Yield slices of `count` numbers that fit a core's cache."""
-    return (slice(first, first + _CACHE_FLOATS) for first in range(0, count, _CACHE_FLOATS))
-
-
-def attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
-    """Return softmax(query @ key^T) @ value for float32 heads (B, heads, T, D). The query is already scaled."""
-    return _attention(query, key, value)
-
-
-def _for_heads(work: Callable[[slice], None], heads: int, queries: int, keys: int) -> None:
-    """Call `work` with slices of heads whose scores fit a core's cache, or with one head after another.
-
-    The calls are shared among as many threads as BLAS has, because NumPy computes in several at the same time. Each
-    product runs on one of them, as it is too small to be shared. Numbers that are not finite pass through without a
-    warning, as in MLX.
+    A matrix product in `work` runs on one thread, as it is too small to be shared.
+    Numbers that are not finite pass through without a warning, as in MLX.
     """
 
     def quiet(part: slice) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             work(part)
 
-    some = max(_CACHE_FLOATS // (queries * keys), 1)
-    pool = _pool()
-    with _one_blas_thread():
-        list(pool.map(quiet, (slice(head, head + some) for head in range(0, heads, some))))
+    parts = list(parts)
+    if len(parts) == 1:
+        quiet(parts[0])
+    else:
+        pool = _pool()
+        with _one_blas_thread():
+            list(pool.map(quiet, parts))
 
 
 @functools.cache
@@ -126,39 +63,132 @@ def _blas_controller():
     return ThreadpoolController()
 
 
+def _slices(count: int, length: int) -> Iterator[slice]:
+    """Yield slices of `length` items, or of one, that cover `count` of them."""
+    length = max(length, 1)
+    return (slice(first, first + length) for first in range(0, count, length))
+
+
+# P approximates atanh(erf(x / sqrt(2))) / x for |x| < 5.5, beyond which float32 has Phi = 0 or 1. The coefficients are
+# a minimax fit: least squares on 4,000 Chebyshev nodes, weighted by the error of x * Phi(x), and reweighted by the
+# largest errors 80 times (Lawson's algorithm). Hendrycks and Gimpel's approximation is the one with two coefficients.
+# fmt: off
+_PHI = (0.797884216, 0.036334283, -3.31296321e-05, -5.52402604e-05, 3.96912306e-06, -1.33447248e-07, 1.80563544e-09)
+# fmt: on
+_LARGEST_SQUARE = 5.5**2
+
+
+def _phi(x: np.ndarray, out: np.ndarray) -> None:
+    """Compute the distribution function of the normal distribution."""
+    square = np.multiply(x, x)
+    np.minimum(square, _LARGEST_SQUARE, out=square)
+    np.multiply(square, _PHI[-1], out=out)
+    out += _PHI[-2]
+    for coefficient in _PHI[-3::-1]:
+        out *= square
+        out += coefficient
+    out *= x
+    np.tanh(out, out=out)
+    out += 1
+    out *= 0.5
+
+
 @mx.custom_function
-def _attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
-    """Compute softmax(query @ key^T) @ value from one part of the scores after another."""
+def gelu(x: mx.array) -> mx.array:
+    """Return the exact Gaussian error linear unit x * Phi(x) of float32 numbers, within 6e-7.
+
+    Phi(x) = (1 + tanh(x * P(x^2))) / 2 with a polynomial P, computed in parts that stay in the cache.
+    """
+    numbers = np.array(x, copy=False).reshape(-1)
+    result = np.empty_like(numbers)
+
+    def work(part: slice) -> None:
+        _phi(numbers[part], out=result[part])
+        result[part] *= numbers[part]
+
+    _share(work, _slices(len(numbers), _PART))
+    return mx.array(result.reshape(x.shape))
+
+
+@gelu.vjp
+def _gelu_vjp(x, cotangent, _):
+    """Return the gradient, from d(x Phi)/dx = Phi + x * density. Phi is computed a second time, to save memory."""
+    numbers, upstream = (np.array(array, copy=False).reshape(-1) for array in (x, cotangent))
+    gradient = np.empty_like(numbers)
+
+    def work(part: slice) -> None:
+        slope, phi = gradient[part], np.empty_like(numbers[part])
+        _phi(numbers[part], out=phi)
+        np.multiply(numbers[part], numbers[part], out=slope)
+        slope *= -0.5
+        np.exp(slope, out=slope)
+        slope *= 1 / math.sqrt(2 * math.pi)
+        slope *= numbers[part]
+        slope += phi
+        slope *= upstream[part]
+
+    _share(work, _slices(len(numbers), _PART))
+    return mx.array(gradient.reshape(x.shape))
+
+
+def attention(query: mx.array, key: mx.array, value: mx.array) -> mx.array:
+    """Return softmax(query @ key^T) @ value for float32 heads (B, heads, T, D). The query is already scaled."""
+    return _attention(query, key, value)[0]
+
+
+@mx.custom_function
+def _attention(query: mx.array, key: mx.array, value: mx.array) -> tuple[mx.array, mx.array]:
+    """Compute attention from one part of the scores after another (Dao et al. 2022).
+
+    Returns the output, and for the gradient the logarithms of the sums of exponentials, shape (B, heads, T, 1).
+    """
     q, k, v = (_heads(array) for array in (query, key, value))
-    output = np.empty(q.shape, np.float32)
+    output, log_sums = np.empty(q.shape, np.float32), np.empty((*q.shape[:2], 1), np.float32)
 
     def work(heads: slice) -> None:
-        for rows in _row_slices(q.shape[1], k.shape[1]):
-            output[heads, rows] = _softmax(q[heads, rows] @ k[heads].swapaxes(1, 2)) @ v[heads]
+        keys = np.ascontiguousarray(k[heads].swapaxes(1, 2))  # a third faster than as a transposed factor
+        ones = np.ones((*k[heads].shape[:2], 1), np.float32)
+        values = np.concatenate([v[heads], ones], axis=2)  # so that the product sums the exponentials too
+        for rows in _slices(q.shape[1], _SCORES // k.shape[1]):
+            scores = q[heads, rows] @ keys
+            largest = scores.max(axis=-1, keepdims=True)
+            scores -= largest
+            np.exp(scores, out=scores)
+            sums = scores @ values
+            np.divide(sums[..., :-1], sums[..., -1:], out=output[heads, rows])
+            np.add(np.log(sums[..., -1:]), largest, out=log_sums[heads, rows])
 
     _for_heads(work, len(q), q.shape[1], k.shape[1])
-    return mx.array(output.reshape(query.shape))
+    return mx.array(output.reshape(query.shape)), mx.array(log_sums.reshape(*query.shape[:-1], 1))
 
 
 @_attention.vjp
-def _attention_vjp(inputs, cotangent, output):
-    """Return the gradients. The probabilities are computed a second time, to save memory (Dao et al. 2022)."""
-    q, k, v, d, o = (_heads(array) for array in (*inputs, cotangent, output))
+def _attention_vjp(inputs, cotangents, outputs):
+    """Return the gradients. The probabilities are computed a second time, to save memory."""
+    q, k, v, d, o, log_sums = (_heads(array) for array in (*inputs, cotangents[0], *outputs))
     dq, dk, dv = np.empty(q.shape, np.float32), np.zeros(k.shape, np.float32), np.zeros(v.shape, np.float32)
 
     def work(heads: slice) -> None:
-        for rows in _row_slices(q.shape[1], k.shape[1]):
+        keys, values = (np.ascontiguousarray(array[heads].swapaxes(1, 2)) for array in (k, v))
+        for rows in _slices(q.shape[1], _SCORES // k.shape[1] // 2):
             part = (heads, rows)
-            probabilities = _softmax(q[part] @ k[heads].swapaxes(1, 2))
+            probabilities = q[part] @ keys
+            probabilities -= log_sums[part]
+            np.exp(probabilities, out=probabilities)
             dv[heads] += probabilities.swapaxes(1, 2) @ d[part]
-            scores = d[part] @ v[heads].swapaxes(1, 2)
+            scores = d[part] @ values
             scores -= (d[part] * o[part]).sum(axis=-1, keepdims=True)
             scores *= probabilities
-            dq[part] = scores @ k[heads]
+            np.matmul(scores, k[heads], out=dq[part])
             dk[heads] += scores.swapaxes(1, 2) @ q[part]
 
     _for_heads(work, len(q), q.shape[1], k.shape[1])
     return tuple(mx.array(made.reshape(array.shape)) for made, array in zip((dq, dk, dv), inputs, strict=True))
+
+
+def _for_heads(work: Callable[[slice], None], heads: int, queries: int, keys: int) -> None:
+    """Call `work` with slices of heads whose scores fit a core's cache, or with one head after another."""
+    _share(work, _slices(heads, _SCORES // (queries * keys)))
 
 
 def _heads(array: mx.array) -> np.ndarray:
@@ -166,46 +196,20 @@ def _heads(array: mx.array) -> np.ndarray:
     return np.ascontiguousarray(np.array(array, copy=False).reshape(-1, *array.shape[2:]))
 
 
-def _row_slices(queries: int, keys: int) -> Iterator[slice]:
-    """Yield slices of queries whose scores of one head fit a core's cache."""
-    some = max(_CACHE_FLOATS // keys, 1)
-    return (slice(row, row + some) for row in range(0, queries, some))
+def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
+    """Return the cross-entropy of each of `labels` (N,), in nats, and its gradient for float32 `logits` (N, V)."""
+    scores, chosen = np.array(logits, copy=False), np.array(labels, copy=False)
+    gradient, losses = np.empty_like(scores), np.empty(len(scores), np.float32)
 
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    """Compute the softmax over the last axis, in place."""
-    scores -= scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
-    return scores
-
-
-def cross_entropies(logits: mx.array, labels: mx.array) -> mx.array:
-    """Return the cross-entropy of each of `labels` (N,), in nats, from float32 `logits` (N, V)."""
-    return _cross_entropies(logits, labels)[0]
-
-
-@mx.custom_function
-def _cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
-    """Return the cross-entropies, and the probabilities (N, V) for the gradient."""
-    scores = np.array(logits, copy=False)
-    probabilities, log_sums = np.empty_like(scores), np.empty(len(scores), np.float32)
-    step = max(_CACHE_FLOATS // scores.shape[-1], 1)
-    for first in range(0, len(scores), step):
-        part = slice(first, first + step)
+    def work(part: slice) -> None:
+        rows = np.arange(len(scores))[part]
         largest = scores[part].max(axis=-1, keepdims=True)
-        exponentials = np.subtract(scores[part], largest, out=probabilities[part])
+        exponentials = np.subtract(scores[part], largest, out=gradient[part])
         np.exp(exponentials, out=exponentials)
         sums = exponentials.sum(axis=-1, keepdims=True)
         exponentials /= sums
-        log_sums[part] = (largest + np.log(sums))[:, 0]
-    chosen = mx.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
-    return mx.array(log_sums) - chosen, mx.array(probabilities)
+        gradient[rows, chosen[part]] -= 1
+        losses[part] = (largest + np.log(sums))[:, 0] - scores[rows, chosen[part]]
 
-
-@_cross_entropies.vjp
-def _cross_entropies_vjp(inputs, cotangents, outputs):
-    labels, cotangent = inputs[1], cotangents[0][:, None]
-    gradient = outputs[1] * cotangent
-    rows = mx.arange(len(labels))
-    return gradient.at[rows, labels].subtract(cotangent[:, 0]), mx.zeros_like(labels)
+    _share(work, _slices(len(scores), _LOGITS // scores.shape[-1]))
+    return mx.array(losses), mx.array(gradient)
