@@ -30,7 +30,6 @@ from mlx_whisper_lora.whisper.decoding.search import (
     SamplingDecoder,
     TokenDecoder,
     best_sequence,
-    reorder_cache,
 )
 from mlx_whisper_lora.whisper.model.ops import log_sum_exp
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -177,7 +176,8 @@ def generate(
     no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
     rows: mx.array | None = mx.repeat(mx.arange(len(prompts)), decoder.sequences_per_window)
     if decoder.sequences_per_window > 1:
-        reorder_cache(cache, rows)
+        for layer in cache:
+            layer.reorder(rows)
     logits = logits[rows, 0]
 
     total = no_speech_probs.sum()  # of all numbers, so that it shows an overflow anywhere
@@ -193,7 +193,8 @@ def generate(
         previous = hypotheses
         hypotheses, rows = decoder.step(previous, logits)
         if rows is not None:
-            reorder_cache(cache, rows)
+            for layer in cache:
+                layer.reorder(rows)
         # Checking the step before while this one is computed keeps the device busy.
         mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.all_finished, total)
         if previous.all_finished.item():

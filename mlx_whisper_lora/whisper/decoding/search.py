@@ -9,19 +9,6 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.model.ops import log_sum_exp
-from mlx_whisper_lora.whisper.model.whisper import LayerCache
-
-
-def reorder_cache(cache: list[LayerCache], rows: mx.array) -> None:
-    """Replace the sequences of a decoder cache by the given rows, in that order. A row may occur several times.
-
-    Only the keys and values of the text are reordered. Those of the audio stay one a window: the sequences of a window
-    lie side by side in the batch and share them.
-    """
-    for layer in cache:
-        if layer.text is not None:
-            key, value = layer.text
-            layer.text = key[rows], value[rows]
 
 
 def sampling_key(frames: mx.array, attempt: int) -> mx.array:

@@ -10,6 +10,7 @@ import importlib
 import math
 import os
 from types import ModuleType
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -51,11 +52,11 @@ def _blas() -> ModuleType | None:
     return _cpu_backend("blas", "MLX_WHISPER_LORA_BLAS", "off")
 
 
-def _kernels(x: mx.array) -> ModuleType | None:
-    """Return the NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
+def _kernels(x: mx.array, module: str = "kernels") -> ModuleType | None:
+    """Return a module of NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
     if mx.default_device() == mx.gpu or x.dtype != mx.float32:
         return None
-    return _cpu_backend("kernels", *_OPS)
+    return _cpu_backend(module, *_OPS)
 
 
 def prepare_cpu() -> None:
@@ -101,6 +102,25 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
     if kernels and mask is None and query.shape[2] > 1:
         return kernels.attention(query * scale, key, value)
     return mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
+
+
+def block_step(block: nn.Module, x: mx.array, cache: Any) -> mx.array | None:
+    """Compute a decoder block for the next token of each row in NumPy on a CPU, or return None: MLX is to compute it.
+
+    Args:
+        block: the block.
+        x: hidden states, shape (N, 1, D).
+        cache: its LayerCache. The call adds to it, if it does not return None.
+    """
+    kernels = _kernels(x, "decoder_step")
+    return kernels.block_step(block, x, cache) if kernels else None
+
+
+def project(weight: mx.array, x: mx.array) -> mx.array:
+    """Return x @ weight^T for `x` (..., D) and `weight` (V, D)."""
+    if x.size == x.shape[-1] and (kernels := _kernels(x, "decoder_step")):
+        return kernels.project(weight, x.reshape(1, -1)).reshape(*x.shape[:-1], -1)
+    return x @ weight.T
 
 
 def log_sum_exp(x: mx.array) -> mx.array:

@@ -15,7 +15,7 @@ import numpy as np
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.ops import attention, gelu, prepare_cpu
+from mlx_whisper_lora.whisper.model.ops import attention, block_step, gelu, prepare_cpu, project
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
@@ -63,16 +63,39 @@ _SINUSOID_TOLERANCE = 2e-4  # PyTorch computes sinusoids in float32, and is off 
 
 # Cross-attention heads that follow the words, as pairs of decoder layer and head.
 AlignmentHeads = tuple[tuple[int, int], ...]
+_CACHE_STEP = 64  # tokens that room is made for at a time
 # One layer's keys and values by head, each (B, heads, T, D / heads).
 _KeyValue = tuple[mx.array, mx.array]
 
 
-@dataclass
 class LayerCache:
     """The keys and values that a decoder block keeps between steps."""
 
-    text: _KeyValue | None = None  # of the tokens until now
-    audio: _KeyValue | None = None  # of the audio features
+    def __init__(self) -> None:
+        self.length = 0  # tokens
+        self.audio: _KeyValue | None = None  # of the audio features
+        self._text: list[mx.array] = []  # keys and values of the tokens, with room for more
+
+    def extend(self, new: _KeyValue) -> _KeyValue:
+        """Add the keys and values of new tokens. Return those of all tokens."""
+        first, self.length = self.length, self.length + new[0].shape[2]
+        room = self._text[0].shape[2] if self._text else 0
+        if self.length > room:
+            more = -(-(self.length - room) // _CACHE_STEP) * _CACHE_STEP
+            empty = [mx.zeros((*array.shape[:2], more, array.shape[3]), array.dtype) for array in new]
+            old = self._text or [array[:, :, :0] for array in new]
+            self._text = [mx.concatenate(pair, axis=2) for pair in zip(old, empty, strict=True)]
+        for array, addition in zip(self._text, new, strict=True):
+            array[:, :, first : self.length] = addition
+        keys, values = (array[:, :, : self.length] for array in self._text)
+        return keys, values
+
+    def reorder(self, rows: mx.array) -> None:
+        """Replace the sequences by the given rows, in that order. A row may occur several times.
+
+        The keys and values of the audio stay one a window: the sequences of a window lie side by side and share them.
+        """
+        self._text = [array[rows] for array in self._text]
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.array:
@@ -194,12 +217,13 @@ class ResidualAttentionBlock(nn.Module):
         Returns:
             The output (B, T, D), and the cross-attention scores before softmax (B, heads, T, P) or None.
         """
+        is_step = cache is not None and cache.audio is not None and x.shape[1] == 1 and not need_weights
+        if is_step and (output := block_step(self, x, cache)) is not None:
+            return output, None
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:
-            if cache.text is not None:
-                text = tuple(mx.concatenate([old, new], axis=2) for old, new in zip(cache.text, text, strict=True))
-            cache.text = text
+            text = cache.extend(text)
         x = x + self.attn(normed, text, mask)[0]
 
         scores = None
@@ -289,7 +313,7 @@ class TextDecoder(nn.Module):
             The hidden states (B, T, D), and for each layer the cross-attention scores before softmax (B, heads, T, P)
             or None.
         """
-        past = cache[0].text[0].shape[2] if cache and cache[0].text else 0
+        past = cache[0].length if cache else 0
         length = tokens.shape[1]
         x = self.token_embedding(tokens) + self.positional_embedding[past : past + length]
         mask = "causal" if length > 1 else None
@@ -301,6 +325,8 @@ class TextDecoder(nn.Module):
 
     def logits(self, hidden: mx.array) -> mx.array:
         """Return next-token logits (..., n_vocab) of hidden states (..., D). The output layer is the embedding."""
+        if type(self.token_embedding) is nn.Embedding:
+            return project(self.token_embedding.weight, hidden)
         return self.token_embedding.as_linear(hidden)
 
     def __call__(self, tokens: mx.array, audio_features: mx.array, cache: list[LayerCache] | None = None) -> mx.array:
