@@ -124,7 +124,8 @@ CASES = {
     "empty data folder": (lambda: table(), "train", "there are no train clips"),
     "no table": (lambda: (table(), Path("clips/metadata.jsonl").unlink()), "train", "clips: no clips; expected train"),
     "all clips too long": (
-        None, "train --audio-context 0.1", r"there are no train clips but those \(longer than 0\.1 s\)",
+        lambda: write_clips(Path("clips"), ["one"] * 3, seconds=0.8),
+        "train --audio-context 0.5", r"there are no train clips but those \(longer than 0\.5 s\)",
     ),
     "text too long": (
         lambda: write_jsonl(Path("clips/train.jsonl"), [{"audio": "1.wav", "text": "a " * 99, "language": "en"}]),
@@ -145,7 +146,7 @@ CASES = {
     "language that Whisper lacks": (None, "train --language dv", "relative that Whisper knows is Sinhala, 'si'"),
     "rank 0": (None, "train --lora-rank 0", "--lora-rank must be at least 1, got 0"),
     "no steps": (None, "train --iters 0", "iters must be at least 1"),
-    "context": (None, "train --audio-context 60", "--audio-context must be at most 30, got 60"),
+    "context": (None, "train --audio-context 60", "--audio-context: expected auto, or 0.5 to 30 seconds, got 60"),
     "diverging": (None, "train --iters 9 --learning-rate 1e30 --warmup 0", "the loss is not finite"),
     "unknown language": (None, "train --language klingon", "unknown language 'klingon'"),
     "language not in the model": (None, "train --language yue", "this model does not know language 'yue'"),

@@ -17,11 +17,13 @@ from mlx_whisper_lora.adapters import adapter_file as adapters
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
+from mlx_whisper_lora.whisper.audio.context import AUTO
 from mlx_whisper_lora.whisper.checkpoints import hub
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of, quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.transcription import long_form
 from tests.support.clips import tone
 from tests.support.models import small_model
 
@@ -43,8 +45,13 @@ def base() -> Path:
 @pytest.fixture
 def adapter_file(base) -> Path:
     """An adapter on every layer that can have one."""
-    model = load_model(base)
-    config = AdapterConfig(LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "plain"))
+    return write_adapter(30.0)
+
+
+def write_adapter(audio_context: float) -> Path:
+    model = load_model("plain")
+    settings = LoRAConfig(layers=-1, targets=TARGETS)
+    config = AdapterConfig(settings, "te", "transcribe", audio_context, Base.of(model, "plain"))
     add_adapter(model, config.settings)
     mx.random.seed(3)
     for module in adapter_modules(model).values():
@@ -68,6 +75,19 @@ def test_the_fused_model_is_base_and_adapter(adapter_file, run_main):
     np.testing.assert_allclose(logits(load_model("fused_model")), logits(unfused), atol=1e-4)
     in_memory = mlx_whisper_lora.load_model("plain", adapter_file=adapter_file)
     np.testing.assert_allclose(logits(in_memory), logits(unfused), atol=1e-4)
+
+
+@pytest.mark.parametrize(("trained", "given", "frames"), [(AUTO, None, 150), (5.0, None, 500), (AUTO, 30.0, 3000)])
+def test_transcription_follows_the_audio_context_of_the_adapter(trained, given, frames, base, run_main, monkeypatch):
+    write_adapter(trained)
+    assert run_main(fuse).code == 0
+    adapted, fused = mlx_whisper_lora.load_model("plain", adapter_file="adapters.npz"), load_model("fused_model")
+    shapes, encode = [], Whisper.encode
+    monkeypatch.setattr(Whisper, "encode", lambda model, mel: (shapes.append(mel.shape), encode(model, mel))[1])
+    options = {"temperature": 0.0, "sample_len": 3, "audio_context": given}
+    texts = [long_form.transcribe(model, tone(1.2), **options)["text"] for model in (adapted, fused)]
+    assert texts[0] == texts[1]
+    assert shapes == [(1, frames, 80)] * 4  # each model detects the language, and decodes
 
 
 def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):

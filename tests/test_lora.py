@@ -104,8 +104,8 @@ def test_one_seed_gives_the_same_lines_and_weights(train):
             line.split(",")[0] for line in train("--iters", 3, "--steps-per-report", 1, *arguments) if "loss" in line
         ]
 
-    one, first = losses("--seed", 5), read_adapter("adapters.npz").arrays
-    same, second = losses("--seed", 5), read_adapter("adapters.npz").arrays
+    one, first = losses("--seed", 5), read_adapter("adapters_last.npz").arrays
+    same, second = losses("--seed", 5), read_adapter("adapters_last.npz").arrays
     assert one == same != losses("--seed", 6)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -163,7 +163,7 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
     )
     assert outcome.code == 0, outcome.err
     assert "Resuming from adapters_last.npz: rank 3, layers 1, targets attn.query, attn.value" in outcome.out
-    assert read_adapter_config("more.npz").settings.rank == 3
+    assert read_adapter_config("more_last.npz").settings.rank == 3
 
 
 def test_clips_longer_than_the_window_are_dropped_with_a_line(train, clips_folder):
@@ -279,7 +279,7 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out
     assert "(bundled; --data gives others)" in outcome.out
-    assert read_adapter_config("adapters.npz").base.name == "demo"
+    assert read_adapter_config("adapters_last.npz").base.name == "demo"
 
 
 def start_training(model_folder, tmp_path, *arguments, **environment) -> subprocess.Popen:

@@ -30,7 +30,7 @@ from mlx_whisper_lora.adapters.inject import adapter_modules, check_plain, put_a
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
-from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.audio.context import is_context
 from mlx_whisper_lora.whisper.checkpoints.hub import absolute_name, hub_repository
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
@@ -69,7 +69,7 @@ class AdapterConfig:
     settings: Any  # the configuration of the method, such as LoRAConfig
     language: str | None  # a code, or None if the clips had several languages
     task: str
-    audio_context: float  # seconds of audio that the encoder saw in training, or 0 for as many as the clips had
+    audio_context: float  # seconds of audio that the encoder saw in training, or AUTO for as many as the clips had
     base: Base
     run: str | None = None  # stands for the run of training, and for those that resume it; None in old files
     clips: frozenset[int] = frozenset()  # hashes of the audio of the clips that it was trained on
@@ -130,7 +130,7 @@ class AdapterConfig:
         if language not in (None, *LANGUAGES) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         audio_context = float(config["audio_context"])
-        if not 0 <= audio_context <= CHUNK_LENGTH:
+        if not is_context(audio_context):
             raise ValueError(f"its audio_context is {audio_context}")
         found = AdapterConfig(
             settings=_settings_from_json(settings_type, stored),
@@ -243,6 +243,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
         modules = METHODS[config.method].wrap(model, config.settings)
     _fill(modules, adapter)
     put_adapter(model, config.method, modules)
+    model.audio_context = config.audio_context
     return config
 
 

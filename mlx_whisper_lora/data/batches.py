@@ -7,11 +7,11 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.whisper.audio.context import AUTO, context_frames
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 
 T = TypeVar("T")
 
-FRAME_STEP = 50  # batches grow in steps of half a second, so that few shapes occur
 POOL_BATCHES = 16  # shuffled examples are sorted by length within this many batches
 
 
@@ -29,9 +29,9 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
 
     Args:
         examples: One for each row.
-        frames: The mel frames of the batch; None for as many as the longest example needs.
+        frames: The mel frames of the batch. By default, as many as the audio context "auto" gives the longest example.
     """
-    frames = frames or longest_frames(examples)
+    frames = frames or batch_frames(examples)
     mel = np.stack([pad_or_trim(example.mel, frames, axis=0) for example in examples]).astype(np.float32)
     width = max(len(example.tokens) for example in examples) - 1
     tokens = np.zeros((len(examples), width), dtype=np.int32)
@@ -45,10 +45,9 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
     return Batch(mx.array(mel), mx.array(tokens), mx.array(positions), mx.array(labels))
 
 
-def longest_frames(examples: Sequence[Example]) -> int:
-    """Return the mel frames that the longest example needs, rounded up to a multiple of FRAME_STEP."""
-    longest = max(1, *(len(example.mel) for example in examples))
-    return -(-longest // FRAME_STEP) * FRAME_STEP
+def batch_frames(examples: Sequence[Example], audio_context: float = AUTO) -> int:
+    """Return the mel frames of a batch in an audio context: those that transcription gives its longest example."""
+    return context_frames(max(len(example.mel) for example in examples), audio_context)
 
 
 def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:

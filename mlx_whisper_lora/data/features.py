@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 
 
@@ -18,11 +17,3 @@ def clip_frames(samples: np.ndarray, n_mels: int) -> np.ndarray:
     """
     mel = SpooledLogMel(samples, n_mels)
     return np.array(mel.window(0, mel.n_frames))
-
-
-def context_frames(seconds: float) -> int | None:
-    """Return the mel frames, an even number, in an audio context of `seconds`; None if `seconds` is 0.
-
-    None means as many frames as the longest clip of a batch needs.
-    """
-    return round(seconds * FRAMES_PER_SECOND / 2) * 2 or None

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import batched, longest_frames, make_batch
+from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
@@ -37,7 +36,6 @@ def evaluate(
     dataset: Sequence[Example],
     options: TranscriptionOptions | None = None,
     batch_size: int = 8,
-    audio_context: float = 0.0,
     description: str = "Evaluating",
     normalizer: str | None = None,
 ) -> Evaluation:
@@ -48,7 +46,6 @@ def evaluate(
         dataset: the examples.
         options: how to transcribe. The language is that of each clip.
         batch_size: number of clips to decode together. The transcripts do not depend on it.
-        audio_context: seconds of audio that the encoder sees for the loss, as in training.
         description: a title for the progress bar.
         normalizer: a key of NORMALIZERS. By default, "english" if all clips are English and "unicode" if not: Whisper
             writes "3" where English data sets write "three".
@@ -58,7 +55,7 @@ def evaluate(
     english = all(example.language in ("en", None) for example in dataset)
     name = normalizer or ("english" if english else "unicode")
     wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
-    return Evaluation(mean_loss(model, dataset, batch_size, audio_context), wer, cer, hypotheses, name)
+    return Evaluation(mean_loss(model, dataset, batch_size), wer, cer, hypotheses, name)
 
 
 def transcribe_examples(
@@ -70,11 +67,12 @@ def transcribe_examples(
         for example in dataset
     ]
     segments: list[list[Segment]] = [[] for _ in dataset]
-    readers = (transcription.reader() for transcription in transcriptions)
+    order = sorted(range(len(dataset)), key=lambda i: len(dataset[i].mel))  # windows of one length share a batch
+    readers = (transcriptions[i].reader() for i in order)
     frames = sum(transcription.n_frames for transcription in transcriptions)
     with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=None, leave=False) as bar:
         for i, step in transcribe_side_by_side(readers, batch_size):
-            segments[i] += step.segments
+            segments[order[i]] += step.segments
             bar.update(step.n_frames)
     return [
         transcription.result(found)["text"].strip()
@@ -82,18 +80,17 @@ def transcribe_examples(
     ]
 
 
-def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, audio_context: float) -> float:
-    """Return the cross-entropy of the label tokens of clips, in nats per token.
+def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int) -> float:
+    """Return the cross-entropy of the label tokens of clips, in nats per token, in the audio context of the model.
 
     Args:
         model: the model.
         dataset: the examples.
         batch_size: number of clips to compute together.
-        audio_context: seconds of audio in a window. 0 stands for as many as the longest clip of a batch has.
     """
     loss, count = 0.0, 0
     for examples in batched(sorted(dataset, key=lambda example: len(example.mel)), batch_size):
-        batch = make_batch(examples, context_frames(audio_context) or longest_frames(examples))
+        batch = make_batch(examples, batch_frames(examples, model.audio_context))
         loss += cross_entropy_loss(model, batch).item()
         count += len(batch.labels)
     return loss / max(count, 1)

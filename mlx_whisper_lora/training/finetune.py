@@ -194,7 +194,6 @@ class Run:
             self.model,
             self.examples["test"],
             self.options.transcription,
-            audio_context=self.training.audio_context,
             description="Testing",
             normalizer=self.options.normalizer,
         )
@@ -290,6 +289,7 @@ def finetune(
             replace_adapter(model, read_adapter(adapter_file))
             keeper.measure_kept()
             replace_adapter(model, resumed)
+    model.audio_context = training.audio_context
     callback.start(
         RunStart(
             count_parameters(model),
@@ -348,7 +348,6 @@ def _validation(
         model,
         valid_set,
         transcription,
-        audio_context=training.audio_context,
         description="Validating",
         normalizer=options.normalizer,
     )

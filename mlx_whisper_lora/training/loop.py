@@ -12,9 +12,8 @@ import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import Batch, iterate_batches, longest_frames, make_batch
+from mlx_whisper_lora.data.batches import Batch, batch_frames, iterate_batches, make_batch
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.data.features import context_frames
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import StepWatch, World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
@@ -112,7 +111,7 @@ def _draw_step(
     examples: list[Example], options: TrainingOptions, rng: np.random.Generator
 ) -> tuple[list[Example], int]:
     """Return the examples of a step, some with timestamps, and the mel frames that the encoder sees."""
-    frames = context_frames(options.audio_context) or longest_frames(examples)
+    frames = batch_frames(examples, options.audio_context)
     if frames < N_FRAMES and rng.random() < options.full_context_share:
         examples, frames = examples[::_FULL_CONTEXT_COST], N_FRAMES
     timed = rng.random(len(examples)) < options.timestamps_share

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.whisper.audio.context import AUTO, check_context, parse_context
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 # Steps if their number is not given.
@@ -52,16 +52,17 @@ class TrainingOptions:
         minimum=-1,
     )
     audio_context: float = option(
-        0.0,
-        "Seconds of audio that the encoder sees in training. 0 stands for as many as the longest clip of a batch has.",
-        minimum=0,
-        maximum=CHUNK_LENGTH,
+        AUTO,
+        "Seconds of audio that the encoder sees, here and in transcription with the adapter. With auto, it sees as "
+        "many as the longest clip of a batch has, and a little silence. 30 is Whisper's own.",
         metavar="SECONDS",
+        parse=parse_context,
+        shown_default="auto",
     )
     full_context_share: float = option(
         0.1,
-        "Share of the steps in which the encoder sees 30 s all the same, as in transcription. Such a step takes a "
-        "quarter of the clips.",
+        "Share of the steps in which the encoder sees 30 s all the same, so that the adapter fits long recordings and "
+        "other programs. Such a step takes a quarter of the clips.",
         minimum=0,
         maximum=1,
         metavar="SHARE",
@@ -80,6 +81,7 @@ class TrainingOptions:
 
     def __post_init__(self):
         check_ranges(self)
+        check_context(self.audio_context)
         if self.val_clips == 0:
             raise OptionError("`val_clips` must be at least 1, or -1 for all, got 0")
 

@@ -23,7 +23,7 @@ def test_a_batch_predicts_each_label_from_the_token_before_it():
     assert batch.tokens.tolist() == [[1, 2, 3, 4, 0, 0], [1, 7, 8, 5, 6, 4]]
     assert batch.labels.tolist() == [3, 4, 9, 6, 4, 9]
     assert batch.positions.tolist() == [1, 2, 3, 6 + 3, 6 + 4, 6 + 5]
-    assert batch.mel.shape == (2, 150, 80)
+    assert batch.mel.shape == (2, 200, 80)  # the longest, and a quarter second, in half seconds
 
 
 def test_frames_are_padded_with_zeros_to_the_given_length_as_in_transcription():

@@ -56,11 +56,12 @@ def test_transcripts_are_those_of_each_clip_alone(options, batch_size, model, cl
     assert result.cer == character_error_rate(TEXTS.values(), alone)
 
 
-def test_the_loss_is_the_mean_over_the_label_tokens(model, dataset):
+def test_the_loss_is_the_mean_over_the_label_tokens(model, dataset, monkeypatch):
+    monkeypatch.setattr(model, "audio_context", 4.0)
     batches = [make_batch([example], 400) for example in dataset]
     count = sum(len(batch.labels) for batch in batches)
     mean = sum(cross_entropy_loss(model, batch).item() for batch in batches) / count
-    assert evaluate(model, dataset, GREEDY, 2, audio_context=4.0).loss == pytest.approx(mean, rel=1e-4)
+    assert evaluate(model, dataset, GREEDY, 2).loss == pytest.approx(mean, rel=1e-4)
 
 
 def test_a_window_without_speech_is_an_empty_text(model, dataset):

@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from mlx_whisper_lora.data.batches import longest_frames, make_batch
+from mlx_whisper_lora.data.batches import batch_frames, make_batch
 from mlx_whisper_lora.whisper.model.ops import gelu
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
@@ -78,7 +78,7 @@ class Aligner:
     def collate(self, examples: list[SpokenExample], frames: int | None) -> AlignedBatch:
         """Make a batch of `frames` mel frames (None: as many as the longest example needs)."""
         spans = np.array([span for example in examples for span in self._spans(example)])
-        frames = frames or longest_frames(examples)
+        frames = frames or batch_frames(examples)
         positions = frames // 2
         said = np.stack([self._said(example, positions) for example in examples], axis=1)
         offsets = self.rng.integers(0, DIMENSIONS.n_audio_ctx - positions + 1, len(examples))

@@ -77,7 +77,7 @@ def run(data: Path, name: str, seed: int) -> dict:
         "training": asdict(training),
         "train_seconds": round(seconds),
         "peak_gigabytes": round(mx.get_peak_memory() / 1e9, 1),
-        "val_loss": round(mean_loss(model, valid_set, 8, audio_context=0.0), 4),
+        "val_loss": round(mean_loss(model, valid_set, 8), 4),
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, HOP_LENGTH, N_FFT, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.context import is_context
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
     ENCODER_POSITIONS,
@@ -50,6 +51,7 @@ class ModelConfig:
     alignment_heads: AlignmentHeads | None = None  # None if the folder does not name them
     suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
     begin_suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
+    audio_context: float = CHUNK_LENGTH  # seconds that windows are padded to, or AUTO
 
 
 def read_model_config(folder: Path) -> ModelConfig:
@@ -92,7 +94,15 @@ def read_model_config(folder: Path) -> ModelConfig:
         read_alignment_heads(heads_file, pairs, dims),
         read_tokens(generation_file, generation, "suppress_tokens"),
         read_tokens(generation_file, generation, "begin_suppress_tokens"),
+        _read_audio_context(generation_file, generation),
     )
+
+
+def _read_audio_context(path: Path, generation: Mapping[str, Any]) -> float:
+    seconds = generation.get("audio_context", CHUNK_LENGTH)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not is_context(seconds):
+        raise CheckpointError(f"{path}: its audio_context is {seconds!r}")
+    return float(seconds)
 
 
 def is_ctranslate2_config(folder: Path) -> bool:

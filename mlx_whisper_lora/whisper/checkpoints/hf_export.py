@@ -90,6 +90,8 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         config["task_to_id"] = {task: tokenizer.special(task) for task in TASKS}
     if model.alignment_heads is not None:
         config["alignment_heads"] = model.alignment_heads
+    if model.audio_context != CHUNK_LENGTH:
+        config["audio_context"] = model.audio_context  # ours: transformers keeps it and has no use for it
     return config
 
 

@@ -80,6 +80,7 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     if name := not_finite(model):
         raise CheckpointError(f"{path}: {_why_not_finite(path, name, dtype)}")
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
+    model.audio_context = config.audio_context
     model.suppress_tokens, model.begin_suppress_tokens = (
         tokens and tuple(token for token in tokens if token < config.dims.n_vocab)
         for tokens in (config.suppress_tokens, config.begin_suppress_tokens)

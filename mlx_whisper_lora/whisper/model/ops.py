@@ -10,12 +10,12 @@ import importlib
 import math
 import os
 from types import ModuleType
-from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 _OPS = ("MLX_WHISPER_LORA_OPS", "mlx")  # a variable, and the value that switches NumPy off
+_MANY = 2**21  # numbers in the keys that single queries read, as in a batch
 _SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losing the small ones
 
 
@@ -52,11 +52,11 @@ def _blas() -> ModuleType | None:
     return _cpu_backend("blas", "MLX_WHISPER_LORA_BLAS", "off")
 
 
-def _kernels(x: mx.array, module: str = "kernels") -> ModuleType | None:
-    """Return a module of NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
+def _kernels(x: mx.array) -> ModuleType | None:
+    """Return the NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
     if mx.default_device() == mx.gpu or x.dtype != mx.float32:
         return None
-    return _cpu_backend(module, *_OPS)
+    return _cpu_backend("kernels", *_OPS)
 
 
 def prepare_cpu() -> None:
@@ -90,7 +90,7 @@ def gelu(x: mx.array) -> mx.array:
 def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mask: mx.array | str | None) -> mx.array:
     """Return softmax(scale * query @ key^T + mask) @ value.
 
-    MLX's fused kernel computes it, or on a CPU the NumPy kernel if there are several unmasked queries.
+    MLX's fused kernel computes it, or on a CPU the NumPy kernel if there is much to do and no mask.
 
     Args:
         query: shape (B, heads, T, D).
@@ -99,26 +99,14 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
         mask: "causal", an array that is added to the scores, or None.
     """
     kernels = _kernels(query)
-    if kernels and mask is None and query.shape[2] > 1:
+    if kernels and mask is None and (query.shape[2] > 1 or key.size >= _MANY):
         return kernels.attention(query * scale, key, value)
     return mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
 
 
-def block_step(block: nn.Module, x: mx.array, cache: Any) -> mx.array | None:
-    """Compute a decoder block for the next token of each row in NumPy on a CPU, or return None: MLX is to compute it.
-
-    Args:
-        block: the block.
-        x: hidden states, shape (N, 1, D).
-        cache: its LayerCache. The call adds to it, if it does not return None.
-    """
-    kernels = _kernels(x, "decoder_step")
-    return kernels.block_step(block, x, cache) if kernels else None
-
-
 def project(weight: mx.array, x: mx.array) -> mx.array:
     """Return x @ weight^T for `x` (..., D) and `weight` (V, D)."""
-    if x.size == x.shape[-1] and (kernels := _kernels(x, "decoder_step")):
+    if x.size == x.shape[-1] and (kernels := _kernels(x)):
         return kernels.project(weight, x.reshape(1, -1)).reshape(*x.shape[:-1], -1)
     return x @ weight.T
 
@@ -131,6 +119,8 @@ def log_sum_exp(x: mx.array) -> mx.array:
     """
     if mx.default_device() == mx.gpu:
         return mx.logsumexp(x, axis=-1, keepdims=True)
+    if kernels := _kernels(x):
+        return kernels.log_sum_exp(x)
     padding = [(0, 0)] * (x.ndim - 1) + [(0, -x.shape[-1] % _SUM_BLOCK)]
     blocks = mx.pad(x, padding, constant_values=-mx.inf).reshape(*x.shape[:-1], -1, _SUM_BLOCK)
     return mx.logsumexp(mx.logsumexp(blocks, axis=-1), axis=-1, keepdims=True)

@@ -12,10 +12,10 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.ops import attention, block_step, gelu, prepare_cpu, project
+from mlx_whisper_lora.whisper.model.ops import attention, gelu, prepare_cpu, project
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
@@ -217,9 +217,6 @@ class ResidualAttentionBlock(nn.Module):
         Returns:
             The output (B, T, D), and the cross-attention scores before softmax (B, heads, T, P) or None.
         """
-        is_step = cache is not None and cache.audio is not None and x.shape[1] == 1 and not need_weights
-        if is_step and (output := block_step(self, x, cache)) is not None:
-            return output, None
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:
@@ -349,6 +346,7 @@ class Whisper(nn.Module):
         prepare_cpu()
         self.dims = dims
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
+        self.audio_context: float = CHUNK_LENGTH  # seconds that a window is padded to, or AUTO
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known
         # Tokens that are suppressed anywhere and at the start, if the files of the model name them.
         self.suppress_tokens: tuple[int, ...] | None = None

@@ -14,6 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION, FRAMES_PER_SECOND, N_FRAMES
+from mlx_whisper_lora.whisper.audio.context import context_frames
+from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel, Audio, LogMel, SpooledLogMel
 from mlx_whisper_lora.whisper.audio.pauses import energy, split_at_pauses
 from mlx_whisper_lora.whisper.audio.vad import SpeechDetector
@@ -137,7 +139,10 @@ class Transcription:
             detector = SpeechDetector() if options.vad else None
             self.mel = SpooledLogMel(audio, model.dims.n_mels, detector.add if detector else None)
             self._speech = detector.finish() if detector else None
-        self._window_frames = min(N_FRAMES, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
+        given = options.audio_context
+        self._audio_context = model.audio_context if given is None else given
+        longest = context_frames(N_FRAMES, self._audio_context)
+        self._window_frames = min(longest, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
 
     @property
     def detects_language(self) -> bool:
@@ -149,7 +154,8 @@ class Transcription:
         """Return the code of the language given, or else of the one detected."""
         if not self.detects_language:
             return language_code(self.options.language or "en")
-        window = self.mel.window(0, self._window_frames)
+        n_frames = min(context_frames(self.mel.n_frames, self._audio_context), self._window_frames)
+        window = pad_or_trim(self.mel.window(0, n_frames), n_frames, axis=0)
         return resolve_languages(self.model, self.model.encode(window[None]), None).codes[0]
 
     @property
@@ -188,6 +194,7 @@ class Transcription:
             model=self.model,
             mel=self.mel,
             window_frames=self._window_frames,
+            audio_context=self._audio_context,
             tokenizer=self._tokenizer(),
             fallback_options=temperature_fallback(replace(options, language=self.language)),
             thresholds=Thresholds(

@@ -1,7 +1,7 @@
 """Transcribing windows: one after another, chunks between pauses side by side, or several recordings side by side."""
 
 import itertools
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import mlx.core as mx
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.audio.context import context_frames
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import LogMel
 from mlx_whisper_lora.whisper.audio.pauses import Chunk
@@ -106,6 +107,7 @@ class WindowTranscriber:
     model: Whisper
     mel: LogMel
     window_frames: int  # maximum length of a window
+    audio_context: float  # seconds that a window is padded to, or AUTO
     tokenizer: Tokenizer
     fallback_options: list[DecodingOptions]  # tried in turn until a transcript passes the thresholds
     thresholds: Thresholds
@@ -116,20 +118,32 @@ class WindowTranscriber:
         return Window(seek, min(self.window_frames, stop - seek))
 
     def frames(self, window: Window) -> mx.array:
-        """Return the frames of a window, padded with zeros to `window_frames`, as openai-whisper pads them."""
-        return pad_or_trim(self.mel.window(window.seek, window.n_frames), self.window_frames, axis=0)
+        """Return the frames of a window, padded with zeros to the audio context, as openai-whisper pads them."""
+        n_frames = min(context_frames(window.n_frames, self.audio_context), self.window_frames)
+        return pad_or_trim(self.mel.window(window.seek, window.n_frames), n_frames, axis=0)
 
     def decode(self, windows: list[Window], prompt: list[int]) -> list[DecodingResult]:
         """Decode windows together, as `decode_frames` does."""
         return self.decode_frames([self.frames(window) for window in windows], prompt)
 
     def decode_frames(self, frames: list[mx.array], prompt: list[int]) -> list[DecodingResult]:
-        """Decode the frames of windows together, and those that fail the thresholds again with the next options.
+        """Decode the frames of windows, those of one length together.
 
         Args:
-            frames: of each window, shape (window_frames, n_mels). They may be of several recordings in one language.
+            frames: of each window, shape (F, n_mels). They may be of several recordings in one language.
             prompt: the tokens before each window.
         """
+        alike: defaultdict[int, list[int]] = defaultdict(list)
+        for i, each in enumerate(frames):
+            alike[len(each)].append(i)
+        results: dict[int, DecodingResult] = {}
+        for places in alike.values():
+            decoded = self._decode_alike([frames[i] for i in places], prompt)
+            results.update(zip(places, decoded, strict=True))
+        return [results[i] for i in range(len(frames))]
+
+    def _decode_alike(self, frames: list[mx.array], prompt: list[int]) -> list[DecodingResult]:
+        """Decode windows of one length together, and those that fail the thresholds again with the next options."""
         features = self.model.encode(mx.stack(frames))
         results: dict[int, DecodingResult] = {}
         waiting = list(range(len(frames)))

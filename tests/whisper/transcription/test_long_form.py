@@ -391,6 +391,7 @@ def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
         seeded_model("multilingual"),
         mel,
         100,
+        30.0,
         TOKENIZER,
         [DecodingOptions(), DecodingOptions(temperature=0.2)],
         Thresholds(2.4, -1.0, 0.6),

@@ -21,6 +21,8 @@ import numpy as np
 _PART = 2**17  # of an elementwise operation
 _SCORES = 3 * 2**16  # of attention
 _LOGITS = 2**16  # of cross-entropy
+_KEYS = 2**14  # positions whose keys and values are worth a thread of their own
+_FEW = 16  # queries
 
 
 def _share(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
@@ -93,14 +95,6 @@ def _phi(x: np.ndarray, out: np.ndarray) -> None:
     out *= 0.5
 
 
-def gelu_rows(x: np.ndarray) -> np.ndarray:
-    """Return `gelu` of a small array, on one thread."""
-    phi = np.empty_like(x)
-    _phi(x, out=phi)
-    phi *= x
-    return phi
-
-
 @mx.custom_function
 def gelu(x: mx.array) -> mx.array:
     """Return the exact Gaussian error linear unit x * Phi(x) of float32 numbers, within 6e-7.
@@ -154,17 +148,18 @@ def _attention(query: mx.array, key: mx.array, value: mx.array) -> tuple[mx.arra
     output, log_sums = np.empty(q.shape, np.float32), np.empty((*q.shape[:2], 1), np.float32)
 
     def work(heads: slice) -> None:
-        keys = np.ascontiguousarray(k[heads].swapaxes(1, 2))  # a third faster than as a transposed factor
-        ones = np.ones((*k[heads].shape[:2], 1), np.float32)
-        values = np.concatenate([v[heads], ones], axis=2)  # so that the product sums the exponentials too
+        keys = k[heads].swapaxes(1, 2)
+        if q.shape[1] > _FEW:
+            keys = np.ascontiguousarray(keys)  # products with it are a third faster
         for rows in _slices(q.shape[1], _SCORES // k.shape[1]):
             scores = q[heads, rows] @ keys
             largest = scores.max(axis=-1, keepdims=True)
             scores -= largest
             np.exp(scores, out=scores)
-            sums = scores @ values
-            np.divide(sums[..., :-1], sums[..., -1:], out=output[heads, rows])
-            np.add(np.log(sums[..., -1:]), largest, out=log_sums[heads, rows])
+            sums = scores.sum(axis=-1, keepdims=True)
+            np.matmul(scores, v[heads], out=output[heads, rows])
+            output[heads, rows] /= sums
+            np.add(np.log(sums), largest, out=log_sums[heads, rows])
 
     _for_heads(work, len(q), q.shape[1], k.shape[1])
     return mx.array(output.reshape(query.shape)), mx.array(log_sums.reshape(*query.shape[:-1], 1))
@@ -196,7 +191,7 @@ def _attention_vjp(inputs, cotangents, outputs):
 
 def _for_heads(work: Callable[[slice], None], heads: int, queries: int, keys: int) -> None:
     """Call `work` with slices of heads whose scores fit a core's cache, or with one head after another."""
-    _share(work, _slices(heads, _SCORES // (queries * keys)))
+    _share(work, _slices(heads, min(_SCORES // (queries * keys), _KEYS // keys)))
 
 
 def _heads(array: mx.array) -> np.ndarray:
@@ -221,3 +216,29 @@ def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.ar
 
     _share(work, _slices(len(scores), _LOGITS // scores.shape[-1]))
     return mx.array(losses), mx.array(gradient)
+
+
+@mx.custom_function
+def project(weight: mx.array, x: mx.array) -> mx.array:
+    """Return x @ weight^T for one row `x` (1, D) and `weight` (V, D).
+
+    As a product with a vector, BLAS reads the weight twice as fast as MLX's product of matrices does.
+    """
+    return mx.array((np.array(weight, copy=False) @ np.array(x, copy=False)[0])[None])
+
+
+@project.vjp
+def _project_vjp(inputs, cotangent, _):
+    weight, x = inputs
+    return cotangent.T @ x, cotangent @ weight
+
+
+def log_sum_exp(x: mx.array) -> mx.array:
+    """Return the log of the sum of exponentials over the last axis, which is kept with length 1, of float32 numbers."""
+    numbers = np.array(x, copy=False)
+    largest = numbers.max(axis=-1, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, 0)
+    exponentials = np.subtract(numbers, largest)
+    np.exp(exponentials, out=exponentials)
+    with np.errstate(divide="ignore"):
+        return mx.array(np.log(exponentials.sum(axis=-1, keepdims=True)) + largest)

@@ -24,7 +24,7 @@ def assert_alike(ours: list[np.ndarray], mlxs: list[np.ndarray], **tolerance) ->
 
 
 # All at once, some heads at a time, and some rows of one head.
-@pytest.mark.parametrize(("queries", "keys"), [(5, 7), (20, 1500), (300, 500)])
+@pytest.mark.parametrize(("queries", "keys"), [(1, 30_000), (5, 7), (20, 1500), (300, 500)])
 def test_attention_and_its_gradients_are_mlxs(queries, keys):
     mx.random.seed(0)
     query, key, value = (mx.random.normal((2, 3, length, 8)) for length in (queries, keys, keys))
@@ -49,3 +49,10 @@ def test_cross_entropies_and_their_gradients_are_mlxs():
     expected = nn.losses.cross_entropy(logits, labels)
     gradient = mx.grad(lambda x: nn.losses.cross_entropy(x, labels).sum())(logits)
     assert_alike(kernels.cross_entropies(logits, labels), [expected, gradient], rtol=1e-3, atol=1e-6)
+
+
+def test_the_product_with_a_row_and_its_gradients_are_mlxs():
+    mx.random.seed(0)
+    arrays = mx.random.normal((70, 8)), mx.random.normal((1, 8))
+    ours = value_and_gradients(kernels.project, *arrays)
+    assert_alike(ours, value_and_gradients(lambda weight, x: x @ weight.T, *arrays), rtol=1e-4, atol=1e-4)
