@@ -10,6 +10,7 @@ COMMANDS = {
     "fuse": "merge an adapter into its base model",
     "convert": "write a model in another format, type or quantization",
     "transcribe": "turn recordings into text",
+    "short_context": "make short recordings fast, without texts",
 }
 
 
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 def _usage() -> str:
-    commands = "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
+    commands = "\n".join(f"  {name:<15}{text}" for name, text in COMMANDS.items())
     return f"""usage: mlx_whisper_lora COMMAND [options]
        mlx_whisper_lora --version
 

@@ -347,8 +347,8 @@ def _settings_from_json(settings_type: type, stored: dict[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"its setting {unknown[0]} is unknown: update mlx_whisper_lora")
     kinds = typing.get_type_hints(settings_type)
-    names = [each.name for each in fields(settings_type)]
-    return settings_type(**{name: _typed(name, stored[name], kinds[name]) for name in names})
+    needed = [each.name for each in fields(settings_type) if each.default is not None or each.name in stored]
+    return settings_type(**{name: _typed(name, stored[name], kinds[name]) for name in needed})
 
 
 def _typed(name: str, value: Any, annotation: Any) -> Any:

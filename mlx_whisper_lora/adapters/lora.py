@@ -40,6 +40,12 @@ class LoRAConfig:
     layers: int = option(
         -1, "Adapt the last N blocks of the encoder and of the decoder, or as many as there are. -1 adapts all."
     )
+    encoder_layers: int | None = option(
+        None, "Adapt the last N blocks of the encoder. 0 adapts none, -1 all.", shown_default="as --lora-layers"
+    )
+    decoder_layers: int | None = option(
+        None, "Adapt the last N blocks of the decoder. 0 adapts none, -1 all.", shown_default="as --lora-layers"
+    )
     targets: tuple[str, ...] = option(
         TARGETS,
         f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
@@ -50,14 +56,32 @@ class LoRAConfig:
         check_ranges(self)
         if self.layers < 1 and self.layers != -1:
             raise OptionError(f"`layers` must be at least 1, or -1 for all blocks, got {self.layers}")
+        for name in ("encoder_layers", "decoder_layers"):
+            count = getattr(self, name)
+            if count is not None and count < -1:
+                raise OptionError(f"`{name}` must be at least 0, or -1 for all blocks, got {count}")
+        if self.blocks("encoder", 1) + self.blocks("decoder", 1) == 0:
+            raise OptionError("`encoder_layers` and `decoder_layers` are both 0: there is nothing to adapt")
         unknown = [target for target in self.targets if target not in TARGETS]
         if unknown or not self.targets:
             raise OptionError(
                 f"`targets` must be chosen from {', '.join(TARGETS)}, got {', '.join(unknown) or 'nothing'}"
             )
 
+    def blocks(self, side: str, count: int) -> int:
+        """Return how many of the `count` blocks of a side, "encoder" or "decoder", are adapted."""
+        given = {"encoder": self.encoder_layers, "decoder": self.decoder_layers}[side]
+        wanted = self.layers if given is None else given
+        return count if wanted == -1 else min(wanted, count)
+
     def __str__(self) -> str:
-        return f"rank {self.rank}, layers {self.layers}, targets {', '.join(self.targets)}"
+        sides = [
+            f"{side} {given}"
+            for side in ("encoder", "decoder")
+            if (given := getattr(self, f"{side}_layers")) is not None
+        ]
+        layers = f"{self.layers} ({', '.join(sides)})" if sides else self.layers
+        return f"rank {self.rank}, layers {layers}, targets {', '.join(self.targets)}"
 
 
 class LoRALinear(nn.Module):
@@ -139,7 +163,7 @@ def _target_paths(model: Whisper, config: LoRAConfig) -> Iterator[str]:
     """Yield the paths of the layers to adapt, such as decoder.blocks.3.attn.query."""
     for side, part in (("encoder", model.encoder), ("decoder", model.decoder)):
         count = len(part.blocks)
-        for i in range(count if config.layers == -1 else min(config.layers, count)):
+        for i in range(config.blocks(side, count)):
             block = count - 1 - i
             for target in config.targets:
                 if side == "decoder" or not target.startswith("cross_attn"):

@@ -30,6 +30,11 @@ class Example:
     audio: int | None = field(default=None, kw_only=True)  # the hash of its audio, if that is known
     timed: Label | None = field(default=None, kw_only=True)  # another label of it, with timestamps
 
+    @property
+    def n_targets(self) -> int:
+        """The number of tokens that are learned."""
+        return len(self.tokens) - self.prompt_length
+
     def with_timestamps(self) -> "Example":
         """Return the example with the label that has timestamps, if there is one."""
         return replace(self, tokens=self.timed.tokens, prompt_length=self.timed.prompt_length) if self.timed else self

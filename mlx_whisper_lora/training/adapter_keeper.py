@@ -116,18 +116,29 @@ def check_places(adapter_file: str | PathLike, resumed: AdapterConfig | None, ov
         OptionError: an adapter of another run would be replaced, or a file that is not an adapter.
     """
     for path in (Path(adapter_file), last_adapter_file(adapter_file)):
-        check_file(path)
-        if not path.is_file():
+        if not check_place(path) or overwrite or (resumed and is_of_run(path, resumed)):
             continue
-        try:
-            read_adapter_config(path)
-        except AdapterError as error:
-            raise OptionError(f"{error}; it is not replaced: remove it, or give another `adapter_file`") from None
-        if not overwrite and not (resumed and is_of_run(path, resumed)):
-            raise OptionError(
-                f"{path}: an adapter of another run is there; give `overwrite` to replace it, or another "
-                "`adapter_file`" + ("" if resumed else f", or continue that run with `resume_adapter_file` {path}")
-            )
+        raise OptionError(
+            f"{path}: an adapter of another run is there; give `overwrite` to replace it, or another `adapter_file`"
+            + ("" if resumed else f", or continue that run with `resume_adapter_file` {path}")
+        )
+
+
+def check_place(path: Path) -> bool:
+    """Check that an adapter file can be written. Return whether there is an adapter already.
+
+    Raises:
+        OSError: a file cannot be written.
+        OptionError: a file that is not an adapter would be replaced.
+    """
+    check_file(path)
+    if not path.is_file():
+        return False
+    try:
+        read_adapter_config(path)
+    except AdapterError as error:
+        raise OptionError(f"{error}; it is not replaced: remove it, or give another `adapter_file`") from None
+    return True
 
 
 def is_of_run(path: str | PathLike, adapter: AdapterConfig) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -12,7 +13,7 @@ import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import Batch, batch_frames, iterate_batches, make_batch
+from mlx_whisper_lora.data.batches import batch_frames, iterate_batches, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import StepWatch, World
@@ -29,12 +30,12 @@ _FULL_CONTEXT_COST = 4  # a window of 30 s costs about as much as this many clip
 
 def train(
     model: Whisper,
-    dataset: Sequence[Example],
+    dataset: Sequence[Any],
     options: TrainingOptions,
     on_evaluate: Callable[[int], None],
     callback: Callback,
-    collate: Callable[[list, int | None], Batch] = make_batch,
-    loss_function: Callable[[Whisper, Batch], mx.array] = cross_entropy_loss,
+    collate: Callable[[list, int | None], Any] = make_batch,
+    loss_function: Callable[[Whisper, Any], mx.array] = cross_entropy_loss,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -42,12 +43,12 @@ def train(
 
     Args:
         model: the model. It is trained in place.
-        dataset: the examples.
+        dataset: the examples, or others with `mel` and `n_targets`, if the last two arguments suit them.
         options: how to train. The number of examples decides the numbers of steps that are not given.
         on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
         collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs.
-        loss_function: sums the loss over the label tokens of a batch.
+        loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
 
     Raises:
         ValueError: there are no examples.
@@ -71,7 +72,7 @@ def train(
         for iteration in range(1, iters + 1):
             examples, frames = _draw_step(next(batches), options, rng)
             batch = collate(world.share(examples), frames)
-            count = sum(len(example.tokens) - example.prompt_length for example in examples)
+            count = sum(example.n_targets for example in examples)
             with _undone_if_cut_short(model), watch.step():
                 loss, gradients = gradient_of_loss(model, batch)
                 # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
