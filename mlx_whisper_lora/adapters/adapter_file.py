@@ -89,7 +89,7 @@ class AdapterConfig:
         return {
             "version": VERSION,
             "method": self.method,
-            "settings": asdict(self.settings),
+            "settings": {name: value for name, value in asdict(self.settings).items() if value is not None},
             "language": self.language,
             "task": self.task,
             "audio_context": self.audio_context,
@@ -123,7 +123,8 @@ class AdapterConfig:
                 f"its method is {method!r}, and this library knows {', '.join(METHODS)}: update mlx_whisper_lora"
             )
         settings_type = METHODS[method].Config
-        stored = config["settings"] if version > 1 else {each.name: config[each.name] for each in fields(settings_type)}
+        names = {each.name for each in fields(settings_type)}
+        stored = config["settings"] if version > 1 else {name: config[name] for name in names & config.keys()}
         if not isinstance(stored, dict):
             raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]

@@ -40,16 +40,16 @@ class LoRAConfig:
     layers: int = option(
         -1, "Adapt the last N blocks of the encoder and of the decoder, or as many as there are. -1 adapts all."
     )
+    targets: tuple[str, ...] = option(
+        TARGETS,
+        f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
+        shown_default="all",
+    )
     encoder_layers: int | None = option(
         None, "Adapt the last N blocks of the encoder. 0 adapts none, -1 all.", shown_default="as --lora-layers"
     )
     decoder_layers: int | None = option(
         None, "Adapt the last N blocks of the decoder. 0 adapts none, -1 all.", shown_default="as --lora-layers"
-    )
-    targets: tuple[str, ...] = option(
-        TARGETS,
-        f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
-        shown_default="all",
     )
 
     def __post_init__(self):

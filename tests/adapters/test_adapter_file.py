@@ -244,7 +244,10 @@ NOT_ADAPTERS = {
     "a device": (lambda path: (path.unlink(), path.symlink_to(os.devnull)), "a device or a pipe, not an adapter file"),
     "no JSON": (lambda path: rewrite(path, config=np.zeros(3, np.uint8)), "but not an adapter"),
     "a JSON list": (lambda path: rewrite(path, config=np.frombuffer(b"[1]", np.uint8)), "is not a JSON object"),
-    "no rank": (lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)), "'rank' is missing"),
+    "no language": (
+        lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)),
+        "'language' is missing",
+    ),
     "newer": (lambda path: rewrite(path, config=config_bytes(path, version=4)), "version 4, and .* update mlx_whisper"),
     "other clips": (lambda path: rewrite(path, clips=np.zeros(2, np.uint64)), "its clips are not those that it names"),
     "clips of objects": (lambda path: rewrite(path, clips=np.zeros((2, 2))), "but not an adapter"),
