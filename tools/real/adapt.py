@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
@@ -157,6 +158,7 @@ def main() -> None:
             "seed": seed,
             "options": options,
             "greedy": args.greedy,
+            "audio_context": read_adapter_config(adapter).audio_context,
             "minutes": minutes,
         }
         record(results, settings | score(folder, task, adapter, args.greedy))

@@ -20,10 +20,17 @@ def rate(entry: dict, name: str) -> str:
 
 def main() -> None:
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    print("| task | training clips | steps | seed | minutes | WER | CER |\n|---|---|---|---|---|---|---|")
+    print("| task | training clips | steps | seed | minutes | context | WER | CER |\n|---|---|---|---|---|---|---|---|")
     for each in results:
         clips = each.get("train_clips") or "all"
-        start = [each["task"], clips, each["iters"], each.get("seed", ""), each.get("minutes", "")]
+        start = [
+            each["task"],
+            clips,
+            each["iters"],
+            each.get("seed", ""),
+            each.get("minutes", ""),
+            each["audio_context"] or "auto",
+        ]
         print(f"| {' | '.join(map(str, start))} | {rate(each, 'wer')} | {rate(each, 'cer')} |")
     for task in dict.fromkeys(each["task"] for each in results):
         runs = [each for each in results if each["task"] == task and not each.get("train_clips")]
