@@ -20,8 +20,10 @@ def main(args: argparse.Namespace) -> None:
     """Train and test as the command line asks."""
     command = from_args(CommandOptions, args)
     settings = from_args(LoRAConfig, args, prefix="lora_")
-    # The batch size of the command line is that of training. Clips need no batches of windows.
-    transcription = transcription_options(args, language=None, task="transcribe", batch_size=None)
+    # The batch size of the command line is that of training. Clips need no batches of windows. An audio context is that
+    # of the adapter in training; the base is measured in its own.
+    others = {"batch_size": None} | ({"audio_context": None} if command.train else {})
+    transcription = transcription_options(args, language=None, task="transcribe", **others)
     options, training = from_args(RunOptions, args, transcription=transcription), from_args(TrainingOptions, args)
 
     console = ConsoleCallback()

@@ -166,6 +166,20 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
     assert read_adapter_config("more_last.npz").settings.rank == 3
 
 
+def test_the_base_is_measured_in_30_s_and_the_adapter_in_its_own_context(train, monkeypatch):
+    contexts, evaluate = [], finetune.evaluate
+    monkeypatch.setattr(
+        finetune,
+        "evaluate",
+        lambda model, clips, options, **others: (
+            contexts.append((model.audio_context, options.audio_context)),
+            evaluate(model, clips, options, **others),
+        )[1],
+    )
+    train("--iters", 1, "--audio-context", "auto")
+    assert contexts == [(30, None), (0.0, None)]
+
+
 def test_clips_longer_than_the_window_are_dropped_with_a_line(train, clips_folder):
     soundfile.write(clips_folder / "0.wav", np.zeros(60_200), 2000)
     soundfile.write(clips_folder / "1.wav", tone(2.0), 16000)
