@@ -28,8 +28,8 @@ _FEW = 16  # queries
 def _share(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
     """Call `work` with each part, in several threads if there are several parts.
 
-    A matrix product in `work` runs on one thread, as it is too small to be shared.
-    Numbers that are not finite pass through without a warning, as in MLX.
+    A matrix product in `work` runs on one thread, as it is too small to be shared. Numbers that are not finite pass
+    through without a warning, as in MLX.
     """
 
     def quiet(part: slice) -> None:
@@ -238,7 +238,6 @@ def log_sum_exp(x: mx.array) -> mx.array:
     numbers = np.array(x, copy=False)
     largest = numbers.max(axis=-1, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, 0)
-    exponentials = np.subtract(numbers, largest)
-    np.exp(exponentials, out=exponentials)
-    with np.errstate(divide="ignore"):
-        return mx.array(np.log(exponentials.sum(axis=-1, keepdims=True)) + largest)
+    with np.errstate(divide="ignore", over="ignore"):
+        sums = np.exp(numbers - largest).sum(axis=-1, keepdims=True)
+        return mx.array(np.log(sums) + largest)
