@@ -60,6 +60,7 @@ def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder
         re.escape(f"Loading model {model_folder}"),
         re.escape(f"Clips in {clips_folder}: 3 train, 2 valid, 1 test"),
         r"Iter 0 \(base\): Val loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d %",
+        "Note: encoder blocks that are computed once for each clip: the first 1",
         r"Trainable parameters: encoder 0\.004M, decoder 0\.004M \(0\.\d+ % of 3\.\d+M\)",
         r"Training: 4 steps of 2 clips, 2\.7 passes over 3 clips",
         r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e[+-]\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d",

@@ -31,8 +31,16 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
         examples: One for each row.
         frames: The mel frames of the batch. By default, as many as the audio context "auto" gives the longest example.
     """
-    frames = frames or batch_frames(examples)
-    mel = np.stack([pad_or_trim(example.mel, frames, axis=0) for example in examples]).astype(np.float32)
+    return Batch(pad_mels(examples, frames or batch_frames(examples)), *make_labels(examples))
+
+
+def pad_mels(examples: Sequence[Example], frames: int) -> mx.array:
+    """Return the log-mels of examples, padded with zeros to one shape (B, frames, n_mels)."""
+    return mx.array(np.stack([pad_or_trim(each.mel, frames, axis=0) for each in examples]).astype(np.float32))
+
+
+def make_labels(examples: Sequence[Example]) -> tuple[mx.array, mx.array, mx.array]:
+    """Return the tokens, positions and labels of a batch, as in `Batch`."""
     width = max(len(example.tokens) for example in examples) - 1
     tokens = np.zeros((len(examples), width), dtype=np.int32)
     positions: list[int] = []
@@ -42,7 +50,7 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
         # The output at position t predicts token t + 1.
         positions += range(row * width + example.prompt_length - 1, row * width + len(example.tokens) - 1)
         labels += example.tokens[example.prompt_length :]
-    return Batch(mx.array(mel), mx.array(tokens), mx.array(positions), mx.array(labels))
+    return mx.array(tokens), mx.array(positions), mx.array(labels)
 
 
 def batch_frames(examples: Sequence[Example], audio_context: float = AUTO) -> int:

@@ -34,6 +34,7 @@ from mlx_whisper_lora.training.callbacks import (
     TestStart,
 )
 from mlx_whisper_lora.training.distributed import World
+from mlx_whisper_lora.training.encoder_cache import EncoderCache
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -290,6 +291,10 @@ def finetune(
             keeper.measure_kept()
             replace_adapter(model, resumed)
     model.audio_context = training.audio_context
+    cache = EncoderCache(model, training.encoder_cache * 1e9) if training.encoder_cache else None
+    notes = METHODS[config.method].notes(model, config.settings)
+    if cache and cache.n_blocks:
+        notes.append(f"encoder blocks that are computed once for each clip: the first {cache.n_blocks}")
     callback.start(
         RunStart(
             count_parameters(model),
@@ -298,13 +303,16 @@ def finetune(
             training,
             len(train_set),
             len(valid_set),
-            METHODS[config.method].notes(model, config.settings),
+            notes,
         )
     )
     if world.speaks and resumed and valid_set:
         keeper.evaluate_and_save(0)
     with at_stop(keeper.save_cut_short if world.speaks else lambda error: None):
-        train(model, train_set, training, keeper.evaluate_and_save, callback)
+        if cache and cache.n_blocks:
+            train(model, train_set, training, keeper.evaluate_and_save, callback, cache.collate, cache.loss)
+        else:
+            train(model, train_set, training, keeper.evaluate_and_save, callback)
     end = keeper.end()
     callback.end(end)
     return end

@@ -1,6 +1,7 @@
 """The loss of a batch."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
@@ -8,6 +9,18 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_whisper_lora.data.batches import Batch
 from mlx_whisper_lora.whisper.model.ops import compute_now, cross_entropies
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+
+
+class LabelBatch(Protocol):
+    """The fields of a batch that the decoder needs, as in `Batch`."""
+
+    @property
+    def tokens(self) -> mx.array: ...
+    @property
+    def positions(self) -> mx.array: ...
+    @property
+    def labels(self) -> mx.array: ...
+
 
 _PIECE = 64  # labels whose logits are in memory together: 13 MB
 
@@ -17,7 +30,7 @@ def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:
     return loss_from_features(model, model.encode(batch.mel), batch)
 
 
-def loss_from_features(model: Whisper, features: mx.array, batch: Batch) -> mx.array:
+def loss_from_features(model: Whisper, features: mx.array, batch: LabelBatch) -> mx.array:
     """Return `cross_entropy_loss` for windows that are encoded already, shape (B, P, D).
 
     Only the label positions are projected onto the vocabulary: it is the costliest product of a small model.

@@ -67,6 +67,14 @@ class TrainingOptions:
         maximum=1,
         metavar="SHARE",
     )
+    encoder_cache: float = option(
+        4.0,
+        "Gigabytes of the temporary folder for the states after the encoder blocks that are not adapted. They are the "
+        "same at every pass, and computed once. 0 computes them every time.",
+        minimum=0,
+        maximum=1e6,
+        metavar="GB",
+    )
     timestamps_share: float = option(
         0.5,
         "Share of the clips that are trained with timestamps, from 0.00 to the clip's end, so that transcription keeps "

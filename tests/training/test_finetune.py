@@ -167,7 +167,7 @@ def test_without_clips_to_validate_on_the_newest_is_kept(tmp_path):
 def test_the_trainable_parameters_are_reported(tmp_path):
     _, lines = run(tmp_path / "a.npz")
     # 2 layers x (64 x 2 + 2 x 64) parameters on each side
-    assert re.fullmatch(r"Trainable parameters: encoder 0\.001M, decoder 0\.001M \(0\.0\d\d % of 3\.\d+M\)", lines[0])
+    assert re.fullmatch(r"Trainable parameters: encoder 0\.001M, decoder 0\.001M \(0\.0\d\d % of 3\.\d+M\)", lines[1])
 
 
 def test_resuming_continues_from_the_adapter_with_its_own_settings(tmp_path):

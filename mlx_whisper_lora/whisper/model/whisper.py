@@ -265,10 +265,20 @@ class AudioEncoder(nn.Module):
 
     def __call__(self, mel: mx.array) -> mx.array:
         """Encode log-mels (B, F, n_mels), with F even and at most 2 * n_ctx, into features (B, F / 2, D)."""
+        return self.upper(self.lower(mel))
+
+    def lower(self, mel: mx.array, n_blocks: int = 0) -> mx.array:
+        """Compute the convolutions and the first `n_blocks` blocks: log-mels (B, F, n_mels) to states (B, F / 2, D)."""
         x = gelu(self.conv1(mel))
         x = gelu(self.conv2(x))
         x = x + self.positions[: x.shape[1]].astype(x.dtype)
-        for block in self.blocks:
+        for block in self.blocks[:n_blocks]:
+            x, _ = block(x)
+        return x
+
+    def upper(self, x: mx.array, n_blocks: int = 0) -> mx.array:
+        """Compute the blocks after the first `n_blocks`: states (B, P, D) to features (B, P, D)."""
+        for block in self.blocks[n_blocks:]:
             x, _ = block(x)
         return self.ln_post(x)
 
