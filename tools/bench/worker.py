@@ -21,9 +21,16 @@ def main() -> None:
     repeat = importlib.import_module(f"tools.bench.tasks_{contender}").TASKS[task](Path(folder))
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for _ in sys.stdin:
-        seconds = repeat()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(json.dumps({"seconds": seconds, "MB": round(peak / 1e6)}), file=answers, flush=True)
+        print(json.dumps({"seconds": repeat(), "MB": round(peak_memory() / 1e6)}), file=answers, flush=True)
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process, in bytes."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # On Linux, ru_maxrss begins with the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
