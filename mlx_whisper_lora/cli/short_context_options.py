@@ -15,7 +15,7 @@ Teach a model short windows, so that it transcribes short recordings several tim
 
 Whisper needs 30 s of audio in its encoder, most of which is silence if the recording is short. This command trains an
 adapter of the encoder on your recordings: in a window of little more than a clip's length, it learns to compute what
-the base computes in 30 s. An hour of speech is enough. `transcribe` then uses short windows by itself.
+the base computes in 30 s. Give it an hour of speech, of many people. `transcribe` then uses short windows by itself.
 """
 EXAMPLES = """\
 examples:

@@ -309,10 +309,8 @@ def finetune(
     if world.speaks and resumed and valid_set:
         keeper.evaluate_and_save(0)
     with at_stop(keeper.save_cut_short if world.speaks else lambda error: None):
-        if cache and cache.n_blocks:
-            train(model, train_set, training, keeper.evaluate_and_save, callback, cache.collate, cache.loss)
-        else:
-            train(model, train_set, training, keeper.evaluate_and_save, callback)
+        hooks = (cache.collate, cache.loss) if cache and cache.n_blocks else ()
+        train(model, train_set, training, keeper.evaluate_and_save, callback, *hooks)
     end = keeper.end()
     callback.end(end)
     return end
