@@ -31,10 +31,11 @@ def main(args: argparse.Namespace) -> None:
     if command.train:
         with at_stop(lambda error: note_how_to_continue(error, console.saved_last, run.world.size)):
             run.train(settings)
-    if command.test and run.world.speaks:
+    if command.test:
         result = run.test()
         scores = f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
-        print(f"{scores} ({result.normalizer} normalizer)")
+        if run.world.speaks:
+            print(f"{scores} ({result.normalizer} normalizer)")
 
 
 def cli() -> NoReturn:

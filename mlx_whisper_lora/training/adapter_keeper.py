@@ -2,13 +2,21 @@
 
 import contextlib
 import math
+import tempfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, read_adapter_config, save_adapter
+from mlx_whisper_lora.adapters.adapter_file import (
+    Adapter,
+    AdapterConfig,
+    read_adapter,
+    read_adapter_config,
+    save_adapter,
+)
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
+from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -27,6 +35,7 @@ class AdapterKeeper:
         adapter_file: the file for the best adapter. The newest goes to a file beside it.
         evaluate: evaluates the model on the validation clips. None if there are none: then the newest is the best.
         callback: gets the evaluations and the files.
+        writes: whether files are written. Of several processes, one does.
     """
 
     def __init__(
@@ -36,8 +45,10 @@ class AdapterKeeper:
         adapter_file: str | PathLike,
         evaluate: Callable[[], Evaluation] | None,
         callback: Callback,
+        writes: bool = True,
     ):
         self.model, self.config, self.evaluate, self.callback = model, config, evaluate, callback
+        self.writes = writes
         self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
         self.base: Evaluation | None = None
         self.best: Evaluation | None = None
@@ -70,7 +81,7 @@ class AdapterKeeper:
         self.save_newest()
         if result is None or self._is_best(result):
             self.best, self.best_iteration = result, iteration
-            save_adapter(self.adapter_file, self.model, self.config)
+            self._save(self.adapter_file)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=result is not None))
 
     def _is_best(self, result: Evaluation) -> bool:
@@ -78,7 +89,11 @@ class AdapterKeeper:
 
     def save_newest(self) -> None:
         """Save the adapter as the newest."""
-        save_adapter(self.newest_file, self.model, self.config)
+        self._save(self.newest_file)
+
+    def _save(self, path: Path) -> None:
+        if self.writes:
+            save_adapter(path, self.model, self.config)
 
     def save_cut_short(self, error: BaseException) -> None:
         """Save the adapter as the newest because an error ends training, unless it is one of options or of numbers."""
@@ -144,3 +159,23 @@ def check_place(path: Path) -> bool:
 def is_of_run(path: str | PathLike, adapter: AdapterConfig) -> bool:
     """Return whether a file is there and holds an adapter of the same run as another adapter."""
     return Path(path).is_file() and read_adapter_config(path).run == adapter.run
+
+
+def read_adapter_of_first(world: World, path: str | PathLike | None) -> Adapter | None:
+    """Read an adapter in the first of several processes, and send it to the others, which may lack the file.
+
+    Args:
+        world: the processes. All of them call this.
+        path: the adapter file, or None. That of the first process counts.
+
+    Raises:
+        AdapterError: the first process cannot read the file.
+    """
+    adapter = read_adapter(path) if world.speaks and path else None
+    content = world.gather(Path(path).read_bytes() if adapter and path else b"")[0]
+    if world.speaks or not content:
+        return adapter
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "adapters.npz"
+        copy.write_bytes(content)
+        return read_adapter(copy)

@@ -1,12 +1,13 @@
 """Evaluate a model on clips: loss, word error rate and character error rate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
@@ -38,6 +39,7 @@ def evaluate(
     batch_size: int = 8,
     description: str = "Evaluating",
     normalizer: str | None = None,
+    world: World | None = None,
 ) -> Evaluation:
     """Compute the loss of clips, and transcribe them.
 
@@ -49,30 +51,57 @@ def evaluate(
         description: a title for the progress bar.
         normalizer: a key of NORMALIZERS. By default, "english" if all clips are English and "unicode" if not: Whisper
             writes "3" where English data sets write "three".
+        world: the processes that share the work. All of them call this, and get the same result. By default, this one
+            works alone.
     """
-    hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description)
+    hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description, world)
     references = [example.text for example in dataset]
     english = all(example.language in ("en", None) for example in dataset)
     name = normalizer or ("english" if english else "unicode")
     wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
-    return Evaluation(mean_loss(model, dataset, batch_size), wer, cer, hypotheses, name)
+    return Evaluation(mean_loss(model, dataset, batch_size, world), wer, cer, hypotheses, name)
 
 
 def transcribe_examples(
-    model: Whisper, dataset: Sequence[Example], options: TranscriptionOptions, batch_size: int, description: str
+    model: Whisper,
+    dataset: Sequence[Example],
+    options: TranscriptionOptions,
+    batch_size: int,
+    description: str,
+    world: World | None = None,
 ) -> list[str]:
-    """Return the text of each clip, as `transcribe` gives it for the clip alone."""
+    """Return the text of each clip, as `transcribe` gives it for the clip alone. The processes of a world share it."""
+    order = sorted(range(len(dataset)), key=lambda i: len(dataset[i].mel))  # windows of one length share a batch
+    title = description if world is None or world.speaks else None
+    texts = _share_work(
+        lambda share: _transcribe(model, [dataset[i] for i in share], options, batch_size, title), order, world
+    )
+    return [text for _, text in sorted(zip(order, texts, strict=True))]
+
+
+def _share_work(work: Callable[[list], list], items: list, world: World | None) -> list:
+    """Return what `work` returns for a list of items. Each process of a world does it for its share of them."""
+    if world is None:
+        return work(items)
+    with world.together():
+        return world.collect(work(world.share(items)))
+
+
+def _transcribe(
+    model: Whisper, dataset: Sequence[Example], options: TranscriptionOptions, batch_size: int, description: str | None
+) -> list[str]:
+    """Return the text of each clip. Without a description, there is no progress bar."""
     transcriptions = [
         Transcription(model, ArrayLogMel(example.mel), replace(options, language=example.language))
         for example in dataset
     ]
     segments: list[list[Segment]] = [[] for _ in dataset]
-    order = sorted(range(len(dataset)), key=lambda i: len(dataset[i].mel))  # windows of one length share a batch
-    readers = (transcriptions[i].reader() for i in order)
+    readers = (transcription.reader() for transcription in transcriptions)
     frames = sum(transcription.n_frames for transcription in transcriptions)
-    with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=None, leave=False) as bar:
+    hidden = None if description else True  # None shows the bar in a terminal
+    with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=hidden, leave=False) as bar:
         for i, step in transcribe_side_by_side(readers, batch_size):
-            segments[order[i]] += step.segments
+            segments[i] += step.segments
             bar.update(step.n_frames)
     return [
         transcription.result(found)["text"].strip()
@@ -80,17 +109,20 @@ def transcribe_examples(
     ]
 
 
-def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int) -> float:
+def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, world: World | None = None) -> float:
     """Return the cross-entropy of the label tokens of clips, in nats per token, in the audio context of the model.
 
     Args:
         model: the model.
         dataset: the examples.
-        batch_size: number of clips to compute together.
+        batch_size: number of clips to compute together. The processes of a world share the batches.
+        world: the processes that share the work, if it is not this one alone.
     """
-    loss, count = 0.0, 0
-    for examples in batched(sorted(dataset, key=lambda example: len(example.mel)), batch_size):
-        batch = make_batch(examples, batch_frames(examples, model.audio_context))
-        loss += cross_entropy_loss(model, batch).item()
-        count += len(batch.labels)
-    return loss / max(count, 1)
+    batches = list(batched(sorted(dataset, key=lambda example: len(example.mel)), batch_size))
+    losses = _share_work(lambda share: [_sum_loss(model, batch) for batch in share], batches, world)
+    return sum(losses) / max(sum(example.n_targets for example in dataset), 1)
+
+
+def _sum_loss(model: Whisper, examples: Sequence[Example]) -> float:
+    batch = make_batch(examples, batch_frames(examples, model.audio_context))
+    return cross_entropy_loss(model, batch).item()

@@ -1,5 +1,6 @@
 """Fine-tune a model with an adapter: one run, from options to adapter files."""
 
+import hashlib
 import random
 import secrets
 from collections import defaultdict
@@ -13,8 +14,6 @@ from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
     Base,
     load_adapter,
-    read_adapter,
-    read_adapter_config,
     replace_adapter,
 )
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
@@ -24,7 +23,12 @@ from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
-from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_places, is_of_run
+from mlx_whisper_lora.training.adapter_keeper import (
+    AdapterKeeper,
+    check_places,
+    is_of_run,
+    read_adapter_of_first,
+)
 from mlx_whisper_lora.training.callbacks import (
     Callback,
     ClipsDropped,
@@ -111,7 +115,8 @@ class Run:
         run = Run(RunOptions(data="telugu", language="te"), TrainingOptions(iters=300), ConsoleCallback())
         run.train(LoRAConfig(layers=-1))
 
-    Of several processes that `mlx.launch` started, the first one calls the callback, evaluates and writes.
+    Processes that `mlx.launch` started share the work, if all of them do the same with their runs. The first one calls
+    the callback, and reads and writes adapters. Each one reads the base and the clips.
 
     Args:
         options: the base, the clips and the adapter.
@@ -124,6 +129,7 @@ class Run:
     Raises:
         CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or there are none.
         ValueError: the model lacks the language, or an adapter of another run would be replaced.
+        ConnectionError: another process has ended or is frozen.
     """
 
     def __init__(
@@ -135,30 +141,32 @@ class Run:
         tests: bool = False,
     ):
         self.world = World()
-        self.callback = callback if callback and self.world.speaks else Callback()
-        self.adapter_file = options.adapter_file or (ADAPTER_FILE if trains else None)
-        given = options.resume_adapter_file if trains else self.adapter_file
-        adapter = read_adapter_config(given) if given else None
-        if trains:
-            check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
-        self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.data is None)
-        task = options.task or (adapter.task if adapter else "transcribe")
-        self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
-        self.default_language = adapter.language if adapter else None
-        self.training = training or TrainingOptions()
+        with self.world.together():
+            self.callback = callback if callback and self.world.speaks else Callback()
+            self.adapter_file = options.adapter_file or (ADAPTER_FILE if trains else None)
+            given = options.resume_adapter_file if trains else self.adapter_file
+            found = read_adapter_of_first(self.world, given)
+            adapter = found.config if found else None
+            if trains and self.world.speaks:
+                check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
+            self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.data is None)
+            task = options.task or (adapter.task if adapter else "transcribe")
+            self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
+            self.default_language = adapter.language if adapter else None
+            self.training = training or TrainingOptions()
 
-        self.callback.load(describe_model(self.base_name, self.base_path))
-        self.model = load_model(self.base_name, path=self.base_path)
-        if options.language:
-            self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
-        self.folder = folder = options.data or DEMO_CLIPS
-        self.bad: list[DataError] = []
-        self.clips = load_clips(folder, self.bad)
-        self.callback.clips(ClipsFound(str(folder), options.data is None, self.clips, unused_tables(folder)))
-        if self.world.speaks:
-            self.callback.duplicates(find_duplicates(self.clips))
-        self.examples: dict[str, list[Example]] = {}
-        self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
+            self.callback.load(describe_model(self.base_name, self.base_path))
+            self.model = load_model(self.base_name, path=self.base_path)
+            if options.language:
+                self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
+            self.folder = folder = options.data or DEMO_CLIPS
+            self.bad: list[DataError] = []
+            self.clips = load_clips(folder, self.bad)
+            self.callback.clips(ClipsFound(str(folder), options.data is None, self.clips, unused_tables(folder)))
+            if self.world.speaks:
+                self.callback.duplicates(find_duplicates(self.clips))
+            self.examples: dict[str, list[Example]] = {}
+            self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
 
     def train(self, settings: Any) -> None:
         """Train an adapter and save it.
@@ -186,8 +194,8 @@ class Run:
         if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = load_model(self.base_name, path=self.base_path)
         seen: list[Clip] = []
-        if self.adapter_file:
-            trained_on = load_adapter(self.model, self.adapter_file, self.base_name).clips
+        if adapter := read_adapter_of_first(self.world, self.adapter_file):
+            trained_on = load_adapter(self.model, adapter, self.base_name).clips
             seen = [clip for clip in self.clips["test"] if audio_hash(clip) in trained_on]
             fuse_adapter(self.model)  # as `transcribe` does
         self.callback.test(TestStart(self.adapter_file, len(self.examples["test"]), seen))
@@ -197,6 +205,7 @@ class Run:
             self.options.transcription,
             description="Testing",
             normalizer=self.options.normalizer,
+            world=self.world,
         )
 
     def _read(self, *splits: str) -> None:
@@ -215,6 +224,9 @@ class Run:
             if split != "valid" and not self.examples[split]:
                 but = f" but those ({', '.join(reasons)})" if reasons else ""
                 raise DataError(f"{self.folder}: there are no {split} clips{but}")
+        labels = repr([example.tokens for split in splits for example in self.examples[split]])
+        if len(set(self.world.gather(hashlib.sha256(labels.encode()).digest()))) > 1:
+            raise DataError(f"{self.folder}: the processes that train together have read different clips")
 
     def _build_examples(self, split: str) -> list[str]:
         """Build the examples of a split. Return the reasons why clips were left out, such as "longer than 30 s"."""
@@ -260,7 +272,7 @@ def finetune(
         options: the names of files, the task of the texts, and how clips are transcribed.
         training: how to train.
         settings: the configuration of the method, such as LoRAConfig.
-        callback: gets the events of the run, in the first of several processes.
+        callback: gets the events of the run, in the first of several processes, which all call this.
 
     Returns:
         What was kept.
@@ -274,20 +286,22 @@ def finetune(
     world = World()
     callback = callback if callback and world.speaks else Callback()
     adapter_file = options.adapter_file or ADAPTER_FILE
-    resumed = read_adapter(options.resume_adapter_file) if options.resume_adapter_file else None
-    check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
+    resumed = read_adapter_of_first(world, options.resume_adapter_file)
+    if world.speaks:
+        check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
     config = _adapter_config(model, train_set, options, training, resumed.config if resumed else None, settings)
-    evaluate_now = _validation(model, valid_set, options, training) if world.speaks and valid_set else None
-    keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback)
+    evaluate_now = _validation(model, valid_set, options, training, world) if valid_set else None
+    keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback, writes=world.speaks)
     keeper.measure_base()
     if resumed is None:
         add_adapter(model, settings)
     else:
         load_adapter(model, resumed, options.model or BASE)
-        if is_of_run(adapter_file, resumed.config):
-            replace_adapter(model, read_adapter(adapter_file))
+        continues = world.speaks and is_of_run(adapter_file, resumed.config)
+        if kept := read_adapter_of_first(world, adapter_file if continues else None):
+            replace_adapter(model, kept)
             keeper.measure_kept()
             replace_adapter(model, resumed)
     model.audio_context = training.audio_context
@@ -306,9 +320,9 @@ def finetune(
             notes,
         )
     )
-    if world.speaks and resumed and valid_set:
+    if resumed and valid_set:
         keeper.evaluate_and_save(0)
-    with at_stop(keeper.save_cut_short if world.speaks else lambda error: None):
+    with at_stop(keeper.save_cut_short):
         hooks = (cache.collate, cache.loss) if cache and cache.n_blocks else ()
         train(model, train_set, training, keeper.evaluate_and_save, callback, *hooks)
     end = keeper.end()
@@ -339,7 +353,7 @@ def _adapter_config(
 
 
 def _validation(
-    model: Whisper, valid_set: Sequence[Example], options: RunOptions, training: TrainingOptions
+    model: Whisper, valid_set: Sequence[Example], options: RunOptions, training: TrainingOptions, world: World
 ) -> Callable[[], Evaluation]:
     """Return a function that evaluates the model on validation clips.
 
@@ -356,4 +370,5 @@ def _validation(
         transcription,
         description="Validating",
         normalizer=options.normalizer,
+        world=world,
     )

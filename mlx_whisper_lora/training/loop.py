@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
-from mlx_whisper_lora.training.distributed import StepWatch, World
+from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
@@ -39,7 +39,7 @@ def train(
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
-    Each of several processes computes its share of every batch. The first one reports and evaluates.
+    Each of several processes computes its share of every batch. The first one reports.
 
     Args:
         model: the model. It is trained in place.
@@ -54,7 +54,7 @@ def train(
         ValueError: there are no examples.
         OptionError: there are fewer examples in a batch than processes.
         FloatingPointError: the loss is not finite.
-        ConnectionError: another process has ended.
+        ConnectionError: another process has ended or is frozen.
     """
     world = World()
     options = options.resolve(len(dataset))
@@ -66,17 +66,18 @@ def train(
     optimizer.init(model.trainable_parameters())
     gradient_of_loss = nn.value_and_grad(model, loss_function)
     batches = iterate_batches(dataset, options.batch_size, options.seed)
-    meter, watch = _Meter(), StepWatch(world)
+    meter = _Meter()
     model.train()
     with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
         for iteration in range(1, iters + 1):
             examples, frames = _draw_step(next(batches), options, rng)
-            batch = collate(world.share(examples), frames)
+            share = world.share(examples)
+            batch = collate(share, frames) if share else None  # a step of a full window may have one clip
             count = sum(example.n_targets for example in examples)
-            with _undone_if_cut_short(model), watch.step():
-                loss, gradients = gradient_of_loss(model, batch)
+            with _undone_if_cut_short(model), world.together():
+                loss, gradients = gradient_of_loss(model, batch) if share else _nothing(model)
                 # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
-                gradients = _scale(nn.average_gradients(gradients), world.size / count)
+                gradients = _scale(world.average(gradients), world.size / count)
                 gradients, _ = optim.clip_grad_norm(gradients, options.max_grad_norm)
                 optimizer.update(model, gradients)
                 loss = world.sum(loss) / count
@@ -90,7 +91,7 @@ def train(
                 report = meter.report(iteration, optimizer.learning_rate.item())
                 if world.speaks:
                     callback.step(report)
-            if world.speaks and (last or iteration % steps_per_eval == 0):
+            if last or iteration % steps_per_eval == 0:
                 with meter.paused():
                     model.eval()
                     on_evaluate(iteration)
@@ -102,6 +103,11 @@ def _undone_if_cut_short(model: Whisper) -> contextlib.AbstractContextManager[No
     """Restore the parameters if the body fails: some would be new, and some would wait for a lost process for good."""
     before = model.trainable_parameters()
     return at_stop(lambda error: model.update(before))
+
+
+def _nothing(model: Whisper) -> tuple[mx.array, dict]:
+    """Return the loss of no clips and its gradients: zeros."""
+    return mx.array(0.0), tree_map(mx.zeros_like, model.trainable_parameters())
 
 
 def _scale(gradients: dict, factor: float) -> dict:

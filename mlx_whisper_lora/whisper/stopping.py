@@ -5,11 +5,13 @@ library that does not return, such as MLX waiting for another process, nothing c
 the program. Both ways call the hooks of `at_stop`.
 """
 
+import _thread
 import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -20,6 +22,7 @@ Hook = Callable[[BaseException], None]
 _hooks: list[Hook] = []
 _running_hooks = threading.RLock()
 _noticed = threading.Event()
+_failures: list[BaseException] = []  # that another thread raises in the main thread
 
 
 class Stop(KeyboardInterrupt):
@@ -72,13 +75,13 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
         if isinstance(handled, KeyboardInterrupt):
             return  # the program is stopping already, and must not be interrupted while it saves
         handled = handled.__context__
-    raise Stop(number)
+    raise _failures.pop() if _failures else Stop(number)
 
 
 def _watch(reader: int) -> None:
     """Give up if a signal comes that the main thread does not notice. Python writes signals to the pipe at once."""
     while received := os.read(reader, 1):
-        if received[0] in SIGNALS and not _noticed.wait(PATIENCE):
+        if received[0] in SIGNALS and not _failures and not _noticed.wait(PATIENCE):
             give_up(Stop(received[0]), lambda: not _noticed.is_set())
 
 
@@ -97,6 +100,22 @@ def at_stop(hook: Hook) -> Iterator[None]:
         raise
     finally:
         _hooks.remove(hook)
+
+
+def stop_with(error: BaseException, stuck: Callable[[], bool]) -> None:
+    """Raise an error in the main thread, from another thread. If that thread does not notice it, `give_up`.
+
+    Args:
+        error: the reason.
+        stuck: returns whether the main thread is still at what it has to stop.
+    """
+    if signal.getsignal(signal.SIGINT) is _raise_stop:
+        _failures[:] = [error]
+        _thread.interrupt_main()  # calls the handler of SIGINT there
+    end = time.monotonic() + PATIENCE
+    while stuck() and time.monotonic() < end:
+        time.sleep(0.1)
+    give_up(error, stuck)
 
 
 def give_up(error: BaseException, stuck: Callable[[], bool]) -> None:

@@ -1,8 +1,10 @@
 """Commands in processes of their own."""
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +43,29 @@ def run_python(*arguments: str | Path, **environment: str) -> Outcome:
     process = start_python(*arguments, **environment)
     out, err = process.communicate(timeout=600)
     return Outcome(process.returncode, out, err)
+
+
+def start_together(count: int, folder: Path, *arguments: str | Path) -> list[subprocess.Popen]:
+    """Start processes that find each other as under `mlx.launch --backend ring`; `folder` gets the host file."""
+    hosts = folder / "hosts.json"
+    hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(count)]))
+    return [start_python(*arguments, MLX_RANK=str(rank), MLX_HOSTFILE=str(hosts)) for rank in range(count)]
+
+
+def run_together(count: int, folder: Path, *arguments: str | Path) -> list[Outcome]:
+    """Run processes that find each other, and wait for their ends."""
+    processes = start_together(count, folder, *arguments)
+    outputs = [process.communicate(timeout=120) for process in processes]
+    return [Outcome(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that no program listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 def fake_ffmpeg(folder: Path, script: str) -> str:

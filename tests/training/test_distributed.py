@@ -1,56 +1,55 @@
 """Processes that train together."""
 
-import threading
-import time
+import json
 from types import SimpleNamespace
 
 import pytest
 
-from mlx_whisper_lora.training import distributed
-from mlx_whisper_lora.training.distributed import StepWatch
-
-TWO = SimpleNamespace(size=2, speaks=True)
+from mlx_whisper_lora.training.distributed import World
+from tests.support.processes import free_ports, run_python, run_together
 
 
-@pytest.fixture
-def given_up(monkeypatch) -> list[BaseException]:
-    """The errors that `give_up` is called with."""
-    errors: list[BaseException] = []
-    monkeypatch.setattr(distributed, "give_up", lambda error, stuck: errors.append(error))
-    monkeypatch.setattr(distributed, "_LEAST_PATIENCE", 0.5)
-    return errors
-
-
-@pytest.mark.slow
-def test_a_step_that_does_not_end_gives_up(given_up):
-    watch = StepWatch(TWO)
-    with watch.step():
-        time.sleep(0.01)
-    with watch.step():
-        time.sleep(2.2)
-    assert given_up and "does not answer anymore" in str(given_up[0])
-
-
-@pytest.mark.slow
-def test_the_first_step_and_the_time_between_steps_are_not_limited(given_up):
-    """The other processes may still load the model; and while this one evaluates, nobody else works."""
-    watch = StepWatch(TWO)
-    with watch.step():
-        time.sleep(2.2)
-    time.sleep(2.2)
-    assert given_up == []
-
-
-@pytest.mark.parametrize("world", [SimpleNamespace(size=1, speaks=True), SimpleNamespace(size=2, speaks=False)])
-def test_only_the_first_of_several_processes_watches(world):
-    before = threading.active_count()
-    StepWatch(world)
-    assert threading.active_count() == before
+def test_one_process_is_a_world_of_its_own():
+    world = World()
+    assert (world.rank, world.size, world.speaks) == (0, 1, True)
+    assert world.share([1, 2, 3]) == world.collect([1, 2, 3]) == [1, 2, 3]
+    assert world.gather(b"mine") == [b"mine"]
 
 
 def test_only_errors_of_connections_are_reported_as_such():
-    watch = StepWatch(SimpleNamespace(size=1, speaks=True))
-    with pytest.raises(ConnectionError, match=r"failed: .* connection to a peer was lost"), watch.step():
+    with pytest.raises(ConnectionError, match=r"failed: .* connection to a peer was lost"), World().together():
         raise RuntimeError("[ring] connection to a peer was lost")
-    with pytest.raises(RuntimeError, match="out of memory"), watch.step():
+    with pytest.raises(RuntimeError, match="out of memory"), World().together():
         raise RuntimeError("[metal::malloc] out of memory")
+
+
+def test_the_results_of_all_items_come_in_their_order(monkeypatch):
+    shares = [b'["a", "d"]', b'["b", "e"]', b'["c"]']
+    world = SimpleNamespace(size=3, gather=lambda message: shares)
+    assert World.collect(world, ["a", "d"]) == ["a", "b", "c", "d", "e"]
+
+
+PROGRAM = """
+from mlx_whisper_lora.training.distributed import World
+world = World()
+items = list(range(5))
+squares = world.collect([item**2 for item in world.share(items)])
+print(world.share(items), squares, world.gather("ab".encode() * world.rank), world.collect([]))
+"""
+
+
+@pytest.mark.slow
+def test_three_processes_share_items_and_get_all_results(tmp_path):
+    outcomes = run_together(3, tmp_path, "-c", PROGRAM)
+    shares = ("[0, 3]", "[1, 4]", "[2]")
+    assert [each.out for each in outcomes] == [
+        f"{share} [0, 1, 4, 9, 16] [b'', b'ab', b'abab'] []\n" for share in shares
+    ], outcomes
+
+
+@pytest.mark.slow
+def test_a_process_does_not_wait_for_ever_for_one_that_never_starts(tmp_path):
+    (tmp_path / "hosts.json").write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(2)]))
+    program = "from mlx_whisper_lora.training import distributed as d; d._TIME_TO_START = 1; d.World()"
+    alone = run_python("-c", program, MLX_RANK="0", MLX_HOSTFILE=str(tmp_path / "hosts.json"))
+    assert alone.code != 0 and alone.err == "error: the other processes did not all start within 1 seconds\n"
