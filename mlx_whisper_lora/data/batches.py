@@ -9,9 +9,12 @@ import numpy as np
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.whisper.audio.context import AUTO, context_frames
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
+from mlx_whisper_lora.whisper.model.ops import compiles
 
 T = TypeVar("T")
 
+NO_LABEL = -1  # a place without a loss
+_COMPILED = 16  # a GPU computes tokens and labels in multiples of this, as each shape needs a program of its own
 POOL_BATCHES = 16  # shuffled examples are sorted by length within this many batches
 
 
@@ -21,7 +24,7 @@ class Batch(NamedTuple):
     mel: mx.array  # (B, F, n_mels)
     tokens: mx.array  # (B, T), the decoder's input
     positions: mx.array  # (N,), of the labels in the flattened outputs (B * T)
-    labels: mx.array  # (N,), the tokens to predict there
+    labels: mx.array  # (N,), the tokens to predict there, or NO_LABEL
 
 
 def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
@@ -41,7 +44,8 @@ def pad_mels(examples: Sequence[Example], frames: int) -> mx.array:
 
 def make_labels(examples: Sequence[Example]) -> tuple[mx.array, mx.array, mx.array]:
     """Return the tokens, positions and labels of a batch, as in `Batch`."""
-    width = max(len(example.tokens) for example in examples) - 1
+    multiple = _COMPILED if compiles() else 1
+    width = _round_up(max(len(example.tokens) for example in examples) - 1, multiple)
     tokens = np.zeros((len(examples), width), dtype=np.int32)
     positions: list[int] = []
     labels: list[int] = []
@@ -50,7 +54,13 @@ def make_labels(examples: Sequence[Example]) -> tuple[mx.array, mx.array, mx.arr
         # The output at position t predicts token t + 1.
         positions += range(row * width + example.prompt_length - 1, row * width + len(example.tokens) - 1)
         labels += example.tokens[example.prompt_length :]
+    padding = _round_up(len(labels), multiple) - len(labels)
+    positions, labels = positions + [0] * padding, labels + [NO_LABEL] * padding
     return mx.array(tokens), mx.array(positions), mx.array(labels)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def batch_frames(examples: Sequence[Example], audio_context: float = AUTO) -> int:

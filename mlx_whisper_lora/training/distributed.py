@@ -15,7 +15,7 @@ import mlx.nn as nn
 import numpy as np
 
 from mlx_whisper_lora.training.heartbeat import Heartbeat, connect_neighbors
-from mlx_whisper_lora.whisper.model.ops import limit_blas_threads
+from mlx_whisper_lora.whisper.model.ops import limit_threads
 from mlx_whisper_lora.whisper.stopping import signals_handled_by
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class World:
             self.size: int = group.size()
             if self.size > 1 and _heartbeat is None:
                 _heartbeat = Heartbeat(connect_neighbors(self.rank, self.size, self.gather))
-        limit_blas_threads(self.size)
+        limit_threads(self.size)
 
     @property
     def speaks(self) -> bool:
@@ -91,13 +91,9 @@ class World:
             mx.eval(rows)
         return [np.array(row)[:length].tobytes() for row, length in zip(rows, lengths.tolist(), strict=True)]
 
-    def sum(self, x: mx.array) -> mx.array:
-        """Return the sum of an array over all processes."""
-        return mx.distributed.all_sum(x)
-
-    def average(self, gradients: dict) -> Any:
-        """Return the mean of gradients over all processes. They are sent in one piece."""
-        return nn.average_gradients(gradients, all_reduce_size=_ONE_BUFFER)
+    def average(self, arrays: dict) -> Any:
+        """Return the mean of each array over all processes. They are sent in one piece."""
+        return nn.average_gradients(arrays, all_reduce_size=_ONE_BUFFER)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import threading
 from collections.abc import Sequence
 from typing import IO, NamedTuple
 
@@ -26,32 +27,40 @@ class CachedBatch(NamedTuple):
     labels: mx.array
 
 
-def frozen_blocks(encoder: nn.Module) -> int:
-    """Return how many blocks of the encoder come before the first layer that is trained."""
+def frozen_blocks(encoder: nn.Module) -> int | None:
+    """Return how many blocks of the encoder come before the first layer that is trained.
+
+    None: the convolutions before them are trained, or an adapter wraps the encoder.
+    """
     if not isinstance(encoder, AudioEncoder):
-        return 0  # an adapter wraps it
-    for first, block in enumerate(encoder.blocks):
-        if tree_flatten(block.trainable_parameters()):
-            return first
-    return len(encoder.blocks)
+        return None
+    blocks = encoder.blocks
+    first = next((i for i, block in enumerate(blocks) if tree_flatten(block.trainable_parameters())), len(blocks))
+    trained = [name for name, _ in tree_flatten(encoder.trainable_parameters())]
+    outside = (name for name in trained if not name.startswith(("blocks.", "ln_post.")))
+    return first if next(outside, None) is None else None
 
 
 class EncoderCache:
-    """Keeps the states after the frozen blocks of the encoder, in float16, in a temporary file without a name.
+    """Computes the states after the frozen blocks of the encoder, apart from what is trained.
 
-    A window is kept for each length that a clip is padded to. Give `collate` and `loss` to `train`.
+    They are kept in float16 in a temporary file without a name, if there are such blocks. A window is kept for each
+    length that a clip is padded to. Give `collate` and `loss` to `train`. Several threads may call them.
 
     Args:
         model: the model, with its adapter.
+        n_blocks: the number of frozen blocks, or fewer.
         limit: bytes of the file. States beyond it are computed whenever they are needed.
     """
 
-    def __init__(self, model: Whisper, limit: float):
-        self.model, self.limit = model, limit
-        self.n_blocks = frozen_blocks(model.encoder)
+    def __init__(self, model: Whisper, n_blocks: int, limit: float):
+        self.model, self.n_blocks = model, n_blocks
+        self.limit = limit if n_blocks else 0  # the convolutions alone are computed faster than read
+        self._dtype = mx.float16 if self.limit else model.dtype
         self._file: IO[bytes] | None = None
         self._places: dict[tuple[int, int], int] = {}  # from a log-mel and its frames to an offset in the file
         self._size = 0
+        self._lock = threading.Lock()  # of the file
 
     def collate(self, examples: Sequence[Example], frames: int | None = None) -> CachedBatch:
         """Make a batch of examples, with states from the file or computed now."""
@@ -72,18 +81,19 @@ class EncoderCache:
 
     def _compute(self, examples: Sequence[Example], frames: int) -> np.ndarray:
         mel = pad_mels(examples, frames).astype(self.model.dtype)
-        return np.array(self.model.encoder.lower(mel, self.n_blocks).astype(mx.float16))
+        return np.array(self.model.encoder.lower(mel, self.n_blocks).astype(self._dtype))
 
     def _read(self, place: int, frames: int) -> np.ndarray:
         assert self._file is not None
         shape = (frames // FRAMES_PER_POSITION, self.model.dims.n_audio_state)
-        self._file.seek(place)
-        return np.fromfile(self._file, np.float16, shape[0] * shape[1]).reshape(shape)
+        with self._lock:
+            self._file.seek(place)
+            return np.fromfile(self._file, np.float16, shape[0] * shape[1]).reshape(shape)
 
     def _write(self, key: tuple[int, int], states: np.ndarray) -> None:
-        if self._size + states.nbytes > self.limit:
-            return
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
+            if self._size + states.nbytes > self.limit:
+                return
             self._file = self._file or tempfile.TemporaryFile(prefix="encoder-", buffering=0)  # noqa: SIM115
             self._file.seek(self._size)
             if self._file.write(states.tobytes()) == states.nbytes:

@@ -38,7 +38,7 @@ from mlx_whisper_lora.training.callbacks import (
     TestStart,
 )
 from mlx_whisper_lora.training.distributed import World
-from mlx_whisper_lora.training.encoder_cache import EncoderCache
+from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -305,10 +305,10 @@ def finetune(
             keeper.measure_kept()
             replace_adapter(model, resumed)
     model.audio_context = training.audio_context
-    cache = EncoderCache(model, training.encoder_cache * 1e9) if training.encoder_cache else None
+    frozen = frozen_blocks(model.encoder)
     notes = METHODS[config.method].notes(model, config.settings)
-    if cache and cache.n_blocks:
-        notes.append(f"encoder blocks that are computed once for each clip: the first {cache.n_blocks}")
+    if frozen and training.encoder_cache:
+        notes.append(f"encoder blocks that are computed once for each clip: the first {frozen}")
     callback.start(
         RunStart(
             count_parameters(model),
@@ -323,7 +323,8 @@ def finetune(
     if resumed and valid_set:
         keeper.evaluate_and_save(0)
     with at_stop(keeper.save_cut_short):
-        hooks = (cache.collate, cache.loss) if cache and cache.n_blocks else ()
+        cache = EncoderCache(model, frozen, training.encoder_cache * 1e9) if frozen is not None else None
+        hooks = (cache.collate, cache.loss) if cache else ()
         train(model, train_set, training, keeper.evaluate_and_save, callback, *hooks)
     end = keeper.end()
     callback.end(end)

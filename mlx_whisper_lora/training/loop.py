@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -17,10 +18,12 @@ from mlx_whisper_lora.data.batches import batch_frames, iterate_batches, make_ba
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import World
+from mlx_whisper_lora.training.gradients import PiecewiseGradients
 from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
+from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
@@ -64,23 +67,16 @@ def train(
     rng = np.random.default_rng(options.seed)
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
-    gradient_of_loss = nn.value_and_grad(model, loss_function)
     batches = iterate_batches(dataset, options.batch_size, options.seed)
     meter = _Meter()
     model.train()
+    take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
     with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
         for iteration in range(1, iters + 1):
             examples, frames = _draw_step(next(batches), options, rng)
-            share = world.share(examples)
-            batch = collate(share, frames) if share else None  # a step of a full window may have one clip
             count = sum(example.n_targets for example in examples)
             with _undone_if_cut_short(model), world.together():
-                loss, gradients = gradient_of_loss(model, batch) if share else _nothing(model)
-                # Each process has the sum over its share of the batch. The step takes the mean over all label tokens.
-                gradients = _scale(world.average(gradients), world.size / count)
-                gradients, _ = optim.clip_grad_norm(gradients, options.max_grad_norm)
-                optimizer.update(model, gradients)
-                loss = world.sum(loss) / count
+                loss = take_step(world.share(examples), frames, count)
                 mx.eval(model.trainable_parameters(), optimizer.state, loss)
             meter.add(loss.item(), count)
             bar.update()
@@ -105,13 +101,48 @@ def _undone_if_cut_short(model: Whisper) -> contextlib.AbstractContextManager[No
     return at_stop(lambda error: model.update(before))
 
 
-def _nothing(model: Whisper) -> tuple[mx.array, dict]:
-    """Return the loss of no clips and its gradients: zeros."""
-    return mx.array(0.0), tree_map(mx.zeros_like, model.trainable_parameters())
+def _step_function(
+    model: Whisper,
+    optimizer: optim.Optimizer,
+    max_grad_norm: float,
+    world: World,
+    collate: Callable[[list, int | None], Any],
+    loss_function: Callable[[Whisper, Any], mx.array],
+) -> Callable[[list, int, int], mx.array]:
+    """Return a function that takes a step, and returns the mean loss of all processes.
 
+    Its arguments are the examples of this process, the mel frames of a window, and the targets of all processes.
+    """
 
-def _scale(gradients: dict, factor: float) -> dict:
-    return tree_map(lambda gradient: gradient * factor, gradients)
+    def update(loss: mx.array, gradients: dict, count: mx.array | int) -> mx.array:
+        # Each process has the sums over its share of the batch. The step takes the mean over all label tokens.
+        mean = tree_map(lambda total: total * (world.size / count), world.average({"loss": loss, "of": gradients}))
+        clipped, _ = optim.clip_grad_norm(mean["of"], max_grad_norm)
+        optimizer.update(model, clipped)
+        return mean["loss"]
+
+    if not compiles():
+        piecewise = PiecewiseGradients(model, collate, loss_function)
+        return lambda examples, frames, count: update(*piecewise(examples, frames), count)
+
+    batch_type: Callable = tuple  # `mx.compile` does not keep it
+    gradient_of_loss = nn.value_and_grad(model, lambda model, fields: loss_function(model, batch_type(*fields)))
+    state = [model.state, optimizer.state, mx.random.state]
+
+    @partial(mx.compile, inputs=state, outputs=state)
+    def compiled(fields: list[mx.array], count: mx.array) -> mx.array:
+        loss, gradients = gradient_of_loss(model, fields)
+        return update(loss, gradients, count)
+
+    def take_step(examples: list, frames: int, count: int) -> mx.array:
+        nonlocal batch_type
+        if not examples:  # a step of a full window may have fewer clips than there are processes
+            return update(mx.array(0.0), tree_map(mx.zeros_like, model.trainable_parameters()), count)
+        batch = collate(examples, frames)
+        batch_type = type(batch)
+        return compiled(list(batch), mx.array(count))
+
+    return take_step
 
 
 def _draw_step(

@@ -61,13 +61,21 @@ def test_the_blocks_before_the_first_adapted_one_are_frozen(settings, expected):
     assert frozen_blocks(adapted_model(**settings).encoder) == expected
 
 
-@pytest.mark.parametrize("settings", [{"layers": 1}, {"encoder_layers": 0}])
+def test_nothing_is_frozen_if_the_convolutions_are_trained():
+    model = adapted_model(layers=1)
+    model.encoder.conv2.unfreeze()
+    assert frozen_blocks(model.encoder) is None
+
+
+@pytest.mark.parametrize("settings", [{"layers": 1}, {"encoder_layers": 0}, {"layers": -1}])
 @pytest.mark.parametrize("limit", [1e9, 20_000, 0])  # bytes: all states, some, none
 def test_losses_are_those_without_a_cache(settings, limit):
     model = adapted_model(**settings)
     expected = losses(adapted_model(**settings))
     assert expected[-1] < expected[0]
-    np.testing.assert_allclose(losses(model, EncoderCache(model, limit)), expected, rtol=2e-3)
+    np.testing.assert_allclose(
+        losses(model, EncoderCache(model, frozen_blocks(model.encoder), limit)), expected, rtol=2e-3
+    )
 
 
 def test_each_window_is_computed_once(monkeypatch):
@@ -78,7 +86,7 @@ def test_each_window_is_computed_once(monkeypatch):
         "lower",
         lambda encoder, mel, n_blocks=0: (computed.append(len(mel)), lower(encoder, mel, n_blocks))[1],
     )
-    cache, clips = EncoderCache(model, 1e9), examples()
+    cache, clips = EncoderCache(model, 1, 1e9), examples()
     first = cache.collate(clips[:2], 200)
     again = cache.collate([clips[1], clips[0].with_timestamps(), clips[2]], 200)
     assert computed == [2, 1]
@@ -89,9 +97,9 @@ def test_each_window_is_computed_once(monkeypatch):
 
 def test_a_full_disk_ends_the_caching_and_not_the_run(monkeypatch):
     model = adapted_model(layers=1)
-    cache, clips = EncoderCache(model, 1e9), examples()
+    cache, clips = EncoderCache(model, 1, 1e9), examples()
     expected = cache.collate(clips, 200)
-    full = EncoderCache(model, 1e9)
+    full = EncoderCache(model, 1, 1e9)
     monkeypatch.setattr(full, "_file", FullDisk())
     for _ in range(2):
         np.testing.assert_array_equal(full.collate(clips, 200).states, expected.states)

@@ -9,12 +9,18 @@ import functools
 import importlib
 import math
 import os
+from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import TypeVar
 
 import mlx.core as mx
 import mlx.nn as nn
 
-_OPS = ("MLX_WHISPER_LORA_OPS", "mlx")  # a variable, and the value that switches NumPy off
+T = TypeVar("T")
+R = TypeVar("R")
+
+# A variable, and the value that switches the NumPy kernels off, or OpenBLAS.
+_OPS, _BLAS = ("MLX_WHISPER_LORA_OPS", "mlx"), ("MLX_WHISPER_LORA_BLAS", "off")
 _MANY = 2**21  # numbers in the keys that single queries read, as in a batch
 _SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losing the small ones
 
@@ -49,7 +55,7 @@ def _cpu_backend(module: str, variable: str, off: str) -> ModuleType | None:
 
 
 def _blas() -> ModuleType | None:
-    return _cpu_backend("blas", "MLX_WHISPER_LORA_BLAS", "off")
+    return _cpu_backend("blas", *_BLAS)
 
 
 def _kernels(x: mx.array) -> ModuleType | None:
@@ -72,10 +78,29 @@ def use_fast_blas() -> str | None:
     return blas.use_fast_blas() if blas else None
 
 
-def limit_blas_threads(processes: int) -> None:
-    """Limit matrix products to this process's share of the cores, if several processes run on this machine."""
-    if blas := _blas():
-        blas.limit_blas_threads(processes)
+def _threads() -> ModuleType | None:
+    return None if mx.default_device() == mx.gpu else _cpu_backend("threads", *_OPS)
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return what `work` returns for each item. On a CPU, each core works on one at a time.
+
+    MLX's random state belongs to a thread: `work` has to seed it. The arrays that it returns must be computed.
+    """
+    threads = _threads()
+    return threads.share(work, items) if threads else [work(item) for item in items]
+
+
+def n_side_by_side() -> int:
+    """Return the number of items that `side_by_side` works on at a time."""
+    threads = _threads()
+    return threads.n_threads() if threads else 1
+
+
+def limit_threads(processes: int) -> None:
+    """Limit the threads of a CPU to this process's share of the cores, if several processes run on this machine."""
+    if threads := _cpu_backend("threads", *_BLAS):
+        threads.limit_threads(processes)
 
 
 def gelu(x: mx.array) -> mx.array:
@@ -129,7 +154,7 @@ def log_sum_exp(x: mx.array) -> mx.array:
 def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
     """Return the cross-entropy of each of `labels` (N,), in nats, and its gradient for `logits` (N, V).
 
-    The cross-entropies are computed in float32. The gradient has the type of the logits.
+    A negative label has none. The cross-entropies are computed in float32. The gradient has the type of the logits.
     """
     if kernels := _kernels(logits):
         return kernels.cross_entropies(logits, labels)
@@ -137,7 +162,13 @@ def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.ar
     log_sums = log_sum_exp(numbers)
     gradient = mx.exp(numbers - log_sums).at[mx.arange(len(labels)), labels].subtract(1)
     chosen = mx.take_along_axis(numbers, labels[:, None], axis=-1)
-    return (log_sums - chosen)[:, 0], gradient.astype(logits.dtype)
+    counts = (labels >= 0)[:, None]
+    return mx.where(counts, log_sums - chosen, 0)[:, 0], mx.where(counts, gradient, 0).astype(logits.dtype)
+
+
+def compiles() -> bool:
+    """Return whether `mx.compile` pays. On a CPU, it would call g++ for each new shape, and NumPy is faster."""
+    return mx.default_device() == mx.gpu
 
 
 def compute_now(*arrays: mx.array) -> None:

@@ -1,32 +1,11 @@
 """The operations, with any backend, and the choice of a backend."""
 
-import shutil
-
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from mlx_whisper_lora.whisper.model.ops import cross_entropies, log_sum_exp
 from tests.support.processes import run_python
-
-# Loss and gradients of a whole model, compiled and not; the largest difference between them.
-COMPILED = """
-import mlx.core as mx, mlx.nn as nn
-from mlx.utils import tree_flatten
-from mlx_whisper_lora.data.batches import Batch
-from mlx_whisper_lora.training.loss import cross_entropy_loss
-from tests.support.models import small_model
-
-model = small_model()
-batch = Batch(
-    mx.random.normal((2, 100, 80)), mx.array([[50258, 50259], [50258, 50259]]), mx.arange(4), mx.array([3, 1, 5, 2])
-)
-step = nn.value_and_grad(model, cross_entropy_loss)
-plain = step(model, batch)
-compiled = mx.compile(lambda *batch: step(model, Batch(*batch)), inputs=model.state)(*batch)
-pairs = zip(tree_flatten(plain), tree_flatten(compiled))
-print(max(mx.abs(one - other).max().item() for (_, one), (_, other) in pairs))
-"""
 
 
 def test_small_numbers_are_not_lost_beside_a_large_one():
@@ -51,14 +30,6 @@ def test_cross_entropies_and_their_gradients_are_right():
     np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
     probabilities[np.arange(6), labels] -= 1
     np.testing.assert_allclose(gradient, probabilities, atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(mx.default_device() == mx.cpu and not shutil.which("g++"), reason="MLX compiles for a CPU with g++")
-def test_forward_and_backward_pass_compile_on_mlxs_operations():
-    outcome = run_python("-c", COMPILED, MLX_WHISPER_LORA_OPS="mlx")
-    assert outcome.code == 0, outcome.err
-    assert float(outcome.out) < 1e-3
 
 
 @pytest.mark.slow

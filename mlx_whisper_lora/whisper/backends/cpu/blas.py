@@ -11,7 +11,6 @@ import ctypes
 import ctypes.util
 import functools
 import mmap
-import os
 import struct
 import sys
 import warnings
@@ -120,12 +119,3 @@ def _write_pointer(address: int, value: int) -> None:
     if libc.mprotect(ctypes.c_void_p(first), ctypes.c_size_t(page), 1 | 2) != 0:  # PROT_READ | PROT_WRITE
         raise OSError(ctypes.get_errno(), "mprotect of MLX's offset table failed")
     ctypes.c_void_p.from_address(address).value = value
-
-
-def limit_blas_threads(processes: int) -> None:
-    """Limit matrix products to this process's share of the cores, if several processes run on this machine."""
-    path = use_fast_blas()
-    if path is not None and processes > 1:
-        cores = len(os.sched_getaffinity(0))
-        prefix = "scipy_" if "scipy_openblas" in path else ""
-        ctypes.CDLL(path)[prefix + "openblas_set_num_threads"](max(cores // processes, 1))

@@ -2,20 +2,16 @@
 
 MLX's `exp` and `erf` compute about 50 million elements a second on a Linux CPU, and NumPy's `exp` and `tanh` compute
 thirty times as many. NumPy takes over if exponentials are most of the work, as in the softmax of long attention and of
-a large vocabulary. The work is shared among as many threads as BLAS has: NumPy computes in several at the same time.
-`mx.compile` cannot compile these kernels.
+a large vocabulary. The work is shared by several threads. `mx.compile` cannot compile these kernels.
 """
 
-import contextlib
-import functools
 import math
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import mlx.core as mx
 import numpy as np
+
+from mlx_whisper_lora.whisper.backends.cpu.threads import share
 
 # Numbers that fit a core's cache, so that each is fetched from memory once.
 _PART = 2**17  # of an elementwise operation
@@ -28,41 +24,14 @@ _FEW = 16  # queries
 def _share(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
     """Call `work` with each part, in several threads if there are several parts.
 
-    A matrix product in `work` runs on one thread, as it is too small to be shared. Numbers that are not finite pass
-    through without a warning, as in MLX.
+    Numbers that are not finite pass through without a warning, as in MLX.
     """
 
     def quiet(part: slice) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             work(part)
 
-    parts = list(parts)
-    if len(parts) == 1:
-        quiet(parts[0])
-    else:
-        pool = _pool()
-        with _one_blas_thread():
-            list(pool.map(quiet, parts))
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    """Return as many threads as NumPy's BLAS has, which OPENBLAS_NUM_THREADS sets on Linux."""
-    if not sys.platform.startswith("linux"):
-        return ThreadPoolExecutor(os.cpu_count())
-    return ThreadPoolExecutor(max(library.num_threads for library in _blas_controller().lib_controllers))
-
-
-def _one_blas_thread() -> contextlib.AbstractContextManager:
-    """Limit NumPy's BLAS to one thread. On macOS it is Accelerate, which decides for itself."""
-    return _blas_controller().limit(limits=1) if sys.platform.startswith("linux") else contextlib.nullcontext()
-
-
-@functools.cache
-def _blas_controller():
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+    share(quiet, parts)
 
 
 def _slices(count: int, length: int) -> Iterator[slice]:
@@ -200,7 +169,10 @@ def _heads(array: mx.array) -> np.ndarray:
 
 
 def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.array]:
-    """Return the cross-entropy of each of `labels` (N,), in nats, and its gradient for float32 `logits` (N, V)."""
+    """Return the cross-entropy of each of `labels` (N,), in nats, and its gradient for float32 `logits` (N, V).
+
+    A negative label has none.
+    """
     scores, chosen = np.array(logits, copy=False), np.array(labels, copy=False)
     gradient, losses = np.empty_like(scores), np.empty(len(scores), np.float32)
 
@@ -215,6 +187,8 @@ def cross_entropies(logits: mx.array, labels: mx.array) -> tuple[mx.array, mx.ar
         losses[part] = (largest + np.log(sums))[:, 0] - scores[rows, chosen[part]]
 
     _share(work, _slices(len(scores), _LOGITS // scores.shape[-1]))
+    losses[chosen < 0] = 0
+    gradient[chosen < 0] = 0
     return mx.array(losses), mx.array(gradient)
 
 

@@ -1,0 +1,85 @@
+"""The gradients of a batch on a CPU, summed over small pieces of it, one on each core.
+
+A piece needs a fraction of the memory of the batch, its numbers stay in the cache, and each core works without waiting
+for the other ones, also in the operations that MLX computes on one core.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_map
+
+from mlx_whisper_lora.whisper.model.ops import n_side_by_side, side_by_side
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+
+_PIECE_FRAMES = 1200  # mel frames of a piece, if it has several examples
+_PIECE_TARGETS = 128
+
+Sum = tuple[mx.array, dict]  # of the loss, and of its gradients for the trained parameters
+
+
+class PiecewiseGradients:
+    """Sums the loss of examples, and its gradients for the parameters that are not frozen.
+
+    Args:
+        model: the model.
+        collate: makes a batch of examples, with mel frames of the given number.
+        loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
+    """
+
+    def __init__(
+        self,
+        model: Whisper,
+        collate: Callable[[list, int], Any],
+        loss_function: Callable[[Whisper, Any], mx.array],
+    ):
+        self.model, self.collate, self.loss_function = model, collate, loss_function
+        mx.eval(model.parameters())  # an array is computed in the thread that made it
+        # `mx.value_and_grad` traces the parameters in the model itself, so each core has a model of its own.
+        self.twins = [_twin(model) for _ in range(n_side_by_side())]
+
+    def __call__(self, examples: list, frames: int) -> Sum:
+        """Return the sums for examples, which may be none, in windows of `frames` mel frames."""
+        parameters = self.model.trainable_parameters()
+        mx.eval(parameters)
+        shares = [examples[i :: len(self.twins)] for i in range(min(len(self.twins), len(examples)))]
+        seeds = mx.random.randint(0, 2**31 - 1, (len(shares),)).tolist()  # MLX's random state is one of each thread
+
+        def work(core: int) -> Sum:
+            mx.random.seed(seeds[core])
+            self.twins[core].update(parameters)
+            return self._sum(self.twins[core], shares[core], frames)
+
+        nothing = mx.array(0.0), tree_map(mx.zeros_like, parameters)
+        return _add_up(side_by_side(work, range(len(shares))) or [nothing])
+
+    def _sum(self, model: Whisper, examples: list, frames: int) -> Sum:
+        """Return the sums for the examples of a core, of one piece after another."""
+        gradient_of_loss = nn.value_and_grad(model, self.loss_function)
+        longest = max(example.n_targets for example in examples)
+        size = max(min(_PIECE_FRAMES // frames, _PIECE_TARGETS // longest), 1)
+        sums: list[Sum] = []
+        for first in range(0, len(examples), size):
+            new = gradient_of_loss(model, self.collate(examples[first : first + size], frames))
+            sums = [_add_up([*sums, new])]
+            mx.eval(sums)
+        return sums[0]
+
+
+def _add_up(sums: Sequence[Sum]) -> Sum:
+    return tree_map(lambda *arrays: sum(arrays[1:], start=arrays[0]), *sums)
+
+
+def _twin(node: Any) -> Any:
+    """Return a copy of a model, or of a part of it, with the same arrays."""
+    if isinstance(node, nn.Module):
+        twin = copy.copy(node)
+        for key, value in node.items():
+            dict.__setitem__(twin, key, _twin(value))
+        return twin
+    if isinstance(node, dict):
+        return {key: _twin(value) for key, value in node.items()}
+    return [_twin(each) for each in node] if isinstance(node, list) else node
