@@ -4,6 +4,7 @@ pip install -e ".[bench]" && python -m tools.bench.plot
 """
 
 import json
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,7 +16,10 @@ from tools.bench.growth import exponent
 
 DOCS = run.ROOT / "docs"
 OURS, PEER, MEMORY, LINE = "#1f6fb2", "#b8c4ce", "#d0743c", "#888888"
-SPEED = {"step": "A training step of 4 clips of 5 s, seconds", "short": "A recording of 5 s transcribed, seconds"}
+SPEED = {
+    "step": "A training step of 4 clips of 5 s, seconds (line: the floor)",
+    "short": "A recording of 5 s transcribed, seconds (line: the floor)",
+}
 
 
 def draw_times(axes: Axes, title: str, results: dict[str, dict]) -> None:
@@ -40,8 +44,10 @@ def draw_growth(axes: Axes, panel: dict) -> None:
         values = [point[name] for point in points]
         where.loglog(sizes, values, "o-", color=color, markersize=3)
         where.loglog(sizes, [values[-1] * size / sizes[-1] for size in sizes], color=color, linewidth=0.5)
-        where.set_ylim(min(values) / 3, max(values) * 3)
+        where.set_ylim(10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values))))
         where.set_ylabel(name, color=color)
+        where.minorticks_off()
+    axes.set_xticks(sizes, [f"{size // 1000}k" if size >= 1000 else size for size in sizes], rotation=30)
     time, space = (exponent(points, name) for name in ("seconds", "MB"))
     axes.set_xlabel(panel["unit"])
     axes.set_title(f"{panel['title']}\ntime n^{time:.2f}, memory n^{space:.2f}", loc="left")

@@ -32,12 +32,13 @@ def main() -> None:
 
 
 def peak_memory() -> int:
-    """Return the largest resident memory of this process, in bytes."""
+    """Return the largest resident memory of this process, or of one that it has started, in bytes."""
+    started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, started)
     # On Linux, ru_maxrss begins with the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return max(int(status.partition("VmHWM:")[2].split()[0]), started) * 1024
 
 
 if __name__ == "__main__":
