@@ -51,7 +51,8 @@ def main() -> None:
             found, versions = time_rows(GPU_TASKS[name], pythons, args.rounds, Path(folder))
             results["tasks"][name] = {"versions": versions, "results": found}
             print(table(name, found), end="\n\n", flush=True)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            if args.rounds:
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

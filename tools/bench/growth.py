@@ -130,9 +130,9 @@ def write_recording(path: Path, minutes: int) -> None:
 PANELS = {
     "seconds": Panel("A training step", "seconds of a clip", (1, 2, 5, 10, 20, 30), lambda n: step(frames=100 * n)),
     "labels": Panel("A training step", "label tokens of a clip", (7, 14, 28, 56, 112, 224), lambda n: step(labels=n)),
-    "batch": Panel("A training step", "clips in the batch", (1, 2, 4, 8, 16, 32), lambda n: step(clips=n)),
+    "batch": Panel("A training step", "clips in the batch", (1, 2, 4, 8, 16), lambda n: step(clips=n)),
     "layers": Panel("A training step", "adapted blocks of 6", (1, 2, 3, 6), lambda n: step(layers=n)),
-    "clips": Panel("The start of a run", "clips in the data set", (100, 1000, 10_000, 50_000, 100_000), start),
+    "clips": Panel("The start of a run", "clips in the data set", (100, 1000, 10_000, 100_000), start),
     "pass": Panel("A pass without training", "clips in the data set", (100, 1000, 10_000, 50_000, 100_000), read_pass),
     "minutes": Panel("A transcription, one window decoded", "minutes", (1, 10, 60, 300, 600), transcription),
 }

@@ -178,7 +178,9 @@ def parse_args(description: str | None, tasks: dict, peers: tuple[str, ...]) -> 
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("tasks", nargs="*", default=list(tasks), metavar="TASK", help=f"of {', '.join(tasks)}")
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions that count")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="repetitions that count; 0 tries the tasks, and keeps nothing"
+    )
     for name in peers:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="PYTHON", help=f"Python with {name}")
     args = parser.parse_args()
@@ -196,7 +198,8 @@ def main() -> None:
             results[name] = time_task(name, args.pythons, args.rounds, Path(folder), heard)
             rates = ", ".join(f"{rate} {unit}" for unit, rate in results[name]["rates"].items())
             print(f"{table(name, results[name]['results'])}\n\nThe machine: {rates}\n", flush=True)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            if args.rounds:
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
