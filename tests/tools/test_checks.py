@@ -1,10 +1,8 @@
-"""The rooms, damaged files and memory: tools/house.py, tools/fuzz and tools/bench/memory.py."""
+"""The rooms and damaged files: tools/house.py and tools/fuzz."""
 
 import pytest
 
-from mlx_whisper_lora.whisper.assets import DEMO_RECORDING
 from tools import house
-from tools.bench import memory
 from tools.fuzz import run as fuzz
 from tools.fuzz.good_files import arguments_of, loader_of, write_good_files
 from tools.fuzz.worker import LOADERS
@@ -41,10 +39,3 @@ def test_bad_inputs_do_no_harm():
     outcomes, faults = fuzz.run(count=60)
     assert faults == []
     assert {how for _, how in outcomes} == {"read", "refused"}
-
-
-# memory.py reaches into the loop over windows.
-@pytest.mark.slow
-def test_a_recording_is_measured():
-    found = memory.measure(DEMO_RECORDING / "recording.opus")
-    assert found["MB"] > 10 and found["segments"] > 0

@@ -5,19 +5,26 @@ padded to 30 s.
 """
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx_whisper import transcribe
+from mlx_whisper.decoding import DecodingOptions, decode
 from mlx_whisper.load_models import load_model
 
 from mlx_whisper_lora.whisper.backends.cpu.blas import use_fast_blas
-from tools.bench.inputs import Repeat, random_mels, read_recording, timed, transcript_tokens
+from tools.bench.inputs import Repeat, Task, decoder_step, random_mels, read_recording, timed, transcript_tokens
+
+PACKAGES = ("mlx", "mlx-whisper")
 
 use_fast_blas()
+
+
+def gpu_memory() -> int:
+    """Return the largest memory that MLX took, in bytes."""
+    return mx.get_peak_memory()
 
 
 class LoRA(nn.Module):
@@ -31,11 +38,11 @@ class LoRA(nn.Module):
         self.lora_b = mx.zeros((rank, outputs))
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.linear(x) + 2.0 * ((x @ self.lora_a) @ self.lora_b)
+        return self.linear(x) + (2.0 * ((x @ self.lora_a) @ self.lora_b)).astype(x.dtype)
 
 
-def _step(folder: Path, clips: int = 4, labels: int = 24, layers: int = 4) -> Repeat:
-    model = load_model(str(folder / "mlx"), mx.float32)
+def _step(folder: Path, dtype: str, clips: int = 4, labels: int = 24, layers: int = 4) -> Repeat:
+    model = load_model(str(folder / "mlx"), getattr(mx, dtype))
     model.freeze()
     for block in [*model.encoder.blocks[-layers:], *model.decoder.blocks[-layers:]]:
         for attention in filter(None, (block.attn, block.cross_attn)):
@@ -43,7 +50,8 @@ def _step(folder: Path, clips: int = 4, labels: int = 24, layers: int = 4) -> Re
             for adapted in (attention.query, attention.value):
                 adapted.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
     optimizer = optim.AdamW(1e-3)
-    mel, tokens = mx.array(random_mels(clips, 3000)), mx.array([transcript_tokens(labels)] * clips)
+    mel = mx.array(random_mels(clips, 3000)).astype(getattr(mx, dtype))
+    tokens = mx.array([transcript_tokens(labels)] * clips)
     gradient_of_loss = nn.value_and_grad(
         model, lambda: nn.losses.cross_entropy(model(mel, tokens[:, :-1]), tokens[:, 1:], reduction="mean")
     )
@@ -57,13 +65,33 @@ def _step(folder: Path, clips: int = 4, labels: int = 24, layers: int = 4) -> Re
     return lambda: timed(step)
 
 
-def _transcription(file: str) -> Callable[[Path], Repeat]:
-    def task(folder: Path) -> Repeat:
+def _transcription(file: str) -> Task:
+    def task(folder: Path, dtype: str) -> Repeat:
         samples, language = read_recording(folder, file)
-        options = {"path_or_hf_repo": str(folder / "mlx"), "temperature": 0.0, "fp16": False}
+        options = {"path_or_hf_repo": str(folder / "mlx"), "temperature": 0.0, "fp16": dtype == "float16"}
         return lambda: timed(lambda: transcribe(samples, language=language, **options))
 
     return task
 
 
-TASKS = {"step": _step, "long": _transcription("long"), "short": _transcription("short")}
+def _encoder(folder: Path, dtype: str) -> Repeat:
+    model = load_model(str(folder / "mlx"), getattr(mx, dtype))
+    mel = mx.array(random_mels(1, 3000)).astype(getattr(mx, dtype))
+    return lambda: timed(lambda: mx.eval(model.encoder(mel)))
+
+
+def _decoder(folder: Path, dtype: str) -> Repeat:
+    model = load_model(str(folder / "mlx"), getattr(mx, dtype))
+    features = model.encoder(mx.array(random_mels(1, 3000)).astype(getattr(mx, dtype)))
+    mx.eval(features)
+    options = DecodingOptions(language="en", suppress_tokens="-1,50257", fp16=dtype == "float16")
+    return decoder_step(lambda count: decode(model, features, options, sample_len=count))
+
+
+TASKS: dict[str, Task] = {
+    "step": _step,
+    "encoder": _encoder,
+    "decoder-step": _decoder,
+    "long": _transcription("long"),
+    "short": _transcription("short"),
+}

@@ -1,6 +1,9 @@
-"""The tasks of the benchmark for this package. Each loads what it needs and returns a function that returns seconds."""
+"""The tasks of the benchmark for this package, and the rates of the machine through MLX."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlx.core as mx
@@ -10,22 +13,45 @@ from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
+from mlx_whisper_lora.training.encoder_cache import EncoderCache
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.audio.context import AUTO
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.decoding.decode import decode_features
+from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.model.ops import prepare_cpu
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.transcription.long_form import transcribe
-from tools.bench.inputs import Repeat, random_mels, read_recording, timed
+from tools.bench.inputs import (
+    Repeat,
+    Task,
+    decoder_step,
+    heard_tokens,
+    random_mels,
+    read_recording,
+    timed,
+    transcript_tokens,
+)
 
+PACKAGES = ("mlx", "numpy", "scipy")
 STEPS = 3  # of training in a repetition, after one that does not count
 TARGETS = ("attn.query", "attn.value", "cross_attn.query", "cross_attn.value")
+ENDLESS = "-1,50257"  # suppresses the end of a transcript, so that it has the length that is asked for
+WIDE = 2048  # rows and columns of a large product
+NUMBERS = 2**27  # 512 MB in float32, more than a cache holds
 
 
-def base() -> Whisper:
-    """Return OpenAI's base in float32."""
-    model = load_model("base", mx.float32)
+def base(dtype: str = "float32") -> Whisper:
+    """Return OpenAI's base."""
+    model = load_model("base", getattr(mx, dtype))
     mx.eval(model.parameters())
     return model
+
+
+def gpu_memory() -> int:
+    """Return the largest memory that MLX took, in bytes."""
+    return mx.get_peak_memory()
 
 
 class _Times(Callback):
@@ -36,20 +62,24 @@ class _Times(Callback):
         self.seconds.append(1 / report.steps_per_second)
 
 
-def _training(context: float, frames: int = 500, clips: int = 4, labels: int = 24, layers: int = 4) -> Callable:
-    """Return the task of a training step: LoRA of rank 8 on query and value, as PEFT's examples have it."""
+def training(
+    context: float = AUTO,
+    frames: int = 500,
+    clips: int = 4,
+    labels: int = 24,
+    layers: int = 4,
+    cached: bool = False,
+) -> Task:
+    """Return the task of a training step: LoRA of rank 8 on query and value, as PEFT's examples have it.
 
-    def task(_: Path) -> Repeat:
-        model, rng = base(), np.random.default_rng(0)
-        add_adapter(
-            model,
-            LoRAConfig(
-                rank=8, layers=layers, targets=("attn.query", "attn.value", "cross_attn.query", "cross_attn.value")
-            ),
-        )
-        mels = rng.normal(size=(clips, frames, 80)).astype(np.float32)
-        tokens = (50258, 50259, 50359, *range(1000, 1000 + labels - 1), 50257)
-        dataset = [Example(mel, tokens, 3) for mel in mels]
+    The first step does not count. With the cache, it computes the frozen blocks of the encoder for all clips.
+    """
+
+    def task(_: Path, dtype: str = "float32") -> Repeat:
+        model = base(dtype)
+        add_adapter(model, LoRAConfig(rank=8, layers=layers, targets=TARGETS))
+        tokens = tuple(transcript_tokens(labels))
+        dataset = [Example(mel, tokens, 3) for mel in random_mels(clips, frames)]
         options = TrainingOptions(
             iters=STEPS + 1,
             batch_size=clips,
@@ -59,38 +89,103 @@ def _training(context: float, frames: int = 500, clips: int = 4, labels: int = 2
             full_context_share=0,
             warmup=0,
         )
+        cache = EncoderCache(model, 1e9)
+        hooks = (cache.collate, cache.loss) if cached else ()
 
         def repeat() -> float:
             times = _Times()
-            train(model, dataset, options, lambda iteration: None, times)
-            return float(np.median(times.seconds[1:]))
+            train(model, dataset, options, lambda iteration: None, times, *hooks)
+            return float(np.median(times.seconds[1:] or [0.0]))  # only the first of several processes has times
 
         return repeat
 
     return task
 
 
-def _transcription(file: str, **options: object) -> Callable:
-    def task(folder: Path) -> Repeat:
-        model, (samples, language) = base(), read_recording(folder, file)
+def _transcription(file: str, **options: object) -> Task:
+    def task(folder: Path, dtype: str) -> Repeat:
+        model, (samples, language) = base(dtype), read_recording(folder, file)
         chosen = {"language": language, "temperature": 0.0, **options}
         return lambda: timed(lambda: transcribe(model, samples, **chosen))
 
     return task
 
 
-def _encoder(_: Path) -> Repeat:
-    model, mel = base(), mx.array(random_mels(1, 3000))
+def _short_window(folder: Path, dtype: str) -> Repeat:
+    """Transcribe in a window of the clip's length, as a user with an adapter of `short_context` does.
+
+    Base itself was not trained for it. It writes nearly the same text of this clip; if it repeated itself, it would be
+    stopped at the number of tokens that all write in a window of 30 s.
+    """
+    limit = heard_tokens(folder, "short")
+    return _transcription("short", audio_context=AUTO, sample_len=limit)(folder, dtype)
+
+
+def _encoder(_: Path, dtype: str) -> Repeat:
+    model, mel = base(dtype), mx.array(random_mels(1, 3000))
     return lambda: timed(lambda: mx.eval(model.encode(mel)))
 
 
-TASKS = {
-    "step": _training(0.0),
-    "step-30s": _training(30.0),
-    "step-all-blocks": _training(0.0, layers=-1),
-    "step-100-labels": _training(0.0, clips=8, labels=100, layers=-1),
+def _decoder(_: Path, dtype: str) -> Repeat:
+    model = base(dtype)
+    features = model.encode(mx.array(random_mels(1, 3000)))
+    mx.eval(features)
+
+    def decode(count: int) -> None:
+        decode_features(model, features, DecodingOptions(language="en", suppress_tokens=ENDLESS, sample_len=count))
+
+    return decoder_step(decode)
+
+
+def _product(_: Path, dtype: str) -> Repeat:
+    prepare_cpu()
+    a, b = (mx.random.normal((WIDE, WIDE)).astype(getattr(mx, dtype)) for _ in range(2))
+    mx.eval(a, b)
+    return lambda: timed(lambda: mx.eval(a @ b))
+
+
+def _reading(*_: object) -> Repeat:
+    """Read a large array once, with a thread on each core."""
+    cores = os.cpu_count() or 1
+    parts = np.array_split(np.ones(NUMBERS, np.float32), cores)
+    pool = ThreadPoolExecutor(cores)
+    return lambda: timed(lambda: list(pool.map(np.sum, parts)))
+
+
+def _ranks(count: int) -> Task:
+    """Return the task of training in several processes with one thread each: the seconds a clip."""
+
+    def task(*_: object) -> Repeat:
+        launch = [Path(sys.executable).parent / "mlx.launch", "-n", str(count), "--backend", "ring", "--"]
+        alone = [sys.executable, "-m", "tools.bench.rank"]
+        command = alone if count == 1 else [*launch, *alone]
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+
+        def repeat() -> float:
+            output = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+            return float(output.split()[-1])
+
+        return repeat
+
+    return task
+
+
+TASKS: dict[str, Task] = {
+    "step": training(),
+    "step-30s": training(30.0),
+    "step-all-blocks": training(layers=-1),
+    "step-cached": training(cached=True),
+    "step-2-blocks": training(layers=2),
+    "step-2-blocks-cached": training(layers=2, cached=True),
+    "step-100-labels": training(clips=8, labels=100),
+    "one-rank": _ranks(1),
+    "two-ranks": _ranks(2),
     "encoder": _encoder,
+    "decoder-step": _decoder,
     "long": _transcription("long"),
     "long-batched": _transcription("long", batch_size=8),
     "short": _transcription("short"),
+    "short-5s": _short_window,
+    "product": _product,
+    "reading": _reading,
 }
