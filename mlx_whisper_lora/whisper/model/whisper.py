@@ -295,18 +295,19 @@ class AudioEncoder(nn.Module):
         return self.ln_post(x)
 
 
-def _padding_mask(positions: mx.array, padding: mx.array) -> mx.array:
+def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
     """Return the mask of self-attention if sequences start with padding.
 
     Args:
-        positions: of the queries, shape (T,). The keys are at 0 and up to the last of them.
+        past: keys before those of the queries.
+        length: queries T, which have keys too.
         padding: tokens at the start of each sequence that are padding, shape (B,).
 
     Returns:
         Zeros, and -inf for keys that are padding or later than the query, shape (B, 1, T, S). A query that is padding
         itself attends to its own key, as it has to attend to something.
     """
-    queries, keys = positions[:, None], mx.arange(positions[-1].item() + 1)
+    queries, keys = mx.arange(past, past + length)[:, None], mx.arange(past + length)
     is_padding = keys < padding[:, None, None]
     return mx.where((keys > queries) | (is_padding & (keys != queries)), -mx.inf, 0)[:, None]
 
@@ -350,12 +351,13 @@ class TextDecoder(nn.Module):
         """
         past, padding = (cache[0].length, cache[0].padding) if cache else (0, None)
         length = tokens.shape[1]
-        positions = mx.arange(past, past + length)
-        mask: mx.array | str | None = "causal" if length > 1 else None
-        if padding is not None:
-            mask = _padding_mask(positions, padding).astype(self.positional_embedding.dtype)
-            positions = mx.maximum(positions - padding[:, None], 0)
-        x = self.token_embedding(tokens) + self.positional_embedding[positions]
+        if padding is None:
+            positions = self.positional_embedding[past : past + length]
+            mask: mx.array | str | None = "causal" if length > 1 else None
+        else:
+            positions = self.positional_embedding[mx.maximum(mx.arange(past, past + length) - padding[:, None], 0)]
+            mask = _padding_mask(past, length, padding).astype(positions.dtype)
+        x = self.token_embedding(tokens) + positions
         scores = []
         for i, block in enumerate(self.blocks):
             x, block_scores = block(x, audio_features, mask, cache[i] if cache else None, need_weights)
