@@ -24,9 +24,9 @@ class ScriptedModel:
         self.seed, self.prompts, self.alignments = seed, [], 0
         self.tokenizer = get_tokenizer(True)
 
-    def decode(self, model, features, options, keys):
+    def decode(self, model, features, options, keys, prompts):
         window = scripted_window(self.seed, len(self.prompts))
-        self.prompts.append(zlib.crc32(json.dumps(options.prompt).encode()))
+        self.prompts.append(zlib.crc32(json.dumps(prompts[0]).encode()))
         tokens = []
         for piece in window.pop("pieces"):
             tokens += self.tokenizer.encode(piece) if isinstance(piece, str) else [self.tokenizer.timestamp(piece)]

@@ -32,8 +32,10 @@ from mlx_whisper_lora.whisper.decoding.search import (
     best_sequence,
 )
 from mlx_whisper_lora.whisper.model.ops import log_sum_exp
-from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.model.whisper import LayerCache, Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
+
+_LEAVING_SHARE = 0.25  # of a batch
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,11 @@ def compute_dtype(fp16: bool | None) -> mx.Dtype | None:
 
 
 def decode_features(
-    model: Whisper, features: mx.array, options: DecodingOptions, keys: Sequence[mx.array] | None = None
+    model: Whisper,
+    features: mx.array,
+    options: DecodingOptions,
+    keys: Sequence[mx.array] | None = None,
+    prompts: Sequence[str | Sequence[int] | None] | None = None,
 ) -> list[DecodingResult]:
     """Decode a batch of encoded windows, shape (B, P, D).
 
@@ -108,6 +114,7 @@ def decode_features(
         features: the encoder's output, shape (B, P, D).
         options: how to decode.
         keys: a random key for each window, for sampling. By default, MLX's global random state is used.
+        prompts: a prompt for each window. By default, each has the prompt of the options.
 
     Raises:
         ValueError: this model cannot follow the options.
@@ -118,7 +125,7 @@ def decode_features(
         return [DecodingResult(*window) for window in zip(features, map(most_likely, probs), probs, strict=True)]
     languages, language_probs = resolve_languages(model, features, options.language)
     tokenizers = [model.tokenizer(code, options.task) for code in languages]
-    windows = generate(model, features, tokenizers, options, keys)
+    windows = generate(model, features, tokenizers, options, keys, prompts)
 
     results = []
     for i, (tokenizer, window) in enumerate(zip(tokenizers, windows, strict=True)):
@@ -145,6 +152,7 @@ def generate(
     tokenizers: list[Tokenizer],
     options: DecodingOptions,
     keys: Sequence[mx.array] | None = None,
+    prompts: Sequence[str | Sequence[int] | None] | None = None,
 ) -> list[Generated]:
     """Generate candidate transcripts for a batch of encoded windows.
 
@@ -153,7 +161,7 @@ def generate(
         features: the encoder's output, shape (B, P, D).
         tokenizers: one for each window.
         options: how to decode.
-        keys: as in `decode_features`.
+        keys, prompts: as in `decode_features`.
 
     Returns:
         The candidates of each window.
@@ -161,30 +169,32 @@ def generate(
     Raises:
         FloatingPointError: the numbers of the model overflow.
     """
-    tokenizer = tokenizers[0]
     n_text_ctx = model.dims.n_text_ctx
     sample_len = options.sample_len or n_text_ctx // 2
-    prompts = [initial_tokens(each, options, n_text_ctx, sample_len) for each in tokenizers]
-    filters = logit_filters(tokenizer, options, model.dims.n_vocab)
-    decoder = _token_decoder(options, tokenizer.eot, keys)
+    starts = [
+        initial_tokens(tokenizer, replace(options, prompt=prompt), n_text_ctx, sample_len)
+        for tokenizer, prompt in zip(tokenizers, prompts or [options.prompt] * len(tokenizers), strict=True)
+    ]
+    # The last position that fits is an input too, so the output may exceed the text context by one token.
+    limits = np.array([min(sample_len, n_text_ctx - len(start) + 1) for start in starts])
+    filters = logit_filters(tokenizers[0], options, model.dims.n_vocab)
+    decoder = _token_decoder(options, tokenizers[0].eot, keys)
+    count = decoder.sequences_per_window
 
     # The prompt runs once per window. Its cache is then repeated for the sequences of the window.
-    cache = model.new_cache()
-    hidden, _ = model.decoder.hidden(mx.array(prompts), features, cache)
-    ends = hidden[:, mx.array([prompts[0].index(tokenizer.sot), hidden.shape[1] - 1])]
-    at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
-    no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
-    rows: mx.array | None = mx.repeat(mx.arange(len(prompts)), decoder.sequences_per_window)
-    if decoder.sequences_per_window > 1:
+    logits, no_speech_probs, cache = _read_starts(model, features, starts, tokenizers[0])
+    rows: mx.array | None = mx.repeat(mx.arange(len(starts)), count)
+    if count > 1:
         for layer in cache:
             layer.reorder(rows)
-    logits = logits[rows, 0]
+    logits = logits[rows]
 
     total = no_speech_probs.sum()  # of all numbers, so that it shows an overflow anywhere
     hypotheses = Hypotheses.empty(len(logits))
-    # The last position that fits is an input too, so the output may exceed the text context by one token.
-    for i in range(min(sample_len, n_text_ctx - len(prompts[0]) + 1)):
-        if i > 0:
+    windows = np.arange(len(starts))  # those that are not done
+    candidates: dict[int, list[Candidate]] = {}
+    while len(windows):
+        if hypotheses.tokens.shape[1] > 0:
             hidden, _ = model.decoder.hidden(hypotheses.tokens[:, -1:], features, cache)
             logits = model.decoder.logits(hidden[:, -1]).astype(mx.float32)
         total = total + logits.sum()
@@ -196,13 +206,57 @@ def generate(
             for layer in cache:
                 layer.reorder(rows)
         # Checking the step before while this one is computed keeps the device busy.
-        mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.all_finished, total)
-        if previous.all_finished.item():
-            hypotheses = previous
-            break
+        mx.async_eval(hypotheses.tokens, hypotheses.sum_logprobs, hypotheses.finished, total)
+        leaving = _leaving(previous, limits[windows] == hypotheses.tokens.shape[1])
+        if leaving.any():
+            found = decoder.finalize(hypotheses)
+            candidates |= {windows[i]: found[i] for i in np.flatnonzero(leaving)}
+            hypotheses = _keep(~leaving, hypotheses, decoder, cache)
+            windows = windows[~leaving]
     check_overflow(model, total)
-    windows = zip(decoder.finalize(hypotheses), np.array(no_speech_probs).tolist(), strict=True)
-    return [Generated(candidates, probability) for candidates, probability in windows]
+    probabilities = np.array(no_speech_probs).tolist()
+    return [Generated(candidates[i], probability) for i, probability in enumerate(probabilities)]
+
+
+def _read_starts(
+    model: Whisper, features: mx.array, starts: list[list[int]], tokenizer: Tokenizer
+) -> tuple[mx.array, mx.array, list[LayerCache]]:
+    """Run the decoder on the tokens before generation, which may differ in length.
+
+    Returns:
+        The logits of the next token (B, V), the probability that a window contains no speech (B,), and the cache.
+    """
+    longest = max(map(len, starts))
+    padding = [longest - len(start) for start in starts]
+    cache = model.new_cache(mx.array(padding) if any(padding) else None)
+    tokens = [[tokenizer.eot] * n + start for n, start in zip(padding, starts, strict=True)]
+    hidden, _ = model.decoder.hidden(mx.array(tokens), features, cache)
+    # The start of transcript and what follows it are of one length in all windows.
+    ends = hidden[:, mx.array([padding[0] + starts[0].index(tokenizer.sot), longest - 1])]
+    at_sot, logits = mx.split(model.decoder.logits(ends).astype(mx.float32), 2, axis=1)
+    no_speech_probs = mx.exp(at_sot[:, 0] - log_sum_exp(at_sot[:, 0]))[:, tokenizer.no_speech]
+    return logits[:, 0], no_speech_probs, cache
+
+
+def _leaving(hypotheses: Hypotheses, full: np.ndarray) -> np.ndarray:
+    """Return which windows leave the batch: the `full` ones at once, finished ones if they are a quarter of it.
+
+    To leave, the keys and values of the others are copied, which takes as long as several steps.
+    """
+    finished = np.array(hypotheses.finished).reshape(len(full), -1).all(axis=1)
+    return full | finished if full.any() or finished.mean() >= _LEAVING_SHARE else full
+
+
+def _keep(staying: np.ndarray, hypotheses: Hypotheses, decoder: TokenDecoder, cache: list[LayerCache]) -> Hypotheses:
+    """Remove all windows but the `staying` ones from a batch. Return their hypotheses."""
+    windows = mx.array(np.flatnonzero(staying))
+    rows = mx.array(np.flatnonzero(np.repeat(staying, decoder.sequences_per_window)))
+    if windows.size:
+        decoder.keep(windows)
+        for layer in cache:
+            layer.keep(windows, rows)
+            mx.eval(layer.audio)  # so that only one layer's keys and values are in memory twice
+    return hypotheses[rows]
 
 
 def _token_decoder(options: DecodingOptions, eot: int, keys: Sequence[mx.array] | None) -> TokenDecoder:

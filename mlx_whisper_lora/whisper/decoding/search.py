@@ -45,11 +45,14 @@ class Hypotheses:
 
     tokens: mx.array  # (N, T)
     sum_logprobs: mx.array  # (N,)
-    all_finished: mx.array  # one boolean, computed with the rest so that reading it waits for nothing else
+    finished: mx.array  # (N,), booleans, computed with the rest so that reading them waits for nothing else
 
     @classmethod
     def empty(cls, count: int) -> "Hypotheses":
-        return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.array(False))
+        return cls(mx.zeros((count, 0), mx.int32), mx.zeros(count), mx.zeros(count, mx.bool_))
+
+    def __getitem__(self, rows: mx.array) -> "Hypotheses":
+        return Hypotheses(self.tokens[rows], self.sum_logprobs[rows], self.finished[rows])
 
 
 class TokenDecoder(Protocol):
@@ -74,6 +77,10 @@ class TokenDecoder(Protocol):
         """Return the candidates of each window."""
         ...
 
+    def keep(self, windows: mx.array) -> None:
+        """Continue with the given windows only."""
+        ...
+
 
 class SamplingDecoder:
     """Extends each sequence on its own: by the most likely token at temperature 0, by a random draw above 0.
@@ -89,19 +96,19 @@ class SamplingDecoder:
         self.sequences_per_window = count
         self.temperature = temperature
         self.eot = eot
-        self._keys = None if keys is None else mx.concatenate([mx.random.split(key, count) for key in keys])
+        # Of each sequence, shape (B, count, 2).
+        self._keys = None if keys is None else mx.stack([mx.random.split(key, count) for key in keys])
 
     def step(self, hypotheses: Hypotheses, logits: mx.array) -> tuple[Hypotheses, None]:
         chosen = self._choose(logits)
         logprobs = (mx.take_along_axis(logits, chosen[:, None], axis=-1) - log_sum_exp(logits))[:, 0]
-        if hypotheses.tokens.shape[1] > 0:  # a finished sequence is filled up with the end of text
-            finished = hypotheses.tokens[:, -1] == self.eot
-            chosen, logprobs = mx.where(finished, self.eot, chosen), mx.where(finished, 0, logprobs)
-        chosen = chosen.astype(mx.int32)
+        # A finished sequence is filled up with the end of text.
+        chosen = mx.where(hypotheses.finished, self.eot, chosen).astype(mx.int32)
+        logprobs = mx.where(hypotheses.finished, 0, logprobs)
         extended = Hypotheses(
             tokens=mx.concatenate([hypotheses.tokens, chosen[:, None]], axis=1),
             sum_logprobs=hypotheses.sum_logprobs + logprobs,
-            all_finished=(chosen == self.eot).all(),
+            finished=chosen == self.eot,
         )
         return extended, None
 
@@ -111,8 +118,8 @@ class SamplingDecoder:
             return logits.argmax(axis=-1)
         if self._keys is None:
             return mx.random.categorical(logits / self.temperature)
-        pairs = mx.vmap(mx.random.split)(self._keys)
-        self._keys = pairs[:, 0]
+        pairs = mx.vmap(mx.random.split)(self._keys.flatten(0, 1))
+        self._keys = pairs[:, 0].reshape(self._keys.shape)
         return mx.vmap(lambda row, key: mx.random.categorical(row, key=key))(logits / self.temperature, pairs[:, 1])
 
     def finalize(self, hypotheses: Hypotheses) -> list[list[Candidate]]:
@@ -120,6 +127,9 @@ class SamplingDecoder:
         candidates = [Candidate(_trim_at_eot(tokens, self.eot), sum_logprob) for tokens, sum_logprob in rows]
         count = self.sequences_per_window
         return [candidates[i : i + count] for i in range(0, len(candidates), count)]
+
+    def keep(self, windows: mx.array) -> None:
+        self._keys = None if self._keys is None else self._keys[windows]
 
 
 class BeamSearchDecoder:
@@ -164,7 +174,7 @@ class BeamSearchDecoder:
         extended = Hypotheses(
             tokens=mx.take_along_axis(tokens, continuing[..., None], axis=1).flatten(0, 1),
             sum_logprobs=mx.take_along_axis(scores, continuing, axis=-1).flatten(),
-            all_finished=(self.n_finished >= self.max_finished).all(),
+            finished=mx.repeat(self.n_finished >= self.max_finished, beams),
         )
         return extended, mx.take_along_axis(rows, continuing, axis=-1).flatten()
 
@@ -176,6 +186,10 @@ class BeamSearchDecoder:
         history = [tuple(np.array(array) for array in step) for step in self.history]
         n_windows = len(hypotheses.tokens) // self.sequences_per_window
         return [self._candidates([tuple(array[i] for array in step) for step in history]) for i in range(n_windows)]
+
+    def keep(self, windows: mx.array) -> None:
+        self.n_finished = self.n_finished[windows]
+        self.history = [(tokens[windows], scores[windows], ends[windows]) for tokens, scores, ends in self.history]
 
     def _candidates(self, history: list[tuple[np.ndarray, ...]]) -> list[Candidate]:
         """Return the candidates of the window whose part of the history is given."""

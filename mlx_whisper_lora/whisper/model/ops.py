@@ -21,7 +21,8 @@ R = TypeVar("R")
 
 # A variable, and the value that switches the NumPy kernels off, or OpenBLAS.
 _OPS, _BLAS = ("MLX_WHISPER_LORA_OPS", "mlx"), ("MLX_WHISPER_LORA_BLAS", "off")
-_MANY = 2**21  # numbers in the keys that single queries read, as in a batch
+_MANY = 2**19  # numbers in the keys that single queries read, as in a window of 30 s
+_FEW = 16  # rows, as of a decoding step
 _SUM_BLOCK = 256  # numbers that can be added one by one in float32 without losing the small ones
 
 
@@ -131,8 +132,8 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
 
 def project(weight: mx.array, x: mx.array) -> mx.array:
     """Return x @ weight^T for `x` (..., D) and `weight` (V, D)."""
-    if x.size == x.shape[-1] and (kernels := _kernels(x)):
-        return kernels.project(weight, x.reshape(1, -1)).reshape(*x.shape[:-1], -1)
+    if x.size <= _FEW * x.shape[-1] and (kernels := _kernels(x)):
+        return kernels.project(weight, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
     return x @ weight.T
 
 

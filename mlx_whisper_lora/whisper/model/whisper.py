@@ -69,10 +69,15 @@ _KeyValue = tuple[mx.array, mx.array]
 
 
 class LayerCache:
-    """The keys and values that a decoder block keeps between steps."""
+    """The keys and values that a decoder block keeps between steps.
 
-    def __init__(self) -> None:
-        self.length = 0  # tokens
+    Args:
+        padding: for each sequence, how many tokens at its start are padding, shape (N,). None stands for zeros.
+    """
+
+    def __init__(self, padding: mx.array | None = None) -> None:
+        self.padding = padding
+        self.length = 0  # tokens, padding included
         self.audio: _KeyValue | None = None  # of the audio features
         self._text: list[mx.array] = []  # keys and values of the tokens, with room for more
 
@@ -96,6 +101,13 @@ class LayerCache:
         The keys and values of the audio stay one a window: the sequences of a window lie side by side and share them.
         """
         self._text = [array[rows] for array in self._text]
+        self.padding = None if self.padding is None else self.padding[rows]
+
+    def keep(self, windows: mx.array, rows: mx.array) -> None:
+        """Remove all but the given windows, and all sequences but the given rows, which are theirs."""
+        self.reorder(rows)
+        if self.audio is not None:
+            self.audio = self.audio[0][windows], self.audio[1][windows]
 
 
 def sinusoids(length: int, channels: int, max_timescale: float = 10000) -> mx.array:
@@ -283,6 +295,23 @@ class AudioEncoder(nn.Module):
         return self.ln_post(x)
 
 
+def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
+    """Return the mask of self-attention if sequences start with padding.
+
+    Args:
+        past: keys before those of the queries.
+        length: queries T, which have keys too.
+        padding: tokens at the start of each sequence that are padding, shape (B,).
+
+    Returns:
+        Zeros, and -inf for keys that are padding or later than the query, shape (B, 1, T, S). A query that is padding
+        itself attends to its own key, as it has to attend to something.
+    """
+    queries, keys = mx.arange(past, past + length)[:, None], mx.arange(past + length)
+    is_padding = keys < padding[:, None, None]
+    return mx.where((keys > queries) | (is_padding & (keys != queries)), -mx.inf, 0)[:, None]
+
+
 class TextDecoder(nn.Module):
     """A Transformer over text tokens that attends to the encoder's output.
 
@@ -320,10 +349,15 @@ class TextDecoder(nn.Module):
             The hidden states (B, T, D), and for each layer the cross-attention scores before softmax (B, heads, T, P)
             or None.
         """
-        past = cache[0].length if cache else 0
+        past, padding = (cache[0].length, cache[0].padding) if cache else (0, None)
         length = tokens.shape[1]
-        x = self.token_embedding(tokens) + self.positional_embedding[past : past + length]
-        mask = "causal" if length > 1 else None
+        if padding is None:
+            positions = self.positional_embedding[past : past + length]
+            mask: mx.array | str | None = "causal" if length > 1 else None
+        else:
+            positions = self.positional_embedding[mx.maximum(mx.arange(past, past + length) - padding[:, None], 0)]
+            mask = _padding_mask(past, length, padding).astype(positions.dtype)
+        x = self.token_embedding(tokens) + positions
         scores = []
         for i, block in enumerate(self.blocks):
             x, block_scores = block(x, audio_features, mask, cache[i] if cache else None, need_weights)
@@ -429,9 +463,13 @@ class Whisper(nn.Module):
         """The device that MLX computes on."""
         return mx.default_device()
 
-    def new_cache(self) -> list[LayerCache]:
-        """Return an empty cache for the decoder, one entry a layer."""
-        return [LayerCache() for _ in range(self.dims.n_text_layer)]
+    def new_cache(self, padding: mx.array | None = None) -> list[LayerCache]:
+        """Return an empty cache for the decoder, one entry a layer.
+
+        Args:
+            padding: for each sequence, how many tokens at its start are padding, shape (N,). None stands for zeros.
+        """
+        return [LayerCache(padding) for _ in range(self.dims.n_text_layer)]
 
     @property
     def is_multilingual(self) -> bool:

@@ -124,25 +124,25 @@ class WindowTranscriber:
 
     def decode(self, windows: list[Window], prompt: list[int]) -> list[DecodingResult]:
         """Decode windows together, as `decode_frames` does."""
-        return self.decode_frames([self.frames(window) for window in windows], prompt)
+        return self.decode_frames([self.frames(window) for window in windows], [prompt] * len(windows))
 
-    def decode_frames(self, frames: list[mx.array], prompt: list[int]) -> list[DecodingResult]:
+    def decode_frames(self, frames: list[mx.array], prompts: list[list[int]]) -> list[DecodingResult]:
         """Decode the frames of windows, those of one length together.
 
         Args:
             frames: of each window, shape (F, n_mels). They may be of several recordings in one language.
-            prompt: the tokens before each window.
+            prompts: the tokens before each window.
         """
         alike: defaultdict[int, list[int]] = defaultdict(list)
         for i, each in enumerate(frames):
             alike[len(each)].append(i)
         results: dict[int, DecodingResult] = {}
         for places in alike.values():
-            decoded = self._decode_alike([frames[i] for i in places], prompt)
+            decoded = self._decode_alike([frames[i] for i in places], [prompts[i] for i in places])
             results.update(zip(places, decoded, strict=True))
         return [results[i] for i in range(len(frames))]
 
-    def _decode_alike(self, frames: list[mx.array], prompt: list[int]) -> list[DecodingResult]:
+    def _decode_alike(self, frames: list[mx.array], prompts: list[list[int]]) -> list[DecodingResult]:
         """Decode windows of one length together, and those that fail the thresholds again with the next options."""
         features = self.model.encode(mx.stack(frames))
         results: dict[int, DecodingResult] = {}
@@ -151,7 +151,7 @@ class WindowTranscriber:
             if len(waiting) < features.shape[0]:
                 features = mx.stack([results[i].audio_features for i in waiting])
             keys = [sampling_key(frames[i], attempt) for i in waiting]
-            decoded = decode_features(self.model, features, replace(options, prompt=prompt), keys)
+            decoded = decode_features(self.model, features, options, keys, [prompts[i] for i in waiting])
             results.update(zip(waiting, decoded, strict=True))
             waiting = [i for i in waiting if self.thresholds.failed(results[i])]
             if not waiting:
@@ -249,8 +249,7 @@ def transcribe_sequential(reader: SequentialReader) -> Iterator[Progress]:
 def transcribe_side_by_side(readers: Iterable[SequentialReader], batch_size: int) -> Iterator[tuple[int, Progress]]:
     """Transcribe recordings as `transcribe_sequential` does, with the windows of up to `batch_size` decoded together.
 
-    Windows share a batch if they have the same language and prompt, as the first windows of recordings have. The text
-    of a recording does not depend on the others.
+    Windows share a batch if they have the same language. The text of a recording does not depend on the others.
 
     Yields:
         The place of a recording among `readers`, and a step of its transcription.
@@ -258,15 +257,11 @@ def transcribe_side_by_side(readers: Iterable[SequentialReader], batch_size: int
     waiting = ((i, reader) for i, reader in enumerate(readers) if reader.window)
     active: dict[int, SequentialReader] = {}
     while active := active | dict(itertools.islice(waiting, batch_size - len(active))):
-        first = next(iter(active.values()))
-        decoder, prompt = first.transcriber, first.prompt
-        group = {
-            i: reader
-            for i, reader in active.items()
-            if reader.transcriber.tokenizer == decoder.tokenizer and reader.prompt == prompt
-        }
+        decoder = next(iter(active.values())).transcriber
+        group = {i: reader for i, reader in active.items() if reader.transcriber.tokenizer == decoder.tokenizer}
         windows = {i: window for i, reader in group.items() if (window := reader.window)}
-        results = decoder.decode_frames([group[i].transcriber.frames(windows[i]) for i in windows], prompt)
+        frames = [group[i].transcriber.frames(window) for i, window in windows.items()]
+        results = decoder.decode_frames(frames, [group[i].prompt for i in windows])
         for i, result in zip(windows, results, strict=True):
             yield i, group[i].read(windows[i], result)
         active = {i: reader for i, reader in active.items() if reader.window}

@@ -6,7 +6,13 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.whisper.decoding.decode import compression_ratio, decode, generate, initial_tokens
+from mlx_whisper_lora.whisper.decoding.decode import (
+    compression_ratio,
+    decode,
+    decode_features,
+    generate,
+    initial_tokens,
+)
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.decoding.logit_filters import TimestampRules, logit_filters
 from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
@@ -137,6 +143,58 @@ def test_the_text_context_is_filled_and_not_exceeded():
     assert len(result.tokens) == 448 - 225 + 1  # the last one is read by nobody
 
 
+PROMPTS = [list(range(300, 900)), [], list(range(50, 57))]
+
+
+@pytest.mark.parametrize("changes", [{}, {"beam_size": 3}, {"temperature": 0.7, "best_of": 2}], ids=str)
+def test_windows_with_prompts_of_other_lengths_are_decoded_as_alone(changes):
+    model, features = seeded_model("multilingual"), window_features("multilingual")[:3]
+    options, keys = DecodingOptions(language="en", sample_len=12, **changes), [mx.random.key(i) for i in range(3)]
+    together = decode_features(model, features, options, keys, PROMPTS)
+    assert len({tuple(result.tokens) for result in together}) == 3
+    for i, result in enumerate(together):
+        (alone,) = decode_features(model, features[i : i + 1], options, keys[i : i + 1], PROMPTS[i : i + 1])
+        assert result.tokens == alone.tokens
+        assert result.avg_logprob == pytest.approx(alone.avg_logprob, abs=1e-4)
+        assert result.no_speech_prob == pytest.approx(alone.no_speech_prob, rel=1e-3)
+
+
+def test_each_window_fills_the_text_context_that_its_prompt_leaves():
+    options = DecodingOptions(sample_len=1000, suppress_tokens=[50256])  # never ends
+    features = window_features("english")[:3]
+    results = decode_features(seeded_model("english"), features, options, prompts=PROMPTS)
+    assert [len(result.tokens) for result in results] == [448 - 225 + 1, 448, 448 - 9 + 1]
+
+
+@pytest.mark.parametrize("changes", [{}, {"beam_size": 2}, {"temperature": 1.0, "best_of": 2}], ids=str)
+def test_windows_that_end_early_leave_the_others_as_they_are(changes, monkeypatch):
+    class EndingFilter:
+        """Ends the windows after 9, 2 and 5 tokens. They are recognized by their first token."""
+
+        def apply(self, logits, tokens):
+            first = mx.array([300, 301, 302])
+            if tokens.shape[1] == 0:
+                return mx.where(mx.arange(N_VOCAB) == first[self.order, None], logits, -mx.inf)
+            lengths = mx.array([9, 2, 5])[tokens[:, 0] - 300]
+            ends = (mx.arange(N_VOCAB) == EOT) == (tokens.shape[1] >= lengths)[:, None]
+            return mx.where(ends, logits, -mx.inf)
+
+    ending = EndingFilter()
+    monkeypatch.setattr("mlx_whisper_lora.whisper.decoding.decode.logit_filters", lambda *_: [ending])
+    model, features = seeded_model("multilingual"), window_features("multilingual")[:3]
+    options, keys = DecodingOptions(language="en", **changes), [mx.random.key(i) for i in range(3)]
+    count = changes.get("beam_size") or changes.get("best_of") or 1
+
+    def decoded(order: list[int]) -> list[list[int]]:
+        ending.order = mx.repeat(mx.array(order), count)
+        windows = decode_features(model, features[mx.array(order)], options, [keys[i] for i in order])
+        return [window.tokens for window in windows]
+
+    together = decoded([0, 1, 2])
+    assert [len(tokens) for tokens in together] == [9, 2, 5]
+    assert together == [decoded([i])[0] for i in range(3)]
+
+
 def test_initial_tokens():
     sot, prev = list(TOKENIZER.sot_sequence), TOKENIZER.sot_prev
 
@@ -193,7 +251,7 @@ def test_a_finished_sequence_stays_finished():
     once, _ = decoder.step(Hypotheses.empty(2), logits)
     twice, _ = decoder.step(once, logits[::-1])
     assert twice.tokens.tolist() == [[2, 2], [0, 2]]
-    assert (once.all_finished.item(), twice.all_finished.item()) == (False, True)
+    assert (once.finished.tolist(), twice.finished.tolist()) == ([True, False], [True, True])
     assert twice.sum_logprobs[0].item() == once.sum_logprobs[0].item()
 
 
@@ -211,7 +269,7 @@ def search(decoder: TokenDecoder) -> list[list[Candidate]]:
     last = np.full(len(hypotheses.sum_logprobs), START)
     for _ in range(20):
         hypotheses, _ = decoder.step(hypotheses, mx.array(NEXT[last]))
-        if hypotheses.all_finished.item():
+        if hypotheses.finished.all().item():
             break
         last = np.array(hypotheses.tokens[:, -1])
     return decoder.finalize(hypotheses)

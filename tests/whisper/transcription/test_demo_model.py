@@ -11,7 +11,9 @@ from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.transcription.long_form import transcribe
+from mlx_whisper_lora.whisper.transcription.long_form import Transcription, transcribe
+from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
+from mlx_whisper_lora.whisper.transcription.windows import transcribe_side_by_side
 from tests.support.references import reference
 
 pytestmark = pytest.mark.slow
@@ -95,6 +97,22 @@ def test_segments_start_on_time_in_batches(model, spoken):
     transcript = transcribed(model, batch_size=4)
     assert word_error_rate([spoken["text"]], [transcript["text"]]) < WER
     assert np.mean(np.array(errors_of_starts(transcript, spoken)) < 0.3) > 0.9
+
+
+def test_recordings_side_by_side_have_the_text_of_each_alone(model):
+    samples = load_audio(DEMO_AUDIO)
+    recordings = [
+        samples[: 65 * SAMPLE_RATE],
+        samples[20 * SAMPLE_RATE : 58 * SAMPLE_RATE],
+        samples[70 * SAMPLE_RATE :],
+    ]
+    each = [Transcription(model, its, TranscriptionOptions(language="en", temperature=0.0)) for its in recordings]
+    segments = [[], [], []]
+    for i, step in transcribe_side_by_side([transcription.reader() for transcription in each], batch_size=3):
+        segments[i] += step.segments
+    for transcription, its, found in zip(each, recordings, segments, strict=True):
+        alone = transcribe(model, its, language="en", temperature=0.0)
+        assert transcription.result(found)["text"] == alone["text"] != ""
 
 
 def test_noise_is_detected_as_no_speech(model):

@@ -53,8 +53,8 @@ class ScriptedDecoder:
         self.results = list(results)
         self.options = []
 
-    def __call__(self, model, features, options, keys):
-        self.options.append(options)
+    def __call__(self, model, features, options, keys, prompts):
+        self.options.append(dataclasses.replace(options, prompt=prompts[0]))
         result = DecodingResult(
             features, "en", avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, temperature=options.temperature
         )
@@ -322,7 +322,7 @@ class RepeatingDecoder:
         self.batches = []
         self.hears = hears
 
-    def __call__(self, model, features, options, keys):
+    def __call__(self, model, features, options, keys, prompts):
         self.batches.append(features.shape[0])
         lengths = [np.flatnonzero(np.abs(np.array(window)).max(axis=1))[-1] / 100 for window in features]
         ends = [20 if min(length, self.hears) > 20 else min(round(length), self.hears) for length in lengths]
@@ -367,7 +367,7 @@ def test_batches_go_on_after_a_text_that_ends_long_before_the_speech(monkeypatch
 def test_one_failed_window_of_a_batch_is_tried_again_alone(monkeypatch):
     calls = []
 
-    def decode(model, features, options, keys):
+    def decode(model, features, options, keys, prompts):
         calls.append((features.shape[0], options.temperature))
         scores = [-2.0 if options.temperature == 0 and window[0, 0] != silence else -0.1 for window in features]
         return [

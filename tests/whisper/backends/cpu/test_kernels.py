@@ -51,8 +51,10 @@ def test_cross_entropies_and_their_gradients_are_mlxs():
     assert_alike(kernels.cross_entropies(logits, labels), [expected, gradient], rtol=1e-3, atol=1e-6)
 
 
-def test_the_product_with_a_row_and_its_gradients_are_mlxs():
+# With a rest of a tile, and a rest of a part that a thread takes.
+@pytest.mark.parametrize(("rows", "shape"), [(1, (70, 8)), (3, (70, 8)), (16, (1033, 1024))])
+def test_the_product_with_a_few_rows_and_its_gradients_are_mlxs(rows, shape):
     mx.random.seed(0)
-    arrays = mx.random.normal((70, 8)), mx.random.normal((1, 8))
+    arrays = mx.random.normal(shape) / shape[1] ** 0.5, mx.random.normal((rows, shape[1]))
     ours = value_and_gradients(kernels.project, *arrays)
     assert_alike(ours, value_and_gradients(lambda weight, x: x @ weight.T, *arrays), rtol=1e-4, atol=1e-4)
