@@ -13,7 +13,7 @@ from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
-from mlx_whisper_lora.training.encoder_cache import EncoderCache
+from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.audio.context import AUTO
@@ -89,12 +89,11 @@ def training(
             full_context_share=0,
             warmup=0,
         )
-        cache = EncoderCache(model, 1e9)
-        hooks = (cache.collate, cache.loss) if cached else ()
+        cache = EncoderCache(model, frozen_blocks(model.encoder) or 0, 1e9 if cached else 0)  # as `lora` does
 
         def repeat() -> float:
             times = _Times()
-            train(model, dataset, options, lambda iteration: None, times, *hooks)
+            train(model, dataset, options, lambda iteration: None, times, cache.collate, cache.loss)
             return float(np.median(times.seconds[1:] or [0.0]))  # only the first of several processes has times
 
         return repeat
