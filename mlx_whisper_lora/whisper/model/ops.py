@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -128,6 +128,23 @@ def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mas
     if kernels and mask is None and (query.shape[2] > 1 or key.size >= _MANY):
         return kernels.attention(query * scale, key, value)
     return mx.fast.scaled_dot_product_attention(query, key, value, scale=scale, mask=mask)
+
+
+def decode_row(block: Any, x: mx.array, cache: Any) -> mx.array | None:
+    """Return the output of a decoder block for one token of one sequence, and extend its cache.
+
+    None: NumPy does not compute it. That is the case for more tokens or sequences, for adapters and quantized layers,
+    before the cache has the audio of the window, and everywhere but on a CPU.
+
+    Args:
+        block: a ResidualAttentionBlock.
+        x: hidden states, shape (B, T, D).
+        cache: its LayerCache.
+    """
+    if x.size > x.shape[-1] or cache.audio is None or cache.padding is not None or not _kernels(x):
+        return None
+    row = _cpu_backend("decoder_row", *_OPS)
+    return row.decode_row(block, x, cache) if row and row.is_plain(block) else None
 
 
 def project(weight: mx.array, x: mx.array) -> mx.array:

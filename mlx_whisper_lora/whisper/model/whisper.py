@@ -15,7 +15,7 @@ import numpy as np
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.ops import attention, gelu, prepare_cpu, project
+from mlx_whisper_lora.whisper.model.ops import attention, decode_row, gelu, prepare_cpu, project
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
@@ -83,17 +83,30 @@ class LayerCache:
 
     def extend(self, new: _KeyValue) -> _KeyValue:
         """Add the keys and values of new tokens. Return those of all tokens."""
-        first, self.length = self.length, self.length + new[0].shape[2]
-        room = self._text[0].shape[2] if self._text else 0
-        if self.length > room:
-            more = -(-(self.length - room) // _CACHE_STEP) * _CACHE_STEP
-            empty = [mx.zeros((*array.shape[:2], more, array.shape[3]), array.dtype) for array in new]
-            old = self._text or [array[:, :, :0] for array in new]
-            self._text = [mx.concatenate(pair, axis=2) for pair in zip(old, empty, strict=True)]
-        for array, addition in zip(self._text, new, strict=True):
+        rows, heads, count, width = new[0].shape
+        first = self.length
+        for array, addition in zip(self.make_room(count, (rows, heads, width), new[0].dtype), new, strict=True):
             array[:, :, first : self.length] = addition
         keys, values = (array[:, :, : self.length] for array in self._text)
         return keys, values
+
+    def make_room(self, count: int, shape: tuple[int, int, int], dtype: mx.Dtype) -> list[mx.array]:
+        """Count new tokens. Return the keys and values, of shape (N, heads, room, D / heads), for theirs to be written.
+
+        Args:
+            count: the number of tokens.
+            shape: N, heads and D / heads.
+            dtype: of keys and values.
+        """
+        self.length += count
+        rows, heads, width = shape
+        room = self._text[0].shape[2] if self._text else 0
+        if self.length > room:
+            more = -(-(self.length - room) // _CACHE_STEP) * _CACHE_STEP
+            empty = [mx.zeros((rows, heads, more, width), dtype) for _ in range(2)]
+            old = self._text or [array[:, :, :0] for array in empty]
+            self._text = [mx.concatenate(pair, axis=2) for pair in zip(old, empty, strict=True)]
+        return self._text
 
     def reorder(self, rows: mx.array) -> None:
         """Replace the sequences by the given rows, in that order. A row may occur several times.
@@ -229,6 +242,8 @@ class ResidualAttentionBlock(nn.Module):
         Returns:
             The output (B, T, D), and the cross-attention scores before softmax (B, heads, T, P) or None.
         """
+        if cache is not None and not need_weights and (row := decode_row(self, x, cache)) is not None:
+            return row, None
         normed = self.attn_ln(x)
         text = self.attn.key_value(normed)
         if cache is not None:

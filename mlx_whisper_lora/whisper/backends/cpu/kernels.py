@@ -51,7 +51,7 @@ _PHI = (0.797884216, 0.036334283, -3.31296321e-05, -5.52402604e-05, 3.96912306e-
 _LARGEST_SQUARE = 5.5**2
 
 
-def _phi(x: np.ndarray, out: np.ndarray) -> None:
+def phi(x: np.ndarray, out: np.ndarray) -> None:
     """Compute the distribution function of the normal distribution."""
     square = np.multiply(x, x)
     np.minimum(square, _LARGEST_SQUARE, out=square)
@@ -76,7 +76,7 @@ def gelu(x: mx.array) -> mx.array:
     result = np.empty_like(numbers)
 
     def work(part: slice) -> None:
-        _phi(numbers[part], out=result[part])
+        phi(numbers[part], out=result[part])
         result[part] *= numbers[part]
 
     _share(work, _slices(len(numbers), _PART))
@@ -91,7 +91,7 @@ def _gelu_vjp(x, cotangent, _):
 
     def work(part: slice) -> None:
         slope, phi = gradient[part], np.empty_like(numbers[part])
-        _phi(numbers[part], out=phi)
+        phi(numbers[part], out=phi)
         np.multiply(numbers[part], numbers[part], out=slope)
         slope *= -0.5
         np.exp(slope, out=slope)
