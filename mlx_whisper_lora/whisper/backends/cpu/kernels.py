@@ -90,14 +90,14 @@ def _gelu_vjp(x, cotangent, _):
     gradient = np.empty_like(numbers)
 
     def work(part: slice) -> None:
-        slope, phi = gradient[part], np.empty_like(numbers[part])
-        phi(numbers[part], out=phi)
+        slope, gate = gradient[part], np.empty_like(numbers[part])
+        phi(numbers[part], out=gate)
         np.multiply(numbers[part], numbers[part], out=slope)
         slope *= -0.5
         np.exp(slope, out=slope)
         slope *= 1 / math.sqrt(2 * math.pi)
         slope *= numbers[part]
-        slope += phi
+        slope += gate
         slope *= upstream[part]
 
     _share(work, _slices(len(numbers), _PART))
