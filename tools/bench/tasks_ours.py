@@ -161,7 +161,8 @@ def _ranks(count: int) -> Task:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 
         def repeat() -> float:
-            output = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}  # `mlx.launch` would read this one's input
+            output = subprocess.run(command, check=True, env=environment, text=True, **pipes).stdout
             return float(output.split()[-1])
 
         return repeat
