@@ -1,6 +1,8 @@
 """The tasks of the benchmark for this package, and the rates of the machine through MLX."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -152,22 +154,36 @@ def _reading(*_: object) -> Repeat:
 
 
 def _ranks(count: int) -> Task:
-    """Return the task of training in several processes with one thread each: the seconds a clip."""
+    """Return the task of training in several processes with one thread each: the seconds a clip.
 
-    def task(*_: object) -> Repeat:
-        launch = [Path(sys.executable).parent / "mlx.launch", "-n", str(count), "--backend", "ring", "--"]
-        alone = [sys.executable, "-m", "tools.bench.rank"]
-        command = alone if count == 1 else [*launch, *alone]
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    They are started as `mlx.launch` starts them, but without it: it keeps a core busy with waiting.
+    """
+
+    def task(folder: Path, _: str) -> Repeat:
+        hosts = folder / f"{count}_hosts.json"
+        environments = [{**os.environ, "OPENBLAS_NUM_THREADS": "1"} for _ in range(count)]
+        if count > 1:
+            for rank, environment in enumerate(environments):
+                environment.update(MLX_RANK=str(rank), MLX_HOSTFILE=str(hosts))
 
         def repeat() -> float:
-            pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}  # `mlx.launch` would read this one's input
-            output = subprocess.run(command, check=True, env=environment, text=True, **pipes).stdout
-            return float(output.split()[-1])
+            hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in _free_ports(count)]))
+            command = [sys.executable, "-m", "tools.bench.rank"]
+            ranks = [subprocess.Popen(command, env=each, stdout=subprocess.PIPE, text=True) for each in environments]
+            outputs = [rank.communicate()[0] for rank in ranks]
+            return float(outputs[0].split()[-1])
 
         return repeat
 
     return task
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 TASKS: dict[str, Task] = {
