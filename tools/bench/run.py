@@ -115,10 +115,11 @@ def time_rows(rows: dict[str, Row], pythons: dict[str, str], rounds: int, folder
         title: Worker(pythons[row.contender], row, folder) for title, row in rows.items() if row.contender in pythons
     }
     found: dict[str, list[dict]] = {title: [] for title in workers}
-    for i in range(rounds + 1):  # the first does not count
+    takes_minutes = "long" in {row.task for row in rows.values()}
+    for i in range(0 if rounds == 0 or takes_minutes else -1, max(rounds, 1)):  # the first does not count
         for title, worker in workers.items():
             answer = worker.repeat()
-            if i > 0 or rounds == 0:
+            if i >= 0:
                 found[title].append(answer)
     versions: dict[str, str] = {}
     for worker in workers.values():
