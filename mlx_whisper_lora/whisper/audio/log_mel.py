@@ -6,6 +6,7 @@ Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (20
 
 import functools
 import itertools
+import math
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +19,13 @@ import scipy.fft
 import scipy.signal
 
 from mlx_whisper_lora.whisper.atomic_files import name_temp_folder_when_full
-from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, N_SAMPLES, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_FFT, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import BYTES, AudioSource, audio_blocks
 from mlx_whisper_lora.whisper.audio.samples import to_samples
 from mlx_whisper_lora.whisper.devices import note_device
 
 _SMALLEST_POWER = 1e-10
+_SILENT_FRAMES = math.ceil(N_FFT / HOP_LENGTH)  # after a recording, until a frame sees nothing of it
 _RANGE = 8.0  # values are floored this far below the recording's maximum: 80 dB
 IN_MEMORY = 2**25  # bytes; a larger spectrogram goes to a temporary file
 
@@ -102,11 +104,14 @@ class SpooledLogMel:
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 (closed with this object)
         weakref.finalize(self, self._file.close)
         self._maximum = -np.inf
-        for block in log_mel_blocks(_padded(_observed(_sample_blocks(audio), on_samples), N_SAMPLES), n_mels):
+        # Frames see the silence from its start on. Those that see nothing else are all alike.
+        samples = _padded(_observed(_sample_blocks(audio), on_samples), _SILENT_FRAMES * HOP_LENGTH)
+        silence = np.full((N_FRAMES - _SILENT_FRAMES, n_mels), np.log10(np.float32(_SMALLEST_POWER)), np.float32)
+        for block in itertools.chain(log_mel_blocks(samples, n_mels), [silence]):
             with name_temp_folder_when_full():
                 self._file.write(block.tobytes())
             self._maximum = max(self._maximum, float(block.max()))
-        self.n_frames = self._file.tell() // self._bytes(1) - N_SAMPLES // HOP_LENGTH  # without the silence
+        self.n_frames = self._file.tell() // self._bytes(1) - N_FRAMES  # without the silence
 
     def window(self, first: int, n_frames: int) -> mx.array:
         """Return `n_frames` frames from frame `first` on, float32, shape (n_frames, n_mels).
