@@ -43,11 +43,12 @@ def test_published_sizes_have_openai_whispers_parameter_counts(size):
     assert count == reference("sizes")[size]
 
 
-@pytest.mark.parametrize("chunks", [[1] * 9, [3, 1, 1, 4], [9]])
-def test_cached_steps_equal_one_pass(chunks):
+@pytest.mark.parametrize("sequences", [1, 2])  # one is computed in NumPy on a CPU
+@pytest.mark.parametrize("chunks", [[1] * 9, [3, 1, 1, 4], [9], [62, 1, 1, 1, 1]])  # room is made for 64 tokens
+def test_cached_steps_equal_one_pass(chunks, sequences):
     model = seeded_model("multilingual")
-    tokens = mx.array(np.random.default_rng(0).integers(0, model.dims.n_vocab, (2, 9)))
-    features = model.encoder(window_mels(80)[:2, :400])
+    tokens = mx.array(np.random.default_rng(0).integers(0, model.dims.n_vocab, (sequences, sum(chunks))))
+    features = model.encoder(window_mels(80)[:sequences, :400])
     cache, steps, start = model.new_cache(), [], 0
     for length in chunks:
         steps.append(model.decoder(tokens[:, start : start + length], features, cache))
