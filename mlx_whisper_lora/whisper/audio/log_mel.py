@@ -106,7 +106,7 @@ class SpooledLogMel:
         self._maximum = -np.inf
         # Frames see the silence from its start on. Those that see nothing else are all alike.
         samples = _padded(_observed(_sample_blocks(audio), on_samples), _SILENT_FRAMES * HOP_LENGTH)
-        silence = np.full((N_FRAMES - _SILENT_FRAMES, n_mels), np.log10(np.float32(_SMALLEST_POWER)), np.float32)
+        silence = np.log10(np.full((N_FRAMES - _SILENT_FRAMES, n_mels), _SMALLEST_POWER, np.float32))
         for block in itertools.chain(log_mel_blocks(samples, n_mels), [silence]):
             with name_temp_folder_when_full():
                 self._file.write(block.tobytes())
