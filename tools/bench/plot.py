@@ -64,7 +64,7 @@ def main() -> None:
     mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     if run.RESULTS.exists():
         results = json.loads(run.RESULTS.read_text())
-        figure, all_axes = plt.subplots(len(SPEED), figsize=(7, 4.5))
+        figure, all_axes = plt.subplots(len(SPEED), figsize=(7, 5))
         for axes, (name, title) in zip(all_axes, SPEED.items(), strict=True):
             draw_times(axes, title, results[name]["results"])
         save(figure, DOCS / "speed.svg")
