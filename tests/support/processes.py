@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_whisper_lora.whisper.stopping import SIGNALS
+from tools.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,15 +57,6 @@ def run_together(count: int, folder: Path, *arguments: str | Path) -> list[Outco
     processes = start_together(count, folder, *arguments)
     outputs = [process.communicate(timeout=120) for process in processes]
     return [Outcome(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that no program listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def fake_ffmpeg(folder: Path, script: str) -> str:

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from mlx_whisper_lora.training.distributed import World
-from tests.support.processes import free_ports, run_python, run_together
+from tests.support.processes import run_python, run_together
+from tools.ports import free_ports
 
 
 def test_one_process_is_a_world_of_its_own():

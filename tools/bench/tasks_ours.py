@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from tools.bench.inputs import (
     timed,
     transcript_tokens,
 )
+from tools.ports import free_ports
 
 PACKAGES = ("mlx", "numpy", "scipy")
 STEPS = 3  # of training in a repetition, after one that does not count
@@ -167,7 +167,7 @@ def _ranks(count: int) -> Task:
                 environment.update(MLX_RANK=str(rank), MLX_HOSTFILE=str(hosts))
 
         def repeat() -> float:
-            hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in _free_ports(count)]))
+            hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(count)]))
             command = [sys.executable, "-m", "tools.bench.rank"]
             ranks = [subprocess.Popen(command, env=each, stdout=subprocess.PIPE, text=True) for each in environments]
             outputs = [rank.communicate()[0] for rank in ranks]
@@ -176,14 +176,6 @@ def _ranks(count: int) -> Task:
         return repeat
 
     return task
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 TASKS: dict[str, Task] = {

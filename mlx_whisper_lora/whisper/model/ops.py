@@ -55,10 +55,6 @@ def _cpu_backend(module: str, variable: str, off: str) -> ModuleType | None:
         return None
 
 
-def _blas() -> ModuleType | None:
-    return _cpu_backend("blas", *_BLAS)
-
-
 def _kernels(x: mx.array) -> ModuleType | None:
     """Return the NumPy kernels if they should compute with `x`: they take float32 on a CPU."""
     if mx.default_device() == mx.gpu or x.dtype != mx.float32:
@@ -75,7 +71,7 @@ def prepare_cpu() -> None:
 
 def use_fast_blas() -> str | None:
     """Route MLX's matrix products on a Linux CPU to OpenBLAS. Return the path of that library, or None."""
-    blas = _blas()
+    blas = _cpu_backend("blas", *_BLAS)
     return blas.use_fast_blas() if blas else None
 
 
@@ -101,6 +97,7 @@ def n_side_by_side() -> int:
 def limit_threads(processes: int) -> None:
     """Limit the threads of a CPU to this process's share of the cores, if several processes run on this machine."""
     if threads := _cpu_backend("threads", *_BLAS):
+        use_fast_blas()  # only libraries that are loaded can be limited
         threads.limit_threads(processes)
 
 
