@@ -172,6 +172,8 @@ def read_adapter_of_first(world: World, path: str | PathLike | None) -> Adapter 
         AdapterError: the first process cannot read the file.
     """
     adapter = read_adapter(path) if world.speaks and path else None
+    if world.size == 1:
+        return adapter
     content = world.gather(Path(path).read_bytes() if adapter and path else b"")[0]
     if world.speaks or not content:
         return adapter
