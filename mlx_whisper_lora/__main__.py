@@ -10,7 +10,6 @@ COMMANDS = {
     "fuse": "merge an adapter into its base model",
     "convert": "write a model in another format, type or quantization",
     "transcribe": "turn recordings into text",
-    "short_context": "make short recordings fast, without texts",
 }
 
 

@@ -1,4 +1,7 @@
-"""Compute the frozen first blocks of the encoder once for each clip, and not at every pass over the clips."""
+"""Compute what is not trained apart from the step: the frozen first blocks of the encoder, and silence.
+
+The frozen blocks give a clip the same states at every pass, so these are kept.
+"""
 
 import contextlib
 import tempfile
@@ -15,13 +18,14 @@ from mlx_whisper_lora.data.batches import batch_frames, make_labels, pad_mels
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
-from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper
+from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper, add_silence
 
 
 class CachedBatch(NamedTuple):
     """A batch whose first encoder blocks are computed already. The other fields are those of `Batch`."""
 
-    states: mx.array  # (B, P, D)
+    states: mx.array  # (B, P, D), or log-mels if no block is frozen for sure
+    silence: mx.array  # features of what follows the window, (1, S, D)
     tokens: mx.array
     positions: mx.array
     labels: mx.array
@@ -47,15 +51,19 @@ class EncoderCache:
     They are kept in float16 in a temporary file without a name, if there are such blocks. A window is kept for each
     length that a clip is padded to. Give `collate` and `loss` to `train`. Several threads may call them.
 
+    The silence after short windows is computed apart too, and no gradient goes through it. Call `renew_silence` from
+    time to time if the encoder is trained.
+
     Args:
         model: the model, with its adapter.
-        n_blocks: the number of frozen blocks, or fewer.
+        n_blocks: what `frozen_blocks` returns, or a smaller number.
         limit: bytes of the file. States beyond it are computed whenever they are needed.
     """
 
-    def __init__(self, model: Whisper, n_blocks: int, limit: float):
+    def __init__(self, model: Whisper, n_blocks: int | None, limit: float):
         self.model, self.n_blocks = model, n_blocks
         self.limit = limit if n_blocks else 0  # the convolutions alone are computed faster than read
+        self._silence: dict[int, mx.array] = {}  # features by the mel frames before them
         self._dtype = mx.float16 if self.limit else model.dtype
         self._file: IO[bytes] | None = None
         self._places: dict[tuple[int, int], int] = {}  # from a log-mel and its frames to an offset in the file
@@ -73,15 +81,34 @@ class EncoderCache:
             states.append(self._read(place, frames) if place is not None else next(computed))
             if place is None:
                 self._write((id(each.mel), frames), states[-1])
-        return CachedBatch(mx.array(np.stack(states)).astype(self.model.dtype), *make_labels(examples))
+        silence = self._silence_after(frames)
+        return CachedBatch(mx.array(np.stack(states)).astype(self.model.dtype), silence, *make_labels(examples))
 
     def loss(self, model: Whisper, batch: CachedBatch) -> mx.array:
         """Return `cross_entropy_loss` of a batch."""
-        return loss_from_features(model, model.encoder.upper(batch.states, self.n_blocks), batch)
+        if self.n_blocks is None:
+            features = model.encoder(batch.states)
+        else:
+            features = model.encoder.upper(batch.states, self.n_blocks)
+        return loss_from_features(model, add_silence(features, batch.silence), batch)
+
+    def renew_silence(self) -> None:
+        """Compute the silence anew when it is needed, with the encoder as it is then."""
+        self._silence = {}
+
+    def _silence_after(self, frames: int) -> mx.array:
+        with self._lock:
+            if frames not in self._silence:
+                self.model.eval()  # without dropout
+                self._silence[frames] = self.model.encode_silence(frames // FRAMES_PER_POSITION)
+                mx.eval(self._silence[frames])  # an array is computed in the thread that made it
+                self.model.train()
+            return self._silence[frames]
 
     def _compute(self, examples: Sequence[Example], frames: int) -> np.ndarray:
         mel = pad_mels(examples, frames).astype(self.model.dtype)
-        return np.array(self.model.encoder.lower(mel, self.n_blocks).astype(self._dtype))
+        states = mel if self.n_blocks is None else self.model.encoder.lower(mel, self.n_blocks)
+        return np.array(states.astype(self._dtype))
 
     def _read(self, place: int, frames: int) -> np.ndarray:
         assert self._file is not None

@@ -323,9 +323,13 @@ def finetune(
     if resumed and valid_set:
         keeper.evaluate_and_save(0)
     with at_stop(keeper.save_cut_short):
-        cache = EncoderCache(model, frozen, training.encoder_cache * 1e9) if frozen is not None else None
-        hooks = (cache.collate, cache.loss) if cache else ()
-        train(model, train_set, training, keeper.evaluate_and_save, callback, *hooks)
+        cache = EncoderCache(model, frozen, training.encoder_cache * 1e9)
+
+        def on_evaluate(iteration: int) -> None:
+            keeper.evaluate_and_save(iteration)
+            cache.renew_silence()
+
+        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss)
     end = keeper.end()
     callback.end(end)
     return end

@@ -14,12 +14,11 @@ import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
-from mlx_whisper_lora.data.batches import batch_frames, iterate_batches, make_batch
+from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import PiecewiseGradients
-from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
@@ -37,8 +36,8 @@ def train(
     options: TrainingOptions,
     on_evaluate: Callable[[int], None],
     callback: Callback,
-    collate: Callable[[list, int | None], Any] = make_batch,
-    loss_function: Callable[[Whisper, Any], mx.array] = cross_entropy_loss,
+    collate: Callable[[list, int | None], Any],
+    loss_function: Callable[[Whisper, Any], mx.array],
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -50,7 +49,8 @@ def train(
         options: how to train. The number of examples decides the numbers of steps that are not given.
         on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
-        collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs.
+        collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs, such
+            as `EncoderCache.collate`.
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
 
     Raises:

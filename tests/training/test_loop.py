@@ -15,6 +15,7 @@ from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from tests.support.clips import noise_examples
 from tests.support.models import small_model
+from tests.support.training import training_hooks
 
 
 class Recorder(Callback):
@@ -35,7 +36,9 @@ def run(dataset=None, dropout: float = 0.0, on_evaluate=lambda iteration: None, 
     mx.random.seed(options.seed)
     add_adapter(model, LoRAConfig(layers=-1, dropout=dropout))
     recorder = Recorder()
-    train(model, noise_examples(4) if dataset is None else dataset, options, on_evaluate, recorder)
+    train(
+        model, noise_examples(4) if dataset is None else dataset, options, on_evaluate, recorder, *training_hooks(model)
+    )
     return recorder.reports
 
 
@@ -50,7 +53,7 @@ def test_a_small_problem_is_learned():
     args = TrainingOptions(
         iters=60, batch_size=4, learning_rate=3e-3, warmup=3, steps_per_report=1, audio_context=0.0, max_grad_norm=10.0
     )
-    train(model, noise_examples(4), args, lambda iteration: None, recorder)
+    train(model, noise_examples(4), args, lambda iteration: None, recorder, *training_hooks(model))
     found = losses(recorder.reports)
     assert found[0] > 8 and found[-1] < 1.0
 
@@ -69,7 +72,7 @@ def trained_parameters(**settings) -> dict[str, np.ndarray]:
     model = small_model()
     mx.random.seed(args.seed)
     add_adapter(model, LoRAConfig(layers=1, dropout=0.1))
-    train(model, noise_examples(4), args, lambda iteration: None, Callback())
+    train(model, noise_examples(4), args, lambda iteration: None, Callback(), *training_hooks(model))
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
 
 
@@ -98,7 +101,14 @@ def test_dropout_is_off_while_evaluating():
     add_adapter(model, LoRAConfig(layers=1, dropout=0.5))
     seen: list[bool] = []
     args = TrainingOptions(iters=2, batch_size=2, steps_per_eval=1, audio_context=0.0)
-    train(model, noise_examples(4), args, lambda iteration: seen.append(model.training), Callback())
+    train(
+        model,
+        noise_examples(4),
+        args,
+        lambda iteration: seen.append(model.training),
+        Callback(),
+        *training_hooks(model),
+    )
     assert seen == [False, False] and not model.training
 
 

@@ -18,6 +18,7 @@ from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
+from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.checkpoints.load import default_dtype
@@ -80,8 +81,8 @@ def measure_steps(model: Whisper) -> tuple[float, float, float]:
         training = TrainingOptions(
             iters=STEPS, batch_size=CLIPS, steps_per_report=1, steps_per_eval=STEPS, full_context_share=share
         )
-        times = Times()
-        train(model, clips, training, lambda iteration: None, times)
+        times, cache = Times(), EncoderCache(model, frozen_blocks(model.encoder), training.encoder_cache * 1e9)
+        train(model, clips, training, lambda iteration: None, times, cache.collate, cache.loss)
         medians.append(float(np.median(times.seconds)))
     return medians[0], medians[1], mx.get_peak_memory() / 1e9
 

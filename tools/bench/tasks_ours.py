@@ -113,10 +113,9 @@ def _transcription(file: str, **options: object) -> Task:
 
 
 def _short_window(folder: Path, dtype: str) -> Repeat:
-    """Transcribe in a window of the clip's length, as a user with an adapter of `short_context` does.
+    """Transcribe in a window of the clip's length.
 
-    Base itself was not trained for it. It writes nearly the same text of this clip; if it repeated itself, it would be
-    stopped at the number of tokens that all write in a window of 30 s.
+    If base repeated itself, it would be stopped at the number of tokens that all write in a window of 30 s.
     """
     limit = heard_tokens(folder, "short")
     return _transcription("short", audio_context=AUTO, sample_len=limit)(folder, dtype)

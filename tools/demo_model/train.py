@@ -23,7 +23,7 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora.data.batches import make_batch
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.loop import train
-from mlx_whisper_lora.training.loss import loss_from_features
+from mlx_whisper_lora.training.loss import cross_entropy_loss, loss_from_features
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.assets import DEMO_MODEL
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
@@ -110,13 +110,13 @@ def run_phase(
         seed=seed,
     )
     print(f"Phase {phase.name}: {phase.iters} steps of {phase.batch_size}", flush=True)
-    hooks = {"collate": aligner.collate, "loss_function": aligner.loss} if phase.aligned else {}
+    hooks = (aligner.collate, aligner.loss) if phase.aligned else (make_batch, cross_entropy_loss)
     if phase.encoded:
         model.freeze()
         model.decoder.unfreeze()
         dataset = Encoded(work / f"{phase.encoded}.encoded.npy", dataset, model)
         loss = aligner.decoder_loss if phase.aligned else loss_from_features
-        hooks = {"collate": aligner.collate_encoded, "loss_function": lambda m, b: loss(m, b.features, b)}
+        hooks = (aligner.collate_encoded, lambda m, b: loss(m, b.features, b))
     clips, windows = (Recordings(work / name, vocabulary) for name in ("heldout.clips", "unheard.windows"))
     held_out = {"clips": [clips[i] for i in range(100)], "windows": [windows[i] for i in range(24)]}
     train(
@@ -125,7 +125,7 @@ def run_phase(
         args,
         lambda _: print_accuracy(model, held_out),
         ConsoleCallback(partial(print, flush=True)),
-        **hooks,
+        *hooks,
     )
     model.unfreeze()
     if mx.distributed.init().rank() == 0:

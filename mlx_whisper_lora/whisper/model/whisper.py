@@ -16,6 +16,7 @@ from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_PO
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.ops import attention, decode_row, gelu, prepare_cpu, project
+from mlx_whisper_lora.whisper.model.silence import SILENT_LOG_MEL, SILENT_POSITIONS, SilenceCache
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
@@ -290,15 +291,15 @@ class AudioEncoder(nn.Module):
         """Return the embedding of all positions, shape (n_ctx, D)."""
         return self.get("positional_embedding", self._positional_embedding)
 
-    def __call__(self, mel: mx.array) -> mx.array:
-        """Encode log-mels (B, F, n_mels), with F even and at most 2 * n_ctx, into features (B, F / 2, D)."""
-        return self.upper(self.lower(mel))
+    def __call__(self, mel: mx.array, first: int = 0) -> mx.array:
+        """Encode log-mels (B, F, n_mels), with F even, into features (B, F / 2, D) of the positions from `first` on."""
+        return self.upper(self.lower(mel, first=first))
 
-    def lower(self, mel: mx.array, n_blocks: int = 0) -> mx.array:
+    def lower(self, mel: mx.array, n_blocks: int = 0, first: int = 0) -> mx.array:
         """Compute the convolutions and the first `n_blocks` blocks: log-mels (B, F, n_mels) to states (B, F / 2, D)."""
         x = gelu(self.conv1(mel))
         x = gelu(self.conv2(x))
-        x = x + self.positions[: x.shape[1]].astype(x.dtype)
+        x = x + self.positions[first : first + x.shape[1]].astype(x.dtype)
         for block in self.blocks[:n_blocks]:
             x, _ = block(x)
         return x
@@ -308,6 +309,11 @@ class AudioEncoder(nn.Module):
         for block in self.blocks[n_blocks:]:
             x, _ = block(x)
         return self.ln_post(x)
+
+
+def add_silence(features: mx.array, silence: mx.array) -> mx.array:
+    """Return the features of windows (B, P, D), each with those of silence (1, S, D) after it."""
+    return mx.concatenate([features, mx.broadcast_to(silence, (len(features), *silence.shape[1:]))], axis=1)
 
 
 def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
@@ -406,6 +412,7 @@ class Whisper(nn.Module):
         self.dims = dims
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
         self.audio_context: float = CHUNK_LENGTH  # seconds that a window is padded to, or AUTO
+        self._silence = SilenceCache()
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known
         # Tokens that are suppressed anywhere and at the start, if the files of the model name them.
         self.suppress_tokens: tuple[int, ...] | None = None
@@ -419,7 +426,7 @@ class Whisper(nn.Module):
 
     def __call__(self, mel: mx.array, tokens: mx.array) -> mx.array:
         """Return next-token logits (B, T, n_vocab) for log-mels (B, F, n_mels) and `tokens` (B, T)."""
-        return self.decoder(tokens, self.encoder(mel))
+        return self.decoder(tokens, self.encode(mel))
 
     def encode(self, mel: mx.array) -> mx.array:
         """Encode log-mels into features.
@@ -428,7 +435,7 @@ class Whisper(nn.Module):
             mel: log-mel spectrograms, shape (B, F, n_mels), of up to 30 s.
 
         Returns:
-            The encoder's output, shape (B, F / 2, D).
+            The encoder's output, shape (B, P, D). In less than 30 s, silence follows that of the log-mels.
 
         Raises:
             ValueError: the log-mels have another shape.
@@ -441,7 +448,24 @@ class Whisper(nn.Module):
                 f"features ({self.dims.n_audio_ctx} by {self.dims.n_audio_state}); "
                 f"got {' by '.join(map(str, mel.shape[1:]))}{': transpose the spectrogram' if mels_first else ''}"
             )
-        return self.encoder(mel.astype(self.dtype))
+        features = self.encoder(mel.astype(self.dtype))
+        first = features.shape[1]
+        return add_silence(features, self._silence.get(self.encoder, first, lambda: self.encode_silence(first)))
+
+    def encode_silence(self, first: int) -> mx.array:
+        """Encode the silence after a window, up to 10 s within the 30 s.
+
+        Args:
+            first: the position after the window.
+
+        Returns:
+            Features of shape (1, S, D).
+        """
+        count = min(SILENT_POSITIONS, self.dims.n_audio_ctx - first)
+        if count <= 0:
+            return mx.zeros((1, 0, self.dims.n_audio_state), self.dtype)
+        mel = mx.full((1, count * FRAMES_PER_POSITION, self.dims.n_mels), SILENT_LOG_MEL, self.dtype)
+        return self.encoder(mel, first)
 
     def tokenizer(self, language: str | None = None, task: str = "transcribe") -> Tokenizer:
         """Return the tokenizer of this model's vocabulary.
