@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tools.real.recordings import RECORDINGS
 RESULTS = Path(__file__).parent / "adapt.json"
 OUTPUT = Path("build/adapt")
 TRANSCRIBED = 8  # clips that the command `transcribe` transcribes too
+RATES = {"wer": word_error_rate, "cer": character_error_rate}
 RESAMPLES = 2000  # of the bootstrap
 GREEDY = ("--temperature", 0, "--temperature-increment-on-fallback", "None")  # windows that fail are not sampled again
 
@@ -92,17 +94,8 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
     hypotheses, references = result.hypotheses, [example.text for example in test.examples["test"]]
     same = same_by_command(test, hypotheses, adapter, task, greedy) if adapter else None
     normalizer = NORMALIZERS[result.normalizer]
-    rates = {"wer": word_error_rate, "cer": character_error_rate}
-    scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in rates.items()}
-    draws = np.random.default_rng(0).integers(0, len(references), (RESAMPLES, len(references)))
-    for name, rate in rates.items():
-        each = [
-            (rate([reference], [hypothesis], normalizer) * size, size)
-            for reference, hypothesis in zip(references, hypotheses, strict=True)
-            for size in [len(normalizer(reference).split()) if name == "wer" else len(normalizer(reference).strip())]
-        ]
-        errors, sizes = (np.array(numbers)[draws].sum(axis=1) for numbers in zip(*each, strict=True))
-        scores[f"{name}_interval"] = np.percentile(errors / sizes, [2.5, 97.5]).round(2).tolist()
+    scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in RATES.items()}
+    scores |= {f"{name}_interval": interval(name, references, hypotheses, normalizer) for name in RATES}
     return {
         "clips": len(references),
         "seconds": round(seconds),
@@ -111,6 +104,18 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
         "texts": hypotheses,
         "references": references,
     }
+
+
+def interval(name: str, references: list[str], hypotheses: list[str], normalizer: Callable[[str], str]) -> list[float]:
+    """Return the bounds of an error rate of RATES, by a bootstrap over clips: a 95 % interval, in per cent."""
+    draws = np.random.default_rng(0).integers(0, len(references), (RESAMPLES, len(references)))
+    each = [
+        (RATES[name]([reference], [hypothesis], normalizer) * size, size)
+        for reference, hypothesis in zip(references, hypotheses, strict=True)
+        for size in [len(normalizer(reference).split()) if name == "wer" else len(normalizer(reference).strip())]
+    ]
+    errors, sizes = (np.array(numbers)[draws].sum(axis=1) for numbers in zip(*each, strict=True))
+    return np.percentile(errors / sizes, [2.5, 97.5]).round(2).tolist()
 
 
 def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool) -> int:
