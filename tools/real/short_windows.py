@@ -31,7 +31,7 @@ def write_utterances() -> Path:
     """Write the table of the utterances, as the clips of a test. Return its folder."""
     folder = OUTPUT / "utterances"
     folder.mkdir(parents=True, exist_ok=True)
-    with open(RECORDINGS / "long_recordings" / "metadata.jsonl", encoding="utf-8") as file:
+    with (RECORDINGS / "long_recordings" / "metadata.jsonl").open(encoding="utf-8") as file:
         recording = json.loads(file.readline())
     audio = str((RECORDINGS / "long_recordings" / recording["file_name"]).resolve())
     rows = [{"audio": audio, "language": "en", **segment} for segment in recording["segments"]]
