@@ -27,9 +27,8 @@ WITHOUT_SILENCE = "auto, without silence"
 CONTEXTS = {"30": CHUNK_LENGTH, "auto": AUTO, WITHOUT_SILENCE: AUTO}
 
 
-def write_utterances() -> Path:
-    """Write the table of the utterances, as the clips of a test. Return its folder."""
-    folder = OUTPUT / "utterances"
+def write_utterances(folder: Path) -> Path:
+    """Write the table of the utterances, as the clips of a test, into a folder, and return that."""
     folder.mkdir(parents=True, exist_ok=True)
     with (RECORDINGS / "long_recordings" / "metadata.jsonl").open(encoding="utf-8") as file:
         recording = json.loads(file.readline())
@@ -63,7 +62,7 @@ def measure(model: str, folder: Path, context: str) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure models without an adapter in short windows.")
     parser.add_argument("models", nargs="+", help="names or folders")
-    folder = write_utterances()
+    folder = write_utterances(OUTPUT / "utterances")
     results = []
     for model in parser.parse_args().models:
         for context in CONTEXTS:

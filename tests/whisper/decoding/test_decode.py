@@ -24,6 +24,7 @@ from mlx_whisper_lora.whisper.decoding.search import (
     TokenDecoder,
     best_sequence,
 )
+from mlx_whisper_lora.whisper.model.silence import SILENT_POSITIONS
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.models import seeded_model, window_features, window_mels
 from tests.support.references import reference
@@ -94,7 +95,7 @@ def test_a_type_that_the_model_was_not_loaded_in_is_noted():
 def test_short_windows_are_decoded():
     model = seeded_model("multilingual")
     result = decode(model, window_mels(80)[0, :500], language="en", sample_len=5)
-    assert result.audio_features.shape == (250, 64) and len(result.tokens) == 5
+    assert result.audio_features.shape == (250 + SILENT_POSITIONS, 64) and len(result.tokens) == 5
 
 
 def test_a_spectrogram_in_openai_whispers_layout_is_refused_with_what_to_do():

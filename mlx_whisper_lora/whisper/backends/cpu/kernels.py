@@ -17,6 +17,7 @@ from mlx_whisper_lora.whisper.backends.cpu.threads import share
 _PART = 2**17  # of an elementwise operation
 _SCORES = 3 * 2**16  # of attention
 _LOGITS = 2**16  # of cross-entropy
+_SAFE_SCORE = 75.0  # exponentials of such scores, and sums of thousands of them, fit float32
 _KEYS = 2**14  # positions whose keys and values are worth a thread of their own
 _FEW = 16  # queries
 _WEIGHTS = 2**19  # of a product with a few rows, worth a thread of their own
@@ -122,10 +123,14 @@ def _attention(query: mx.array, key: mx.array, value: mx.array) -> tuple[mx.arra
         keys = k[heads].swapaxes(1, 2)
         if q.shape[1] > _FEW:
             keys = np.ascontiguousarray(keys)  # products with it are a third faster
+        # No score is larger than the product of the lengths of its query and key (Cauchy and Schwarz).
+        safe = _longest(q[heads]) * _longest(k[heads]) < _SAFE_SCORE
         for rows in _slices(q.shape[1], _SCORES // k.shape[1]):
             scores = q[heads, rows] @ keys
-            largest = scores.max(axis=-1, keepdims=True)
-            scores -= largest
+            largest: np.ndarray | float = 0.0
+            if not safe:
+                largest = scores.max(axis=-1, keepdims=True)
+                scores -= largest
             np.exp(scores, out=scores)
             sums = scores.sum(axis=-1, keepdims=True)
             np.matmul(scores, v[heads], out=output[heads, rows])
@@ -158,6 +163,11 @@ def _attention_vjp(inputs, cotangents, outputs):
 
     _for_heads(work, len(q), q.shape[1], k.shape[1])
     return tuple(mx.array(made.reshape(array.shape)) for made, array in zip((dq, dk, dv), inputs, strict=True))
+
+
+def _longest(vectors: np.ndarray) -> float:
+    """Return the largest length of vectors in the last axis, NaN if one has a NaN."""
+    return math.sqrt(np.einsum("...d,...d->...", vectors, vectors).max())
 
 
 def _for_heads(work: Callable[[slice], None], heads: int, queries: int, keys: int) -> None:
