@@ -18,7 +18,7 @@ from mlx_whisper_lora.data.batches import batch_frames, make_labels, pad_mels
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
-from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper, add_silence
+from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper
 
 
 class CachedBatch(NamedTuple):
@@ -90,7 +90,7 @@ class EncoderCache:
             features = model.encoder(batch.states)
         else:
             features = model.encoder.upper(batch.states, self.n_blocks)
-        return loss_from_features(model, add_silence(features, batch.silence), batch)
+        return loss_from_features(model, (features, batch.silence) if batch.silence.size else features, batch)
 
     def renew_silence(self) -> None:
         """Compute the silence anew when it is needed, with the encoder as it is then."""

@@ -8,7 +8,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.data.batches import Batch
 from mlx_whisper_lora.whisper.model.ops import compute_now, cross_entropies
-from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.model.whisper import Features, Whisper
 
 
 class LabelBatch(Protocol):
@@ -30,8 +30,8 @@ def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:
     return loss_from_features(model, model.encode(batch.mel), batch)
 
 
-def loss_from_features(model: Whisper, features: mx.array, batch: LabelBatch) -> mx.array:
-    """Return `cross_entropy_loss` for windows that are encoded already, shape (B, P, D).
+def loss_from_features(model: Whisper, features: Features, batch: LabelBatch) -> mx.array:
+    """Return `cross_entropy_loss` for windows that are encoded already.
 
     Only the label positions are projected onto the vocabulary: it is the costliest product of a small model.
     """

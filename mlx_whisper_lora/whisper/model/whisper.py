@@ -7,6 +7,7 @@ width.
 
 import math
 from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -67,6 +68,14 @@ AlignmentHeads = tuple[tuple[int, int], ...]
 _CACHE_STEP = 64  # tokens that room is made for at a time
 # One layer's keys and values by head, each (B, heads, T, D / heads).
 _KeyValue = tuple[mx.array, mx.array]
+# The encoder's output (B, P, D), with the silence after short windows; or that of windows and of the silence after each
+# of them (1, S, D), whose keys and values are then computed once for the batch.
+Features: TypeAlias = mx.array | tuple[mx.array, mx.array]
+
+
+def add_silence(windows: mx.array, silence: mx.array) -> mx.array:
+    """Return features or keys of windows (B, ..., P, D), each with those of silence (1, ..., S, D) after it."""
+    return mx.concatenate([windows, mx.broadcast_to(silence, (len(windows), *silence.shape[1:]))], axis=-2)
 
 
 class LayerCache:
@@ -226,7 +235,7 @@ class ResidualAttentionBlock(nn.Module):
     def __call__(
         self,
         x: mx.array,
-        audio_features: mx.array | None = None,
+        audio_features: Features | None = None,
         mask: mx.array | str | None = None,
         cache: LayerCache | None = None,
         need_weights: bool = False,
@@ -235,7 +244,7 @@ class ResidualAttentionBlock(nn.Module):
 
         Args:
             x: hidden states, shape (B, T, D).
-            audio_features: the encoder's output, shape (B, P, D), for cross-attention.
+            audio_features: the encoder's output for cross-attention, see `Features`.
             mask: the mask of self-attention.
             cache: keys and values of earlier steps. The call adds its own.
             need_weights: whether to return the scores of cross-attention.
@@ -255,7 +264,7 @@ class ResidualAttentionBlock(nn.Module):
         if audio_features is not None:
             audio = cache.audio if cache is not None and cache.audio is not None else None
             if audio is None:
-                audio = self.cross_attn.key_value(audio_features)
+                audio = self._audio_key_value(audio_features)
                 if cache is not None:
                     # Every step reads them. Laid out by head, they need not be copied for it.
                     cache.audio = audio = tuple(mx.contiguous(array) for array in audio)
@@ -263,6 +272,12 @@ class ResidualAttentionBlock(nn.Module):
             x = x + attended
 
         return x + self.mlp2(gelu(self.mlp1(self.mlp_ln(x)))), scores
+
+    def _audio_key_value(self, features: Features) -> _KeyValue:
+        if isinstance(features, mx.array):
+            return self.cross_attn.key_value(features)
+        window, silence = (self.cross_attn.key_value(each) for each in features)
+        return add_silence(window[0], silence[0]), add_silence(window[1], silence[1])
 
 
 class AudioEncoder(nn.Module):
@@ -311,11 +326,6 @@ class AudioEncoder(nn.Module):
         return self.ln_post(x)
 
 
-def add_silence(features: mx.array, silence: mx.array) -> mx.array:
-    """Return the features of windows (B, P, D), each with those of silence (1, S, D) after it."""
-    return mx.concatenate([features, mx.broadcast_to(silence, (len(features), *silence.shape[1:]))], axis=1)
-
-
 def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
     """Return the mask of self-attention if sequences start with padding.
 
@@ -354,7 +364,7 @@ class TextDecoder(nn.Module):
     def hidden(
         self,
         tokens: mx.array,
-        audio_features: mx.array,
+        audio_features: Features,
         cache: list[LayerCache] | None = None,
         need_weights: bool = False,
     ) -> tuple[mx.array, list[mx.array | None]]:
@@ -362,7 +372,7 @@ class TextDecoder(nn.Module):
 
         Args:
             tokens: token ids, shape (B, T).
-            audio_features: the encoder's output, shape (B, P, D).
+            audio_features: the encoder's output, see `Features`.
             cache: the keys and values of the tokens before these, one entry a layer. The call adds its own.
             need_weights: whether to return the scores of cross-attention.
 
