@@ -113,7 +113,7 @@ CASES = {
     "NaN samples": (sound(np.full(800, np.nan), "FLOAT"), "train", r"1\.wav: the recording holds NaN"),
     "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", r"1\.wav: not a readable audio"),
     "no text column": (lambda: table({"file_name": "1.wav", "words": "x"}), "train", "line 1: no text column"),
-    "no file_name column": (lambda: table({"audio": "1.wav", "text": "x"}), "train", "line 1: no 'file_name' column"),
+    "no audio column": (lambda: table({"clip": "1.wav", "text": "x"}), "train", "line 1: no audio column"),
     "missing clip": (lambda: table({"file_name": "9.wav", "text": "x"}), "train", "line 1: there is no recording"),
     "name that clears the screen": (
         lambda: table({"file_name": "\x1b[2J.wav", "text": "x"}), "train", r"no recording clips/\\x1b\[2J\.wav"
@@ -122,7 +122,7 @@ CASES = {
     "no language": (lambda: table(*[{"file_name": "1.wav", "text": "x"}] * 3), "train", "give --language or a 'lang"),
     "no data folder": (lambda: shutil.rmtree("clips"), "train", "clips: no such data folder"),
     "empty data folder": (lambda: table(), "train", "there are no train clips"),
-    "no table": (lambda: (table(), Path("clips/metadata.jsonl").unlink()), "train", "clips: no clips; expected train"),
+    "no table": (lambda: (table(), Path("clips/metadata.jsonl").unlink()), "train", "clips: no clips; found 3 .wav"),
     "all clips too long": (
         lambda: write_clips(Path("clips"), ["one"] * 3, seconds=0.8),
         "train --audio-context 0.5", r"there are no train clips but those \(longer than 0\.5 s\)",

@@ -1,68 +1,131 @@
-"""Find the clips of a data folder. Each other module of this package reads one layout of such a folder."""
+"""Find the clips of a data folder. Each other module of this package reads one layout of such a folder, or helps."""
 
+import os
+from collections import Counter
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mlx_whisper_lora.data.clip import DataError, Splits, check_none_bad
-from mlx_whisper_lora.data.sources import metadata_table, split_jsonl
+from mlx_whisper_lora.data.sources import (
+    common_voice,
+    kaldi,
+    libri_speech,
+    lj_speech,
+    metadata_table,
+    nemo_manifest,
+    split_jsonl,
+    spontaneous_speech,
+    transcripts,
+)
+from mlx_whisper_lora.data.sources.options import SourceOptions
+
+_MOST_KINDS = 6  # kinds of files that a message counts
 
 
 class Source(Protocol):
     """A layout of data folders; the modules in SOURCES follow it.
 
     Attributes:
-        TABLES: the paths in a folder that tables of this layout can have.
+        LAYOUT: the layout in a few words, for messages.
+        TABLES: patterns of the paths in a folder that belong to tables of this layout alone.
     """
 
+    LAYOUT: str
     TABLES: tuple[str, ...]
 
     def find_tables(self, folder: Path) -> list[Path]:
         """Return the tables that `read` reads, or none if the folder has another layout."""
 
-    def read(self, folder: Path, bad: list[DataError]) -> Splits:
+    def read(self, folder: Path, options: SourceOptions, bad: list[DataError]) -> Splits:
         """Read the clips of such a folder. `bad` gets an error for each row that cannot be used."""
 
 
-SOURCES: tuple[Source, ...] = (split_jsonl, metadata_table)  # the first that has tables is read
+SOURCES: tuple[Source, ...] = (  # the first that has tables is read
+    split_jsonl,
+    lj_speech,
+    metadata_table,
+    common_voice,
+    spontaneous_speech,
+    kaldi,
+    nemo_manifest,
+    libri_speech,
+    transcripts,
+)
 
 
-def load_clips(folder: str | PathLike, bad: list[DataError] | None = None) -> Splits:
-    """Read the tables of a data folder, in whichever layout it has.
+class _Found(NamedTuple):
+    """The tables of a folder, and the source that reads them."""
+
+    source: Source
+    folder: Path  # the data folder, or data/ in it
+    tables: list[Path]
+
+
+def load_clips(
+    folder: str | PathLike, bad: list[DataError] | None = None, options: SourceOptions | None = None
+) -> Splits:
+    """Read the clips of a data folder, in whichever layout it has.
 
     Args:
-        folder: A folder of recordings with a table.
+        folder: A folder of recordings with their texts. The layout may also be in a subfolder data/.
         bad: Gets an error for each row that cannot be used, which is skipped. By default, such rows are an error.
+        options: The names of columns, and of splits.
 
     Returns:
         The clips for "train", "valid" and "test"; each list may be empty.
 
     Raises:
-        DataError: The folder has no table, or one that cannot be read; or rows lack a column, name a missing recording
-            or have a bad value, and `bad` was not given. The message then names the first ten of them.
+        DataError: The folder has no layout that is known, or a table that cannot be read; or rows lack a column, name a
+            missing recording or have a bad value, and `bad` was not given. The message then names the first ten.
     """
     folder = Path(folder)
     if folder.is_file():
         raise DataError(f"{folder}: a file, not a data folder; give the folder that holds the table")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such data folder")
-    for source in SOURCES:
-        if source.find_tables(folder):
-            found: list[DataError] = []
-            clips = source.read(folder, found)
-            if bad is None:
-                check_none_bad(found)
-            else:
-                bad += found
-            return clips
-    raise DataError(
-        f"{folder}: no clips; expected train.jsonl, metadata.jsonl, metadata.csv or metadata.tsv (see README.md)"
-    )
+    found = _find(folder)
+    if found is None:
+        expected = "; ".join(source.LAYOUT for source in SOURCES)
+        raise DataError(f"{folder}: no clips; found {_describe(folder)}; expected one of: {expected}")
+    errors: list[DataError] = []
+    clips = found.source.read(found.folder, options or SourceOptions(), errors)
+    if bad is None:
+        check_none_bad(errors)
+    else:
+        bad += errors
+    return clips
 
 
 def unused_tables(folder: str | PathLike) -> list[Path]:
     """Return the tables of a data folder that `load_clips` ignores, because it reads others."""
-    folder = Path(folder)
-    read = next(filter(None, (source.find_tables(folder) for source in SOURCES)), [])
-    found = [folder / name for source in SOURCES for name in source.TABLES if (folder / name).exists()]
-    return [table for table in found if table not in read]
+    found = _find(Path(folder))
+    if found is None:
+        return []
+    patterns = (pattern for source in SOURCES for pattern in source.TABLES)
+    tables = (table for pattern in patterns for table in sorted(found.folder.glob(pattern)))
+    return [table for table in tables if table not in found.tables]
+
+
+def _find(folder: Path) -> _Found | None:
+    places = [place for place in (folder, folder / "data") if place.is_dir()]
+    for source in SOURCES:
+        for place in places:
+            if tables := source.find_tables(place):
+                return _Found(source, place, tables)
+    return None
+
+
+def _describe(folder: Path) -> str:
+    """Count the files of a folder by their kinds: "3 .wav files, 1 .xlsx file, in 2 folders"."""
+    kinds: Counter[str] = Counter()
+    n_folders = 0
+    for _, folders, names in os.walk(folder):
+        n_folders += len(folders)
+        kinds.update(Path(name).suffix.casefold() or "suffixless" for name in names)
+    counts = [f"{count} {kind} file{'s'[: count != 1]}" for kind, count in kinds.most_common(_MOST_KINDS)]
+    others = kinds.total() - sum(count for _, count in kinds.most_common(_MOST_KINDS))
+    counts += [f"{others} others"] * bool(others)
+    return ", ".join(counts or ["no files"]) + (
+        f", in {n_folders} subfolder{'s'[: n_folders != 1]}" if n_folders else ""
+    )

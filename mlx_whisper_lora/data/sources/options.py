@@ -1,8 +1,13 @@
-"""How the data of a run is read."""
+"""How the data of a run is read: the columns of tables, and their usual names."""
 
 from dataclasses import dataclass
 
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
+
+AUDIO_COLUMNS = ("file_name", "audio", "audio_filepath", "audio_file", "path")
+TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
+LANGUAGE_COLUMNS = ("language", "locale", "lang")
+SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 
 
 @documented
@@ -14,20 +19,60 @@ class SourceOptions:
         None,
         "Column with the path of the recording.",
         metavar="NAME",
-        shown_default="one of the usual names",
+        shown_default="one of the usual names: " + ", ".join(AUDIO_COLUMNS),
     )
     text_column: str | None = option(
-        None, "Column with the text.", metavar="NAME", shown_default="one of the usual names"
+        None,
+        "Column with the text; in a TextGrid, the tier.",
+        metavar="NAME",
+        shown_default="one of the usual names: " + ", ".join(TEXT_COLUMNS),
     )
     language_column: str | None = option(
-        None, "Column with the language.", metavar="NAME", shown_default="language or locale, if there is one"
+        None,
+        "Column with the language.",
+        metavar="NAME",
+        shown_default=", ".join(LANGUAGE_COLUMNS[:-1]) + f" or {LANGUAGE_COLUMNS[-1]}, if there is one",
     )
     speaker_column: str | None = option(
         None,
         "Column with the speaker.",
         metavar="NAME",
-        shown_default="speaker, speaker_id or client_id, if there is one",
+        shown_default=", ".join(SPEAKER_COLUMNS[:-1]) + f" or {SPEAKER_COLUMNS[-1]}, if there is one",
+    )
+    common_voice_validated: bool = option(
+        False,
+        "Train on all validated clips of a Common Voice release, without those of dev.tsv and test.tsv, instead of on "
+        "train.tsv. Speakers and sentences of dev and test then occur in training too.",
     )
 
     def __post_init__(self):
         check_ranges(self)
+
+    @property
+    def audio_columns(self) -> tuple[str, ...]:
+        """The names that the column of recordings can have; the first that a table has counts."""
+        return _names(self.audio_column, AUDIO_COLUMNS)
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The names that the column of texts can have."""
+        return _names(self.text_column, TEXT_COLUMNS)
+
+    @property
+    def language_columns(self) -> tuple[str, ...]:
+        """The names that the column of languages can have."""
+        return _names(self.language_column, LANGUAGE_COLUMNS)
+
+    @property
+    def speaker_columns(self) -> tuple[str, ...]:
+        """The names that the column of speakers can have."""
+        return _names(self.speaker_column, SPEAKER_COLUMNS)
+
+
+def column_name(name: str) -> str:
+    """Return the name of a column without what does not count: "File Name" is file_name."""
+    return "_".join(name.casefold().split())
+
+
+def _names(given: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return usual if given is None else (column_name(given),)

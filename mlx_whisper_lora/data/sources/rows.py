@@ -1,54 +1,66 @@
 """Make clips of the rows of tables.
 
-A row names a recording, relative to the table, and its text. It may also have `language`, `speaker`, and `start` and
-`end`: the seconds between which the clip is in the recording.
+A row names a recording, relative to the table, and its text. It may also have a language, a speaker, and `start` and
+`end`, or `offset` and `duration`: the seconds between which the clip is in the recording.
 """
 
 import math
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.sources.tables import TEXT_COLUMNS, TableRow
+from mlx_whisper_lora.data.sources.options import SourceOptions
+from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
 from mlx_whisper_lora.whisper.text.languages import language_code
 
-SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 
-
-def make_clips(rows: Iterable[TableRow], audio_column: str, bad: list[DataError]) -> Iterator[tuple[TableRow, Clip]]:
+def make_clips(
+    rows: Iterable[TableRow], options: SourceOptions, bad: list[DataError]
+) -> Iterator[tuple[TableRow, Clip]]:
     """Yield each row with its clip. `bad` gets an error for each row that cannot be used, which is skipped."""
     for row in rows:
         try:
-            clip = make_clip(row, audio_column)
+            clip = make_clip(row, options)
         except DataError as error:
             bad.append(error)
         else:
             yield row, clip
 
 
-def make_clip(row: TableRow, audio_column: str) -> Clip:
+def make_clip(row: TableRow, options: SourceOptions) -> Clip:
     """Make a clip of a row.
 
     Args:
-        row: A row of a table.
-        audio_column: The column with the path of the recording, relative to the table's folder.
+        row: A row of a table. The path of the recording is relative to the table's folder.
+        options: The names of columns.
 
     Raises:
         DataError: A column is missing, or its value cannot be used; the message names the table and the line.
     """
-    audio = _read_path(row, audio_column)
-    text = _read_text(row)
-    start, end = _read_seconds(row, "start"), _read_seconds(row, "end")
-    if end is not None and end <= (start or 0.0):
-        raise row.error(f"start is {start or 0:g} and end is {end:g}; the end must be after the start")
-    return Clip(audio, text, _read_language(row), start or 0.0, end, _read_speaker(row), row.origin)
+    audio = find_recording(row, options)
+    text = _read_text(row, options)
+    start, end = _read_times(row)
+    return Clip(audio, text, _read_language(row, options), start, end, _read_speaker(row, options), row.origin)
 
 
-def _read_path(row: TableRow, column: str) -> Path:
-    if column not in row.fields:
-        raise row.error(f"no {column!r} column; found {_columns(row)}")
+def audio_column(row: TableRow, options: SourceOptions) -> str:
+    """Return the column with the path of the recording.
+
+    Raises:
+        DataError: There is none.
+    """
+    return _find_column(row, "audio", options.audio_columns)
+
+
+def find_recording(row: TableRow, options: SourceOptions) -> Path:
+    """Return the path of a row's recording.
+
+    Raises:
+        DataError: The row names none, or one that is missing or cannot be read.
+    """
+    column = audio_column(row, options)
     name = row.fields[column]
     if not isinstance(name, str) or not name.strip():
         raise row.error(f"{column!r} must be the path of a recording, found {_shown(name)}")
@@ -81,11 +93,18 @@ def _other_case(path: Path) -> Path | None:
     return next((path.parent / name for name in names if name.casefold() == path.name.casefold()), None)
 
 
-def _read_text(row: TableRow) -> str:
+def _find_column(row: TableRow, kind: str, names: Sequence[str]) -> str:
+    """Return the first of some columns that the row has."""
+    found = next((column for column in names if column in row.fields), None)
+    if found is None:
+        raise row.error(missing_column(kind, names, row.fields))
+    return found
+
+
+def _read_text(row: TableRow, options: SourceOptions) -> str:
     """Return the first of the text columns that has a text, or an empty one if all are empty."""
-    columns = [column for column in TEXT_COLUMNS if column in row.fields]
-    if not columns:
-        raise row.error(f"no text column (one of {', '.join(TEXT_COLUMNS)}); found {_columns(row)}")
+    _find_column(row, "text", options.text_columns)
+    columns = [column for column in options.text_columns if column in row.fields]
     full = [column for column in columns if row.fields[column] is not None and not _is_blank(row.fields[column])]
     empty = [column for column in columns if row.fields[column] is not None]
     column = (full or empty or columns)[0]
@@ -93,6 +112,20 @@ def _read_text(row: TableRow) -> str:
     if not isinstance(text, str):
         raise row.error(f"{column!r} must be text, found {_shown(text)}")
     return text.strip()
+
+
+def _read_times(row: TableRow) -> tuple[float, float | None]:
+    """Return the start and the end of the clip. Without an offset, a duration is that of the whole recording."""
+    offset = _read_seconds(row, "offset")
+    if offset is not None:
+        duration = _read_seconds(row, "duration")
+        if duration == 0:
+            raise row.error("duration is 0; a clip must last longer")
+        return offset, None if duration is None else offset + duration
+    start, end = _read_seconds(row, "start"), _read_seconds(row, "end")
+    if end is not None and end <= (start or 0.0):
+        raise row.error(f"start is {start or 0:g} and end is {end:g}; the end must be after the start")
+    return start or 0.0, end
 
 
 def _read_seconds(row: TableRow, column: str) -> float | None:
@@ -109,30 +142,31 @@ def _read_seconds(row: TableRow, column: str) -> float | None:
     return seconds
 
 
-def _read_language(row: TableRow) -> str | None:
-    language = row.fields.get("language")
+def _read_language(row: TableRow, options: SourceOptions) -> str | None:
+    if options.language_column is not None:
+        _find_column(row, "language", options.language_columns)
+    column = next((name for name in options.language_columns if row.fields.get(name) is not None), None)
+    language = None if column is None else row.fields[column]
     if language is None or _is_blank(language):
         return None
     if not isinstance(language, str):
-        raise row.error(f"'language' must be text, found {_shown(language)}")
+        raise row.error(f"{column!r} must be text, found {_shown(language)}")
     try:
         return language_code(language)
     except ValueError as error:
         raise row.error(str(error)) from None
 
 
-def _read_speaker(row: TableRow) -> str | None:
+def _read_speaker(row: TableRow, options: SourceOptions) -> str | None:
     """Return the first of the speaker columns that has a value, as text."""
-    values = (row.fields.get(column) for column in SPEAKER_COLUMNS)
+    if options.speaker_column is not None:
+        _find_column(row, "speaker", options.speaker_columns)
+    values = (row.fields.get(column) for column in options.speaker_columns)
     return next((str(value).strip() for value in values if value is not None and not _is_blank(value)), None)
 
 
 def _is_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
-
-
-def _columns(row: TableRow) -> str:
-    return ", ".join(row.fields) or "nothing"
 
 
 def _shown(value: object) -> str:

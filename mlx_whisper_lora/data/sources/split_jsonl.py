@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import SPLITS, DataError, Splits
+from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.rows import make_clips
 from mlx_whisper_lora.data.sources.tables import read_rows
 
-AUDIO_COLUMN = "audio"
-TABLES = tuple(f"{split}.jsonl" for split in SPLITS)
+LAYOUT = "train.jsonl"
+TABLES: tuple[str, ...] = tuple(f"{split}.jsonl" for split in SPLITS)
 
 
 def find_tables(folder: Path) -> list[Path]:
@@ -15,10 +16,9 @@ def find_tables(folder: Path) -> list[Path]:
     return [folder / name for name in TABLES if (folder / name).exists()]
 
 
-def read(folder: Path, bad: list[DataError]) -> Splits:
+def read(folder: Path, options: SourceOptions, bad: list[DataError]) -> Splits:
     """Read the tables."""
     clips: Splits = {split: [] for split in SPLITS}
     for table in find_tables(folder):
-        rows = read_rows(table, AUDIO_COLUMN, bad)
-        clips[table.stem] = [clip for _, clip in make_clips(rows, AUDIO_COLUMN, bad)]
+        clips[table.stem] = [clip for _, clip in make_clips(read_rows(table, options, bad), options, bad)]
     return clips

@@ -10,14 +10,14 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.data.sources.options import SourceOptions, column_name
 
-TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of surrogate pairs, which UTF-8 cannot express
 
@@ -29,40 +29,57 @@ class TableRow:
     table: Path
     line: int  # the first of the row, counted from 1
     fields: dict[str, Any]  # by column; all values of a CSV table are strings
+    unit: str = "line"  # the unit that `line` counts, if it is not lines
 
     @property
     def origin(self) -> str:
         """The row's name in messages: "train.jsonl, line 3"."""
-        return f"{self.table}, line {self.line}"
+        return f"{self.table}, {self.unit} {self.line}"
+
+    def with_fields(self, **fields: Any) -> "TableRow":
+        """Return the row with other values for some fields."""
+        return replace(self, fields=self.fields | fields)
 
     def error(self, problem: str) -> DataError:
         """Return an error that names the row."""
         return DataError(f"{self.origin}: {problem}")
 
 
-def read_rows(table: Path, audio_column: str, bad: list[DataError]) -> Iterator[TableRow]:
-    """Read the rows of a table. A name that ends in .jsonl is a table of JSON lines, any other one a CSV table.
+def read_rows(table: Path, options: SourceOptions, bad: list[DataError], quoted: bool = True) -> Iterator[TableRow]:
+    """Read the rows of a table. A name that ends in .jsonl or .json is a table of JSON lines, any other a CSV table.
 
     Args:
         table: The file.
-        audio_column: The column with the path of the recording. A CSV table must have it, and a column of text.
+        options: The names of columns. A CSV table must have one of recordings, and one of texts.
         bad: Gets an error for each row that cannot be read, which is skipped.
+        quoted: Whether a CSV table has double quotes around some values. If not, they are a part of the text.
 
     Raises:
         DataError: The table as a whole cannot be read. The message names it and, if possible, the line.
     """
-    lines = io.StringIO(_decode(table), newline="").readlines()
-    rows = _json_rows(table, lines, bad) if table.suffix == ".jsonl" else _csv_rows(table, lines, audio_column, bad)
+    lines = io.StringIO(read_text(table), newline="").readlines()
+    is_json = table.suffix in (".jsonl", ".json")
+    rows = _json_rows(table, lines, bad) if is_json else _csv_rows(table, lines, options, bad, quoted)
     for row in rows:
-        damaged = [column for column, value in row.fields.items() if isinstance(value, str) and _NOT_TEXT.search(value)]
-        if damaged:
-            bad.append(row.error(f"{damaged[0]!r} holds characters that no text has: {row.fields[damaged[0]][:40]!r}"))
-        else:
+        if is_text(row, bad):
             yield row
 
 
-def _decode(table: Path) -> str:
-    """Return the text of a table. Raise DataError with the likely encoding if it is not UTF-8."""
+def is_text(row: TableRow, bad: list[DataError]) -> bool:
+    """Return whether the strings of a row are text. If not, `bad` gets an error."""
+    for column, value in row.fields.items():
+        if isinstance(value, str) and _NOT_TEXT.search(value):
+            bad.append(row.error(f"{column!r} holds characters that no text has: {value[:40]!r}"))
+            return False
+    return True
+
+
+def read_text(table: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        DataError: It is not UTF-8. The message names the likely encoding.
+    """
     data = table.read_bytes()
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise DataError(f"{table}: UTF-32 text; save the table as UTF-8")
@@ -97,7 +114,7 @@ def _json_rows(table: Path, lines: Sequence[str], bad: list[DataError]) -> Itera
 
 
 def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [_column(name) for name, _ in pairs]
+    names = [column_name(name) for name, _ in pairs]
     if repeated := _repeated(names):
         raise ValueError(f"two values for {repeated!r}")
     return dict(zip(names, (value for _, value in pairs), strict=True))
@@ -107,9 +124,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it has no {name}; write null if there is no value")
 
 
-def _csv_rows(table: Path, lines: Sequence[str], audio_column: str, bad: list[DataError]) -> Iterator[TableRow]:
-    separator = _find_separator(lines, audio_column)
-    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
+def _csv_rows(
+    table: Path, lines: Sequence[str], options: SourceOptions, bad: list[DataError], quoted: bool
+) -> Iterator[TableRow]:
+    separator = _find_separator(lines, options)
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True, quoting=quoting)
     columns: list[str] = []
     while reader.line_num < len(lines):
         row = TableRow(table, reader.line_num + 1, {})
@@ -121,11 +141,11 @@ def _csv_rows(table: Path, lines: Sequence[str], audio_column: str, bad: list[Da
         if not any(map(str.strip, values)):
             continue
         if not columns:
-            columns = _read_header(row, values, audio_column)
+            columns = _read_header(row, values, options)
+            audio = next(columns.index(name) for name in options.audio_columns if name in columns)
         elif len(values) != len(columns):
             bad.append(row.error(_wrong_count(len(values), len(columns), _SEPARATORS[separator])))
         else:
-            audio = columns.index(audio_column)
             continued = enumerate(lines[row.line : reader.line_num], start=row.line + 1)
             _check_swallowed(row, [(line, _split(text, separator)) for line, text in continued], audio, values[audio])
             yield TableRow(table, row.line, {name: value for name, value in zip(columns, values, strict=True) if name})
@@ -133,36 +153,44 @@ def _csv_rows(table: Path, lines: Sequence[str], audio_column: str, bad: list[Da
         raise DataError(f"{table}: the table is empty; its first line must name the columns")
 
 
-def _find_separator(lines: Sequence[str], audio_column: str) -> str:
+def _find_separator(lines: Sequence[str], options: SourceOptions) -> str:
     """Return the separator that splits the header into most of the columns we know. A comma wins a tie."""
     header = next((line for line in lines if line.strip()), "")
-    known = {audio_column, *TEXT_COLUMNS}
-    return max(_SEPARATORS, key=lambda separator: len(known.intersection(map(_column, _split(header, separator)))))
+    known = {*options.audio_columns, *options.text_columns}
+    return max(_SEPARATORS, key=lambda separator: len(known.intersection(map(column_name, _split(header, separator)))))
 
 
 def _split(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
 
 
-def _column(name: str) -> str:
-    return "_".join(name.casefold().split())
-
-
 def _repeated(names: Sequence[str]) -> str | None:
     return next((name for i, name in enumerate(names) if name and name in names[:i]), None)
 
 
-def _read_header(row: TableRow, values: Sequence[str], audio_column: str) -> list[str]:
+def _read_header(row: TableRow, values: Sequence[str], options: SourceOptions) -> list[str]:
     """Return the names of the columns, or raise DataError if they are not those of a table of clips."""
-    columns = [_column(value) for value in values]
-    found = f"found {', '.join(filter(None, columns))[:200]}; the first line must name the columns"
+    columns = [column_name(value) for value in values]
     if repeated := _repeated(columns):
         raise row.error(f"two columns are called {repeated!r}; rename one of them")
-    if audio_column not in columns:
-        raise row.error(f"no {audio_column!r} column; {found}")
-    if not set(TEXT_COLUMNS).intersection(columns):
-        raise row.error(f"no text column (one of {', '.join(TEXT_COLUMNS)}); {found}")
+    for kind, names in (("audio", options.audio_columns), ("text", options.text_columns)):
+        if not set(names).intersection(columns):
+            raise row.error(f"{missing_column(kind, names, columns)}; the first line must name the columns")
     return columns
+
+
+def missing_column(kind: str, names: Sequence[str], found: Iterable[str]) -> str:
+    """Describe a table without a column.
+
+    Args:
+        kind: The kind of the column, as in the flag that names it: "audio", "text".
+        names: The names that the column can have.
+        found: The names of the columns that there are.
+    """
+    there = ", ".join(filter(None, found))[:200] or "nothing"
+    if len(names) == 1:
+        return f"no {names[0]!r} column; found {there}"
+    return f"no {kind} column (one of {', '.join(names)}); found {there}; give its name as --{kind}-column"
 
 
 def _wrong_count(found: int, expected: int, separator: str) -> str:

@@ -109,10 +109,15 @@ def as_jsonl(*rows: dict) -> bytes:
 ROW = {"file_name": "1.wav", "text": "a"}
 # The content of metadata.jsonl, and the message after the table's name.
 BAD_TABLES = {
-    "no file_name": (as_jsonl({"path": "1.wav", "text": "a"}), ", line 1: no 'file_name' column; found path, text"),
+    "no recording": (
+        as_jsonl({"clip": "1.wav", "text": "a"}),
+        ", line 1: no audio column (one of file_name, audio, audio_filepath, audio_file, path); found clip, text; "
+        "give its name as --audio-column",
+    ),
     "no text": (
         as_jsonl({"file_name": "1.wav", "words": "a"}),
-        ", line 1: no text column (one of text, transcription, transcript, sentence); found file_name, words",
+        ", line 1: no text column (one of text, transcription, transcript, sentence); found file_name, words; give its "
+        "name as --text-column",
     ),
     "text is null": (as_jsonl({**ROW, "text": None}), ", line 1: 'text' must be text, found nothing"),
     "text is a number": (as_jsonl({**ROW, "text": 7}), ", line 1: 'text' must be text, found 7"),
@@ -293,11 +298,16 @@ def test_a_file_instead_of_a_folder_is_refused(tmp_path):
         load_clips(tmp_path / "metadata.csv")
 
 
-def test_a_folder_without_a_table_is_refused(tmp_path):
+def test_a_folder_that_no_source_understands_is_refused_with_what_is_in_it(tmp_path):
+    touch(tmp_path, "a/1.wav", "a/2.wav", "a/3.WAV", "clips.xlsx", "README")
     with pytest.raises(DataError) as error:
         load_clips(tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}: no clips; expected train.jsonl, metadata.jsonl, metadata.csv or metadata.tsv (see README.md)"
+        f"{tmp_path}: no clips; found 3 .wav files, 1 .xlsx file, 1 suffixless file, in 1 subfolder; expected one of: "
+        "train.jsonl; LJSpeech (metadata.csv with id|text, and wavs/); metadata.jsonl, metadata.csv or metadata.tsv; "
+        "Common Voice (train.tsv and clips/); Spontaneous Speech (ss-corpus-*.tsv and audios/); Kaldi (wav.scp and "
+        "text); NeMo (*manifest*.json); LibriSpeech (speaker/chapter/*.trans.txt beside FLACs); recordings with .txt, "
+        ".srt, .vtt, .TextGrid or .json beside them"
     )
 
 

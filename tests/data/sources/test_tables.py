@@ -3,6 +3,7 @@
 import pytest
 
 from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.tables import read_rows
 
 
@@ -16,7 +17,7 @@ def read(tmp_path):
         table = tmp_path / name
         table.write_bytes(content if isinstance(content, bytes) else content.encode())
         bad: list[DataError] = []
-        rows = [row.fields for row in read_rows(table, "file_name", bad)]
+        rows = [row.fields for row in read_rows(table, SourceOptions(), bad)]
         return rows, [str(error).removeprefix(str(table)) for error in bad]
 
     return read_table
@@ -103,10 +104,13 @@ BAD_HEADERS = {
     "": ": the table is empty; its first line must name the columns",
     "file_name,text,text\n": ", line 1: two columns are called 'text'; rename one of them",
     "file_name\n1.wav\n": (
-        ", line 1: no text column (one of text, transcription, transcript, sentence); found file_name; the first line "
-        "must name the columns"
+        ", line 1: no text column (one of text, transcription, transcript, sentence); found file_name; give its name "
+        "as --text-column; the first line must name the columns"
     ),
-    "1.wav,hello\n": ", line 1: no 'file_name' column; found 1.wav, hello; the first line must name the columns",
+    "1.wav,hello\n": (
+        ", line 1: no audio column (one of file_name, audio, audio_filepath, audio_file, path); found 1.wav, hello; "
+        "give its name as --audio-column; the first line must name the columns"
+    ),
 }
 
 
