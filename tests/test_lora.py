@@ -145,6 +145,19 @@ def test_clips_without_text_and_tables_that_are_not_read_are_noted(train, clips_
     assert f"Note: 1 clips have no text, such as {clips_folder / '0.wav'}; they count as silence" in lines
 
 
+def test_several_data_folders_with_a_weight_each(train, tmp_path):
+    more = write_clips(tmp_path / "more", ["one", "two"], split="train")
+    lines = train("--iters", 1, "--data", f"{more}:2")
+    assert f"Clips in {more}: 2 train, 0 valid, 0 test; each train clip counts 2 times" in lines
+    assert any(line.endswith("over 7 clips") for line in lines)  # 3 and 2 times 2
+
+
+def test_a_column_of_another_name_is_given_by_a_flag(train, clips_folder):
+    write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "words": "x", "language": "en"}])
+    write_jsonl(clips_folder / "valid.jsonl", [])
+    assert f"Clips in {clips_folder}: 1 train, 0 valid, 0 test" in train("--iters", 1, "--text-column", "words")
+
+
 def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, clips_folder):
     train("--iters", 1, "--lora-rank", 3)
     outcome = run_main(

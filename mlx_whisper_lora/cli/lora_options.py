@@ -10,6 +10,7 @@ from os import PathLike
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
+from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
@@ -19,15 +20,20 @@ PROGRAM = "mlx_whisper_lora.lora"
 DESCRIPTION = """\
 Train LoRA adapters for a Whisper model on clips with their texts (--train), and test them (--test).
 
-The data folder (--data) holds recordings and either
+The data folder (--data) has one of these layouts:
+  metadata.csv, .tsv or .jsonl           with the columns file_name and text, or others of the usual names; else name
+                                         them with --audio-column, --text-column, --language-column, --speaker-column
   train.jsonl, valid.jsonl, test.jsonl   lines such as {"audio": "clips/1.wav", "text": "good morning"}
-  metadata.jsonl, .csv or .tsv           with the columns file_name and text (or sentence, transcription);
-                                         a column named split, or subfolders train/, validation/ and test/ with a
-                                         table each, give the split of each clip. Otherwise, a tenth of the clips
-                                         is kept for validation and a tenth for the test; with a column
-                                         named speaker, all clips of a person are in one split.
-Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings may have any format that
-libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and any sample rate. A clip lasts up to 30 s.
+  1.wav and 1.txt, and so on             recordings with their texts beside them
+  talk.wav and talk.srt                  long recordings with .srt, .vtt, .TextGrid, labels of Audacity (.txt) or the
+                                         .json of transcribe beside them: each segment becomes a clip
+  Common Voice, Spontaneous Speech, LibriSpeech, LJSpeech, Kaldi, NeMo
+                                         as they are released
+A column named split, or folders train/, validation/ (or dev/) and test/, also in data/, give the split of each clip.
+Otherwise, a tenth of the clips is kept for validation and a tenth for the test; if the speakers are known, all clips
+of a person are in one split. Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings
+may have any format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and any sample rate. A clip lasts up to 30 s.
+--data may be given several times: with --data telugu:2 --data hindi, an epoch has each clip of telugu twice.
 """
 EXAMPLES = """\
 examples:
@@ -67,6 +73,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
+    add_options(parser.add_argument_group("reading of clips"), SourceOptions)
     for name, method in METHODS.items():
         add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
     add_options(parser.add_argument_group("training"), TrainingOptions)

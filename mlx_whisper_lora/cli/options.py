@@ -106,6 +106,8 @@ def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any
         settings["choices"] = about["choices"]
     else:
         settings["metavar"] = about["metavar"] or {int: "N", float: "X"}.get(kind)
+    if about["repeats"]:
+        settings["action"] = "append"
     settings["type"] = _named(parse, optional and kind is not str)
     # A flag that is not given leaves no trace, so that the field's own default holds.
     names = filter(None, (about["short"], flag(prefix + each.name)))

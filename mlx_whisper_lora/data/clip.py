@@ -47,6 +47,7 @@ class Clip:
     end: float | None = None  # seconds; None for the end of the recording
     speaker: str | None = None  # a name or number; None if it is not known
     origin: str = field(default="", compare=False)  # the table and line that this clip comes from, for messages
+    weight: int = 1  # how often an epoch of training has it
 
     @property
     def name(self) -> str:

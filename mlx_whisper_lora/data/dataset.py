@@ -48,7 +48,10 @@ class DroppedClip(NamedTuple):
 
 
 class BuiltExamples(NamedTuple):
-    """The examples of clips, and the clips that were dropped, both in the order of the clips."""
+    """The examples of clips, each as often as its weight says, and the clips that were dropped.
+
+    Both are in the order of the clips.
+    """
 
     examples: list[Example]
     dropped: list[DroppedClip]
@@ -102,7 +105,7 @@ def build_examples(
         if example is None:
             built.dropped.append(DroppedClip(clip, f"texts of over {max_tokens} tokens"))
         else:
-            built.examples.append(example)
+            built.examples.extend([example] * clip.weight)
     if bad is None:
         check_none_bad(found)
     else:

@@ -25,6 +25,7 @@ class ClipsFound:
     bundled: bool  # whether they are the demo clips
     splits: Splits
     unused_tables: list[Path]  # tables in the folder that were not read, because others were
+    weight: int = 1  # how often an epoch has each training clip
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ class ConsoleCallback(Callback):
     def clips(self, found: ClipsFound) -> None:
         counts = ", ".join(f"{len(clips)} {split}" for split, clips in found.splits.items())
         bundled = " (bundled; --data gives others)" if found.bundled else ""
-        self.print_line(f"Clips in {found.folder}{bundled}: {counts}")
+        weight = f"; each train clip counts {found.weight} times" if found.weight > 1 else ""
+        self.print_line(f"Clips in {found.folder}{bundled}: {counts}{weight}")
         if found.unused_tables:
             self.print_line(f"Note: not read, as other tables are there: {', '.join(map(str, found.unused_tables))}")
         silent = [clip for clips in found.splits.values() for clip in clips if not clip.text]

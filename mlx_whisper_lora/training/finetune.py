@@ -19,10 +19,12 @@ from mlx_whisper_lora.adapters.adapter_file import (
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.methods import METHODS
-from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
+from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
+from mlx_whisper_lora.data.sources.options import SourceOptions
+from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
 from mlx_whisper_lora.training.adapter_keeper import (
     AdapterKeeper,
     check_places,
@@ -67,7 +69,13 @@ class RunOptions:
         f"The base: {MODEL_HELP}.",
         shown_default=f"the base of the given adapter, or else {BASE}, or {DEMO} (bundled) for the bundled clips",
     )
-    data: str | None = option(None, "Folder of clips.", metavar="FOLDER", shown_default="the bundled demo clips")
+    data: str | Sequence[str] | None = option(
+        None,
+        "Folder of clips. It may be given several times; with folder:2, training draws its clips twice as often.",
+        metavar="FOLDER",
+        repeats=True,
+        shown_default="the bundled demo clips",
+    )
     adapter_file: str | None = option(
         None,
         "The file for the best adapter, in training; the newest one goes to a file beside it, such as "
@@ -103,14 +111,22 @@ class RunOptions:
         shown_default="english if all clips are English, or else unicode",
     )
     skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
+    sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read
     transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)  # how clips are scored
 
     def __post_init__(self):
         check_ranges(self)
+        self.folders  # noqa: B018 - a wrong weight is an error at once
+
+    @property
+    def folders(self) -> list[WeightedFolder]:
+        """The data folders with their weights."""
+        data = str(DEMO_CLIPS) if self.data is None else self.data
+        return [parse_weighted(each) for each in ([data] if isinstance(data, str) else data)]
 
 
 class Run:
-    """A run of training, of testing, or of both, on one base and one folder of clips.
+    """A run of training, of testing, or of both, on one base and the clips of one or several folders.
 
         run = Run(RunOptions(data="telugu", language="te"), TrainingOptions(iters=300), ConsoleCallback())
         run.train(LoRAConfig(layers=-1))
@@ -159,10 +175,9 @@ class Run:
             self.model = load_model(self.base_name, path=self.base_path)
             if options.language:
                 self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
-            self.folder = folder = options.data or DEMO_CLIPS
+            self.folder = ", ".join(each.folder for each in options.folders)
             self.bad: list[DataError] = []
-            self.clips = load_clips(folder, self.bad)
-            self.callback.clips(ClipsFound(str(folder), options.data is None, self.clips, unused_tables(folder)))
+            self.clips = self._load_clips()
             if self.world.speaks:
                 self.callback.duplicates(find_duplicates(self.clips))
             self.examples: dict[str, list[Example]] = {}
@@ -207,6 +222,17 @@ class Run:
             normalizer=self.options.normalizer,
             world=self.world,
         )
+
+    def _load_clips(self) -> Splits:
+        """Return the clips of all data folders."""
+        clips: Splits = {split: [] for split in SPLITS}
+        for each in self.options.folders:
+            found = each.weigh(load_clips(each.folder, self.bad, self.options.sources))
+            bundled = self.options.data is None
+            self.callback.clips(ClipsFound(each.folder, bundled, found, unused_tables(each.folder), each.weight))
+            for split in SPLITS:
+                clips[split] += found[split]
+        return clips
 
     def _read(self, *splits: str) -> None:
         """Build the examples of splits, and report all clips that cannot be used together.

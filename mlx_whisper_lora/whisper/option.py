@@ -68,6 +68,7 @@ def option(
     short: str | None = None,
     parse: Callable[[str], Any] | None = None,
     shown_default: str | None = None,
+    repeats: bool = False,
 ) -> Any:
     """Declare a dataclass field as an option.
 
@@ -81,10 +82,12 @@ def option(
         short: a short flag beside the long one, such as -o.
         parse: turns the text of a flag into the value. By default the field's type decides. Raises ValueError.
         shown_default: how `--help` describes the default, if its value says too little.
+        repeats: whether the flag can be given several times; the value is then a list.
     """
     about = {
         "help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "above": above, "below": below,
         "metavar": metavar, "short": short, "parse": parse, "shown_default": shown_default,
+        "repeats": repeats,
     }  # fmt: skip
     return field(default=default, metadata=about)
 

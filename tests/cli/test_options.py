@@ -1,5 +1,6 @@
 """Command lines that are made of dataclasses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -18,6 +19,7 @@ class Recipe:
     grains: tuple[str, ...] = option(("rye",), "Grains, separated by commas.")
     oven: str = option("gas", "Kind of oven.", choices=("gas", "wood"))
     steam: bool = option(False, "Add steam.")
+    spice: str | Sequence[str] | None = option(None, "Spices, one a flag.", repeats=True)
     notes: int = 0  # not declared as an option: no flag
 
     def __post_init__(self):
@@ -42,6 +44,7 @@ def test_flags_that_are_not_given_leave_the_fields_defaults():
         (["--salt", "None"], Recipe(salt=None)),
         (["--grains", "rye, oats"], Recipe(grains=("rye", "oats"))),
         (["--steam"], Recipe(steam=True)),
+        (["--spice", "caraway", "--spice", "fennel"], Recipe(spice=["caraway", "fennel"])),
         (["--steam", "False"], Recipe(steam=False)),
     ],
 )
