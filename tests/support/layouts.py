@@ -147,6 +147,7 @@ def write_spontaneous(folder: Path) -> None:
         start = [each.speaker, each.id, f"{each.id}.mp3", ms, "How do you do?"]
         lines.append("\t".join([*start, each.text, "", "", "", "English", split, ""]))
         lines.append("\t".join([*start, "", "", "", "", "English", "", ""]))  # nobody has transcribed this one
+        lines.append("\t".join([*start, f"{each.text}?", "", "", "", "English", "", ""]))  # not validated
     write_lines(folder / "ss-corpus-en.tsv", lines)
 
 

@@ -1,5 +1,6 @@
 """Recordings by their names."""
 
+import os
 from pathlib import Path
 
 SUFFIXES = (
@@ -23,4 +24,4 @@ def find_sibling(name: str, folder: Path, usual: str) -> str:
     """
     if is_recording(Path(name)):
         return name
-    return name + next((suffix for suffix in (usual, *SUFFIXES) if (folder / (name + suffix)).is_file()), usual)
+    return name + next((suffix for suffix in (usual, *SUFFIXES) if os.path.isfile(folder / (name + suffix))), usual)

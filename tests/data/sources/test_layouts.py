@@ -157,6 +157,30 @@ def test_recordings_and_transcripts_that_are_alone_are_named(tmp_path):
     ]
 
 
+def test_double_quotes_in_a_sentence_of_common_voice(tmp_path):
+    texts = {'"Yes," he said': '"Yes," he said', '"Yes"': '"Yes"', '"He said ""yes"" twice"': 'He said "yes" twice'}
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/1.mp3").touch()
+    rows = "".join(f"me\t1.mp3\t{sentence}\n" for sentence in texts)
+    (tmp_path / "train.tsv").write_text(f"client_id\tpath\tsentence\n{rows}")
+    assert [clip.text for clip in load_clips(tmp_path)["train"]] == list(texts.values())
+
+
+def test_hours_of_subtitles_and_their_tags(tmp_path):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/1.mp3").touch()
+    cue = "7\r\n01:02:03,500 --> 100:00:00,250\r\n{\\an8}<font color=red>one</font>\r\n<i>two</i> & 3 < 4\r\n"
+    (tmp_path / "test/1.srt").write_bytes(cue.encode("utf-8-sig"))
+    assert load_clips(tmp_path)["test"] == [Clip(tmp_path / "test/1.mp3", "one two & 3 < 4", None, 3723.5, 360_000.25)]
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_recording(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    (tmp_path / "metadata.csv").write_text(f"{'a' * 300}|one\n")
+    with pytest.raises(DataError, match=r"metadata\.csv, line 1: there is no recording"):
+        load_clips(tmp_path)
+
+
 def test_a_tier_can_be_named(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test/1.wav").touch()
