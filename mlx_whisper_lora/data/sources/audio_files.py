@@ -9,9 +9,9 @@ SUFFIXES = (
 )
 
 
-def is_recording(path: Path) -> bool:
+def is_recording(name: str) -> bool:
     """Return whether a file has the suffix of a recording."""
-    return path.suffix.casefold() in SUFFIXES
+    return os.path.splitext(name)[1].casefold() in SUFFIXES
 
 
 def find_sibling(name: str, folder: Path, usual: str) -> str:
@@ -22,6 +22,6 @@ def find_sibling(name: str, folder: Path, usual: str) -> str:
         folder: The folder.
         usual: The suffix that is tried first, and returned if there is no recording.
     """
-    if is_recording(Path(name)):
+    if is_recording(name):
         return name
     return name + next((suffix for suffix in (usual, *SUFFIXES) if os.path.isfile(folder / (name + suffix))), usual)

@@ -4,6 +4,7 @@ Releases differ in their columns. `path`, `sentence` and `client_id` are in all 
 Clips that are in none of the three tables are not read, except those of validated.tsv with `common_voice_validated`.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def _unquote(value: str) -> str:
     return value[1:-1].replace('""', '"') if quoted else value
 
 
+@functools.cache  # most rows of a table have the same one
 def is_known(locale: str | None) -> bool:
     """Return whether Whisper knows the language of a locale. The clips of another one need `--language`."""
     try:

@@ -4,6 +4,7 @@ A row names a recording, relative to the table, and its text. It may also have a
 `end`, or `offset` and `duration`: the seconds between which the clip is in the recording.
 """
 
+import functools
 import math
 import os
 import unicodedata
@@ -77,11 +78,12 @@ def find_recording(row: TableRow, options: SourceOptions) -> Path:
     raise row.error(f"there is no recording {path}; {hint}")
 
 
-def _spellings(folder: Path, name: str) -> list[Path]:
-    """Return the path as it is written, and as another system writes it: Windows has backslashes, macOS splits é."""
+def _spellings(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the path as it is written, and as another system writes it: Windows has backslashes, macOS splits é."""
+    yield folder / name
     plain = name.strip().replace("\\", "/")
-    names = (name, plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
-    return [folder / each for each in names]
+    names = (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
+    yield from (folder / each for each in names)
 
 
 def _other_case(path: Path) -> Path | None:
@@ -152,9 +154,12 @@ def _read_language(row: TableRow, options: SourceOptions) -> str | None:
     if not isinstance(language, str):
         raise row.error(f"{column!r} must be text, found {_shown(language)}")
     try:
-        return language_code(language)
+        return _language_code(language)
     except ValueError as error:
         raise row.error(str(error)) from None
+
+
+_language_code = functools.cache(language_code)  # most rows of a table have the same one
 
 
 def _read_speaker(row: TableRow, options: SourceOptions) -> str | None:

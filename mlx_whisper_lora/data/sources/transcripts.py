@@ -46,20 +46,19 @@ def read(folder: Path, options: SourceOptions, bad: list[DataError]) -> Splits:
 def _find_pairs(folder: Path) -> Iterator[_Pair]:
     for place, folders, names in os.walk(folder):
         folders.sort()
-        files: dict[str, list[Path]] = {}
+        files: dict[str, list[str]] = {}
         for name in sorted(names):
-            path = Path(place, name)
-            files.setdefault(path.stem, []).append(path)
-        for stem, paths in files.items():
-            transcripts = sorted(filter(_rank, paths), key=_rank)
-            recording = next(filter(is_recording, paths), None)
-            if recording or (transcripts and stem.casefold() not in _NOT_TRANSCRIPTS):
-                yield _Pair(next(iter(transcripts), None), recording)
+            files.setdefault(os.path.splitext(name)[0], []).append(name)
+        for stem, group in files.items():
+            transcript = min(filter(_rank, group), key=_rank, default=None)
+            recording = next(filter(is_recording, group), None)
+            if recording or (transcript and stem.casefold() not in _NOT_TRANSCRIPTS):
+                yield _Pair(*(Path(place, name) if name else None for name in (transcript, recording)))
 
 
-def _rank(path: Path) -> int:
+def _rank(name: str) -> int:
     """Return the place of a transcript's suffix in the order of preference, from 1, or 0 for another file."""
-    suffix = path.suffix.casefold()
+    suffix = os.path.splitext(name)[1].casefold()
     return _SUFFIXES.index(suffix) + 1 if suffix in _SUFFIXES else 0
 
 
