@@ -56,6 +56,22 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0, device
     return _scale(np.concatenate(blocks), max(float(block.max()) for block in blocks))
 
 
+def join_log_mels(parts: Iterable[tuple[int, np.ndarray]], n_frames: int, n_mels: int) -> np.ndarray:
+    """Return the log-mel spectrogram of a recording that consists of others, with digital silence between them.
+
+    It is that of the joined samples, but for a frame or two beside each joint.
+
+    Args:
+        parts: the first frame of each recording, and its log-mel spectrogram, which `n_frames` may cut.
+        n_frames: length of the joined recording.
+        n_mels: number of mel bands.
+    """
+    joined = np.full((n_frames, n_mels), (math.log10(_SMALLEST_POWER) + 4.0) / 4.0, np.float32)
+    for first, mel in parts:
+        joined[first : first + len(mel)] = mel[: n_frames - first]
+    return np.maximum(joined, joined.max() - _RANGE / 4.0)  # each part was floored below its own maximum
+
+
 class LogMel(Protocol):
     """The log-mel spectrogram of a recording, to be read window by window."""
 

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio import log_mel as mel
-from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, log_mel_blocks, log_mel_spectrogram, mel_filters
+from mlx_whisper_lora.whisper.audio.load import load_audio
+from mlx_whisper_lora.whisper.audio.log_mel import (
+    SpooledLogMel,
+    join_log_mels,
+    log_mel_blocks,
+    log_mel_spectrogram,
+    mel_filters,
+)
 from tests.support.references import reference_arrays
 from tools.references.seeded import chirps
 
@@ -83,3 +91,17 @@ def test_windows_of_a_file_take_little_memory(tmp_path, monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert windows.n_frames == 60000 and peak < 20e6
+
+
+def test_joined_spectrograms_are_that_of_the_joined_samples(demo_clips_folder):
+    """One recording is 40 dB weaker than the other, so that its silence is below the floor of both."""
+    loud, weak = (load_audio(DEMO_CLIPS / "test.opus", start=start, end=start + 1.6) for start in (0.5, 5.0))
+    joined = np.zeros(5 * 16000, np.float32)
+    joined[8000 : 8000 + len(loud)] = loud
+    joined[48_000 : 48_000 + len(weak)] = weak = weak * 0.01
+    parts = [(50, loud), (300, weak)]
+    found = join_log_mels([(first, np.array(log_mel_spectrogram(part))) for first, part in parts], 450, 80)
+    difference = np.abs(found - np.array(log_mel_spectrogram(joined))[:450]).max(axis=1)
+    beside_joints = [frame + near for frame in (50, 210, 300, 450) for near in (-2, -1, 0, 1) if frame + near < 450]
+    assert np.delete(difference, beside_joints).max() < 1e-5
+    assert found.shape == (450, 80) and difference.max() < 2.0
