@@ -11,7 +11,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import Label, transcript_tokens, window_tokens
-from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_SECOND, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.load import audio_blocks
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -29,6 +29,13 @@ class Example:
     language: str | None = field(default=None, kw_only=True)  # a code; None for an English-only model
     audio: int | None = field(default=None, kw_only=True)  # the hash of its audio, if that is known
     timed: Label | None = field(default=None, kw_only=True)  # another label of it, with timestamps
+    clip: Clip | None = field(default=None, kw_only=True)  # None if it was made of several
+    once: bool = field(default=False, kw_only=True)  # it is drawn for one step, so nothing of it is worth keeping
+
+    @property
+    def seconds(self) -> float:
+        """The length of its audio."""
+        return len(self.mel) / FRAMES_PER_SECOND
 
     @property
     def n_targets(self) -> int:
@@ -127,6 +134,7 @@ def _make_example(
         language=tokenizer.language,
         audio=audio_hash(clip),
         timed=window_tokens(tokenizer, [(0.0, len(samples) / SAMPLE_RATE, clip.text)]) if clip.text else None,
+        clip=clip,
     )
 
 

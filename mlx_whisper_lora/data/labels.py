@@ -26,22 +26,23 @@ def transcript_tokens(tokenizer: Tokenizer, text: str) -> Label:
     return Label((*prompt, *tokenizer.encode(" " + text), tokenizer.eot), len(prompt))
 
 
-def window_tokens(
-    tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]], previous: Sequence[int] = ()
-) -> Label:
+def window_tokens(tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]]) -> Label:
     """Return the label of a window with timestamps.
 
     Args:
         tokenizer: Gives the language and the task.
         segments: Start, end and text of each, in seconds. An end of None marks a segment that the window cuts. Only its
             start goes into the label, so that the next window begins there (Radford et al. 2022, section 2.3).
-        previous: The tokens before the window, which become part of the prompt.
     """
-    context: list[int] = [tokenizer.sot_prev, *previous] if previous else []
     label: list[int] = []
     for start, end, text in segments:
         label.append(tokenizer.timestamp(start))
         if end is not None:
             label += [*tokenizer.encode(" " + text.strip()), tokenizer.timestamp(end)]
-    prompt = [*context, *tokenizer.sot_sequence]
-    return Label((*prompt, *label, tokenizer.eot), len(prompt))
+    return Label((*tokenizer.sot_sequence, *label, tokenizer.eot), len(tokenizer.sot_sequence))
+
+
+def add_previous(label: Label, tokenizer: Tokenizer, previous: Sequence[int]) -> Label:
+    """Return the label of a window with the tokens before the window in its prompt, if there are any."""
+    context = (tokenizer.sot_prev, *previous) if previous else ()
+    return Label((*context, *label.tokens), len(context) + label.prompt_length)

@@ -1,6 +1,6 @@
 """Tokens for the decoder."""
 
-from mlx_whisper_lora.data.labels import transcript_tokens, window_tokens
+from mlx_whisper_lora.data.labels import add_previous, transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 
 
@@ -36,9 +36,8 @@ def test_text_that_looks_like_a_special_token_stays_text():
 
 def test_the_label_of_a_window_has_timestamps_and_the_text_before():
     tokenizer = get_tokenizer(True, language="en")
-    tokens, prompt_length = window_tokens(
-        tokenizer, [(0.0, 1.5, "one"), (2.0, None, "tw")], previous=tokenizer.encode(" zero")
-    )
+    label = window_tokens(tokenizer, [(0.0, 1.5, "one"), (2.0, None, "tw")])
+    tokens, prompt_length = add_previous(label, tokenizer, tokenizer.encode(" zero"))
     assert tokenizer.decode_with_timestamps(tokens) == (
         "<|startofprev|> zero<|startoftranscript|><|en|><|transcribe|><|0.00|> one<|1.50|><|2.00|><|endoftext|>"
     )

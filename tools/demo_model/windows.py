@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlx_whisper_lora.data.labels import transcript_tokens, window_tokens
+from mlx_whisper_lora.data.labels import add_previous, transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, get_tokenizer
 from tools.demo_model.corpus import Item
@@ -85,7 +85,7 @@ def make_window(index: int, seed: int, seconds: float, items: dict[str, list[Ite
         for item, start, end in zip(chosen, starts, ends, strict=True)
     ]
     previous = _previous_tokens(chance, items[language], tokenizer) if chance.random() < 0.5 else []
-    label = window_tokens(tokenizer, segments, previous)
+    label = add_previous(window_tokens(tokenizer, segments), tokenizer, previous)
     return Recording(audio, label_from_sot(label, tokenizer), words)
 
 
