@@ -28,7 +28,7 @@ from tests.support.processes import run_python, run_together, start_python, star
 QUICK = (
     *("--audio-context", 1.5, "--batch-size", 2, "--warmup", 0),
     *("--lora-layers", 1, "--lora-targets", "attn.query,attn.value"),
-    *("--full-context-share", 0, "--timestamps-share", 0, "--without-timestamps"),
+    *("--full-context-share", 0, "--pack", 0, "--timestamps-share", 0, "--without-timestamps"),
 )
 TEST_LINE = r"Test loss \d+\.\d{3}, WER \d+\.\d\d %, CER \d+\.\d\d % \(english normalizer\)"
 

@@ -37,6 +37,7 @@ TRAINING = {
     "--steps-per-report": 50,
     "--steps-per-eval": 600,
     "--full-context-share": 0.07,
+    "--pack": 0,
 }
 
 

@@ -46,7 +46,9 @@ from mlx_whisper_lora.whisper.checkpoints.load import load_model
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 REPORTED = re.compile(r"(?:[Ss]aved (?:the newest )?adapter to|Fused \S+ into its base:|Converted \S+:) (\S+)")
 WROTE = re.compile(r"^(?:Wrote|Interrupted: .* are in) (.+)$", re.MULTILINE)
-QUICK = "--iters 6 --steps-per-eval 2 --steps-per-report 1 --batch-size 2 --lora-layers 1 --full-context-share 0"
+QUICK = (
+    "--iters 6 --steps-per-eval 2 --steps-per-report 1 --batch-size 2 --lora-layers 1 --full-context-share 0 --pack 0"
+)
 
 
 @dataclass(frozen=True)

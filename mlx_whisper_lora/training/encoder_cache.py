@@ -73,13 +73,14 @@ class EncoderCache:
     def collate(self, examples: Sequence[Example], frames: int | None = None) -> CachedBatch:
         """Make a batch of examples, with states from the file or computed now."""
         frames = frames or batch_frames(examples)
-        new = [each for each in examples if (id(each.mel), frames) not in self._places]
+        # The number of a log-mel that was drawn for one step may be that of an older one.
+        places = [None if each.once else self._places.get((id(each.mel), frames)) for each in examples]
+        new = [each for each, place in zip(examples, places, strict=True) if place is None]
         computed = iter(self._compute(new, frames)) if new else iter(())
         states = []
-        for each in examples:
-            place = self._places.get((id(each.mel), frames))
+        for each, place in zip(examples, places, strict=True):
             states.append(self._read(place, frames) if place is not None else next(computed))
-            if place is None:
+            if place is None and not each.once:
                 self._write((id(each.mel), frames), states[-1])
         silence = self._silence_after(frames)
         return CachedBatch(mx.array(np.stack(states)).astype(self.model.dtype), silence, *make_labels(examples))

@@ -22,6 +22,7 @@ from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
+from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
@@ -335,6 +336,9 @@ def finetune(
     notes = METHODS[config.method].notes(model, config.settings)
     if frozen and training.encoder_cache:
         notes.append(f"encoder blocks that are computed once for each clip: the first {frozen}")
+    packer = _packer(model, train_set, options, training)
+    if packer:
+        notes.append(packer.describe())
     callback.start(
         RunStart(
             count_parameters(model),
@@ -355,7 +359,7 @@ def finetune(
             keeper.evaluate_and_save(iteration)
             cache.renew_silence()
 
-        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer)
     end = keeper.end()
     callback.end(end)
     return end
@@ -380,6 +384,22 @@ def _adapter_config(
         base=Base.of(model, options.model or BASE),
         run=resumed.run if resumed else secrets.token_hex(8),
         clips=clips | resumed.clips if resumed else clips,
+    )
+
+
+def _packer(
+    model: Whisper, train_set: Sequence[Example], options: RunOptions, training: TrainingOptions
+) -> Packer | None:
+    """Return what draws windows of several clips, if the training options ask for them."""
+    if not training.pack:
+        return None
+    return Packer(
+        train_set,
+        model,
+        options.task or "transcribe",
+        seconds=training.audio_context or CHUNK_LENGTH,
+        max_tokens=options.transcription.sample_len,
+        timestamps_share=training.timestamps_share,
     )
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import PiecewiseGradients
@@ -38,6 +39,7 @@ def train(
     callback: Callback,
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
+    packer: Packer | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -52,9 +54,11 @@ def train(
         collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs, such
             as `EncoderCache.collate`.
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
+        packer: draws windows of several clips from the dataset. None trains on single clips.
 
     Raises:
         ValueError: there are no examples.
+        AudioError: the audio between two clips can no longer be read.
         OptionError: there are fewer examples in a batch than processes.
         FloatingPointError: the loss is not finite.
         ConnectionError: another process has ended or is frozen.
@@ -64,7 +68,7 @@ def train(
     iters, steps_per_eval = options.iters or 1, options.steps_per_eval or 1
     if min(options.batch_size, len(dataset)) < world.size:
         raise OptionError(f"each of {world.size} processes needs a clip of every batch: give a larger `batch_size`")
-    rng = np.random.default_rng(options.seed)
+    mixture = _Mixture(options, packer, len(dataset))
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
     batches = iterate_batches(dataset, options.batch_size, options.seed)
@@ -73,7 +77,7 @@ def train(
     take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
     with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
         for iteration in range(1, iters + 1):
-            examples, frames = _draw_step(next(batches), options, rng)
+            examples, frames = mixture.draw_step(next(batches))
             count = sum(example.n_targets for example in examples)
             with _undone_if_cut_short(model), world.together():
                 loss = take_step(world.share(examples), frames, count)
@@ -145,15 +149,38 @@ def _step_function(
     return take_step
 
 
-def _draw_step(
-    examples: list[Example], options: TrainingOptions, rng: np.random.Generator
-) -> tuple[list[Example], int]:
-    """Return the examples of a step, some with timestamps, and the mel frames that the encoder sees."""
-    frames = batch_frames(examples, options.audio_context)
-    if frames < N_FRAMES and rng.random() < options.full_context_share:
-        examples, frames = examples[::_FULL_CONTEXT_COST], N_FRAMES
-    timed = rng.random(len(examples)) < options.timestamps_share
-    return [each.with_timestamps() if draw else each for each, draw in zip(examples, timed, strict=True)], frames
+class _Mixture:
+    """Makes steps of batches of clips: clips alone, clips in full windows, and windows of several clips.
+
+    A step of windows has a window in the place of each four clips, which costs about as much. So many steps have
+    windows that the given share of the text is trained in them.
+    """
+
+    def __init__(self, options: TrainingOptions, packer: Packer | None, n_clips: int):
+        self.options, self.packer = options, packer if options.pack else None
+        self.rng = np.random.default_rng(options.seed)
+        self.share = options.pack * len(packer) / n_clips if packer else 0.0
+        self.n_targets, self.n_packed = 0, 0  # label tokens so far, and those in windows of several clips
+
+    def draw_step(self, clips: list[Example]) -> tuple[list[Example], int]:
+        """Return the examples of a step, some with timestamps, and the mel frames that the encoder sees."""
+        joinable = [each for each in clips if self.packer.joins(each)] if self.packer else []
+        if self.packer and joinable and self.n_packed <= self.share * self.n_targets:
+            windows = self.packer.draw(joinable[::_FULL_CONTEXT_COST], self.rng)
+            self._count(windows, packed=True)
+            return windows, batch_frames(windows, self.options.audio_context)
+        frames = batch_frames(clips, self.options.audio_context)
+        if frames < N_FRAMES and self.rng.random() < self.options.full_context_share:
+            clips, frames = clips[::_FULL_CONTEXT_COST], N_FRAMES
+        timed = self.rng.random(len(clips)) < self.options.timestamps_share
+        examples = [each.with_timestamps() if draw else each for each, draw in zip(clips, timed, strict=True)]
+        self._count(examples, packed=False)
+        return examples, frames
+
+    def _count(self, examples: list[Example], packed: bool) -> None:
+        count = sum(example.n_targets for example in examples)
+        self.n_targets += count
+        self.n_packed += count if packed else 0
 
 
 class _Meter:

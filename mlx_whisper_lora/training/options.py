@@ -61,8 +61,16 @@ class TrainingOptions:
     )
     full_context_share: float = option(
         0.1,
-        "Share of the steps in which the encoder sees 30 s all the same, so that the adapter fits long recordings and "
+        "Share of the steps on single clips in which the encoder sees 30 s all the same, so that the adapter fits "
         "other programs. Such a step takes a quarter of the clips.",
+        minimum=0,
+        maximum=1,
+        metavar="SHARE",
+    )
+    pack: float = option(
+        0.5,
+        "Share of the text that is trained in windows of up to 30 s, of several clips of a speaker, with the time of "
+        "each. They keep the adapter from losing times and from looping on long recordings. 0 trains on single clips.",
         minimum=0,
         maximum=1,
         metavar="SHARE",
@@ -77,8 +85,8 @@ class TrainingOptions:
     )
     timestamps_share: float = option(
         0.5,
-        "Share of the clips that are trained with timestamps, from 0.00 to the clip's end, so that transcription keeps "
-        "them.",
+        "Share of the clips, and of the windows of several clips, that are trained with timestamps, so that "
+        "transcription keeps them. A single clip lasts from 0.00 to its end.",
         minimum=0,
         maximum=1,
         metavar="SHARE",

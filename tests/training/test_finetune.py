@@ -44,6 +44,7 @@ def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, *
         "steps_per_eval": 200,
         "audio_context": 2.0,
         "full_context_share": 0.0,
+        "pack": 0.0,
     }
     training = TrainingOptions(**quick | settings)
     callback = ConsoleCallback(lines.append)

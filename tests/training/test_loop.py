@@ -8,9 +8,13 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.data.batches import make_batch
+from mlx_whisper_lora.data.dataset import Example, build_examples
+from mlx_whisper_lora.data.packing import Packer
+from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.loop import train
+from mlx_whisper_lora.training.loss import cross_entropy_loss
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from tests.support.clips import noise_examples
@@ -141,6 +145,24 @@ def test_a_warm_up_longer_than_the_run_takes_all_of_it():
 def test_reported_rates_are_the_schedules():
     found = [report.learning_rate for report in run(iters=4, warmup=2, learning_rate=1e-3)]
     assert found == pytest.approx(rates(TrainingOptions(iters=4, warmup=2, learning_rate=1e-3)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_given_share_of_the_text_is_trained_in_windows_of_several_clips(share, clips_folder):
+    model = small_model(n_text_ctx=448)
+    clips = build_examples(load_clips(clips_folder)["train"], model).examples
+    examples: list[Example] = []
+
+    def collate(batch, frames):
+        examples.extend(batch)
+        return make_batch(batch, frames)
+
+    packer = Packer(clips, model, "transcribe", seconds=10.0, timestamps_share=0.5)
+    options = TrainingOptions(iters=20, batch_size=2, pack=share, full_context_share=0.0)
+    add_adapter(model, LoRAConfig(layers=1))
+    train(model, clips, options, lambda iteration: None, Callback(), collate, cross_entropy_loss, packer)
+    packed = sum(each.n_targets for each in examples if each.once) / sum(each.n_targets for each in examples)
+    assert packed == (share if share in (0, 1) else pytest.approx(share, abs=0.15))
 
 
 def test_a_loss_that_is_not_finite_ends_training():

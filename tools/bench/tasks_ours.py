@@ -89,6 +89,7 @@ def training(
             steps_per_eval=STEPS + 1,
             audio_context=context,
             full_context_share=0,
+            pack=0,
             warmup=0,
         )
         cache = EncoderCache(model, frozen_blocks(model.encoder) or 0, 1e9 if cached else 0)  # as `lora` does

@@ -52,7 +52,7 @@ SETTINGS = {
     "batches of 1, all, 5e-4": _settings(TARGETS, batch_size=1, learning_rate=5e-4),
     "batches of 2, all, 5e-4": _settings(TARGETS, batch_size=2, learning_rate=5e-4),
     "all, 5e-3": _settings(TARGETS, learning_rate=5e-3),
-    "batches of 4, all, 1e-3, short windows alone": _settings(TARGETS, batch_size=4, full_context_share=0.0),
+    "batches of 4, all, 1e-3, short windows alone": _settings(TARGETS, batch_size=4, full_context_share=0.0, pack=0.0),
 }
 
 
