@@ -114,9 +114,7 @@ class Packer:
         rng = np.random.default_rng(0)
         clips = rng.choice(list(self._numbers.values()), _SAMPLE).tolist()
         plans = [self._plan(i, self._draw_length(self.dataset[i].seconds, rng), rng) for i in clips]
-        seconds, n_clips = (
-            np.mean(each) for each in zip(*((plan.seconds, len(plan.placed)) for plan in plans), strict=True)
-        )
+        seconds, n_clips = np.mean([(plan.seconds, len(plan.placed)) for plan in plans], axis=0)
         windows = f"windows join {len(self)} clips, on average {n_clips:.1f} in {seconds:.0f} s"
         return f"{windows}; {self.left_out.total()} clips cannot be joined: {left_out}" if left_out else windows
 
@@ -222,7 +220,7 @@ class Packer:
                 break
             order, first = [before, *order], before
         group = neighbors.group_of[i]
-        drawn = neighbors.order(group, plan.used, rng, int(rng.choice(group)))
+        drawn = neighbors.order(group, plan.used, rng, group[int(rng.integers(len(group)))])
         placed = self._lay_out(order or drawn, None, self.longest, False, rng)
         if not placed:
             return ()

@@ -140,7 +140,7 @@ def _step_function(
 
     def take_step(examples: list, frames: int, count: int) -> mx.array:
         nonlocal batch_type
-        if not examples:  # a step of a full window may have fewer clips than there are processes
+        if not examples:  # a step of long windows may have fewer of them than there are processes
             return update(mx.array(0.0), tree_map(mx.zeros_like, model.trainable_parameters()), count)
         batch = collate(examples, frames)
         batch_type = type(batch)
