@@ -68,9 +68,10 @@ class TrainingOptions:
         metavar="SHARE",
     )
     pack: float = option(
-        0.5,
+        0.0,
         "Share of the text that is trained in windows of up to 30 s, of several clips of a speaker, with the time of "
-        "each. They keep the adapter from losing times and from looping on long recordings. 0 trains on single clips.",
+        "each, as Whisper was trained. They are meant to keep the times, and long recordings free of loops. 0: "
+        "single clips.",
         minimum=0,
         maximum=1,
         metavar="SHARE",
