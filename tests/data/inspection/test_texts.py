@@ -1,0 +1,50 @@
+"""Scripts and hidden characters of texts."""
+
+import pytest
+
+from mlx_whisper_lora.data.inspection.texts import hidden_characters, language_scripts, main_script
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES
+
+# The greeting of each language, in its own script.
+GREETINGS = {
+    "am": "ሰላም", "ar": "مرحبا", "bn": "নমস্কার", "bo": "བཀྲ་ཤིས", "de": "Grüß Gott", "el": "γειά", "fa": "سلام",
+    "gu": "નમસ્તે", "he": "שלום", "hi": "नमस्ते", "hy": "բարեւ", "ja": "こんにちは", "ka": "გამარჯობა", "km": "សួស្តី",
+    "kn": "ನಮಸ್ಕಾರ", "ko": "안녕", "lo": "ສະບາຍດີ", "ml": "നമസ്കാരം", "my": "မင်္ဂလာပါ", "pa": "ਸਤਿ", "ru": "привет",
+    "si": "ආයුබෝවන්", "ta": "வணக்கம்", "te": "నమస్తే", "th": "สวัสดี", "vi": "xin chào", "yo": "ẹ káàrọ̀", "zh": "你好",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", GREETINGS)
+def test_a_language_has_its_script(language):
+    assert main_script(GREETINGS[language]) in language_scripts(language)
+
+
+def test_every_language_has_a_script():
+    assert all(language_scripts(language) for language in LANGUAGES)
+    assert language_scripts("sr") == ("CYRILLIC", "LATIN")
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [("123 ...", None), ("", None), ("ａｂｃ", "LATIN"), ("ｶﾀｶﾅ", "KATAKANA"), ("привет ok", "CYRILLIC")],
+)
+def test_the_script_is_that_of_most_letters(text, script):
+    assert main_script(text) == script
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("plain text, déjà vu", []),
+        ("\ufeffone", ["1 x ZERO WIDTH NO-BREAK SPACE"]),
+        ("o\u200bn\u200be", ["2 x ZERO WIDTH SPACE"]),
+        ("one\u200e two\u202b", ["1 x LEFT-TO-RIGHT MARK", "1 x RIGHT-TO-LEFT EMBEDDING"]),
+        ("one\x07", ["1 x U+0007"]),
+        ("de\u0301ja", ["not in Unicode's form NFC"]),
+        ("one\u200ctwo", ["1 x ZERO WIDTH NON-JOINER"]),
+        ("അവന്\u200d", []),  # a joiner is part of the spelling of Malayalam
+        ("می\u200cخواهم", []),  # and of Persian
+    ],
+)
+def test_characters_that_cannot_be_seen_are_named(text, found):
+    assert hidden_characters(text) == found
