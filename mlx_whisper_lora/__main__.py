@@ -6,6 +6,7 @@ import sys
 from mlx_whisper_lora.version import __version__
 
 COMMANDS = {
+    "inspect": "find the clips that a person should look at before training",
     "lora": "train adapters on clips with texts, and test them",
     "fuse": "merge an adapter into its base model",
     "convert": "write a model in another format, type or quantization",

@@ -67,7 +67,8 @@ def to_json(inspection: Inspection) -> dict[str, Any]:
         "summary": list(summary_lines(inspection)),
         "findings": [
             {"kind": each.kind, "detail": each.detail, "heard": each.heard, **_clip_fields(each.clip, each.split)}
-            for each in inspection.findings
+            for found in by_kind(inspection.findings).values()
+            for each in found
         ],
         "clips": [
             {

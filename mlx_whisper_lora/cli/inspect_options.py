@@ -1,0 +1,90 @@
+"""The command line of `inspect`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlx_whisper_lora.cli.options import CommandParser, add_options
+from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
+from mlx_whisper_lora.whisper.text.languages import language_code
+
+DESCRIPTION = """\
+Inspect clips before they are trained on: hours, speakers, lengths, scripts and tokens, and the clips that a person
+should look at, each with the reason. With --model, a model listens to them, and the texts that fit their recordings
+worst come first. They are often those of other recordings.
+"""
+EXAMPLES = """\
+examples:
+  the bundled demo clips
+    python -m mlx_whisper_lora.inspect
+
+  a page on which each suspicious clip can be played, with the texts that fit their recordings worst
+    python -m mlx_whisper_lora.inspect --data telugu --language te --model base --html telugu.html
+
+  the measures of every clip, for a program
+    python -m mlx_whisper_lora.inspect --data telugu --json telugu.json
+
+The layouts of data folders are in the help of mlx_whisper_lora.lora. The exit code is 0, whatever is found.
+"""
+
+
+def _named(suffix: str) -> Callable[[str], str]:
+    """Return a parser of file names with a suffix, so that no recording or table is replaced by mistake."""
+
+    def parse(text: str) -> str:
+        if not text.casefold().endswith(suffix):
+            raise ValueError(f"expected the name of a file that ends in {suffix}, got {text!r}")
+        return text
+
+    return parse
+
+
+@documented
+@dataclass(frozen=True)
+class InspectOptions:
+    """The clips to inspect, the model that listens to them, and the files to write."""
+
+    data: str | None = option(None, "Folder of clips.", metavar="FOLDER", shown_default="the bundled demo clips")
+    language: str | None = option(
+        None,
+        "Language of the clips, as a code (te) or a name (telugu).",
+        parse=language_code,
+        shown_default="the data's 'language' column",
+    )
+    model: str | None = option(
+        None, f"Model that listens to the clips: {MODEL_HELP}.", shown_default="none, which takes much less time"
+    )
+    max_clips: int | None = option(
+        None,
+        "With a model: the most clips that it listens to, which are chosen at random.",
+        minimum=2,
+        shown_default="all clips",
+    )
+    suspects: int = option(
+        30, "With a model: how many of the clips that it finds suspicious are listed.", minimum=1, maximum=1000
+    )
+    json: str | None = option(
+        None,
+        "File for all measures and findings.",
+        metavar="FILE.json",
+        parse=_named(".json"),
+        shown_default="none",
+    )
+    html: str | None = option(
+        None,
+        "File for a page on which the suspicious clips can be played.",
+        metavar="FILE.html",
+        parse=_named(".html"),
+        shown_default="none",
+    )
+
+    def __post_init__(self):
+        check_ranges(self)
+        if self.max_clips is not None and self.model is None:
+            raise OptionError("`max_clips` limits the work of a model: give `model` too")
+
+
+def build_parser() -> CommandParser:
+    parser = CommandParser("mlx_whisper_lora.inspect", DESCRIPTION, EXAMPLES)
+    add_options(parser, InspectOptions)
+    return parser

@@ -1,0 +1,57 @@
+"""Inspect clips before they are trained on: `python -m mlx_whisper_lora.inspect`."""
+
+import argparse
+import json
+from typing import NoReturn
+
+from mlx_whisper_lora.cli.inspect_options import InspectOptions, build_parser
+from mlx_whisper_lora.cli.options import from_args
+from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.data.inspection.inspect import inspect_clips
+from mlx_whisper_lora.data.inspection.page import write_page
+from mlx_whisper_lora.data.inspection.summary import finding_lines, summary_lines, to_json
+from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.training.mismatch import find_mismatches
+from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
+from mlx_whisper_lora.whisper.atomic_files import atomic_write
+from mlx_whisper_lora.whisper.checkpoints.load import load_model
+from mlx_whisper_lora.whisper.destinations import check_file
+from mlx_whisper_lora.whisper.terminal import say
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
+
+__all__ = ["build_parser", "cli", "main"]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Inspect the clips of a command line, print what was found, and write it to files."""
+    options = from_args(InspectOptions, args)
+    for path in filter(None, (options.json, options.html)):
+        check_file(path)
+    folder = str(options.data or DEMO_CLIPS)
+    bad: list[DataError] = []
+    splits = load_clips(folder, bad)
+    say(f"Clips in {folder}{'' if options.data else ' (bundled; --data gives others)'}")
+    model = load_model(options.model) if options.model else None
+    tokenizer = model.tokenizer() if model else get_tokenizer(multilingual=True)
+    inspection = inspect_clips(folder, splits, bad, tokenizer, options.language)
+    if model:
+        inspection = inspection.add(find_mismatches(model, inspection.clips, options.suspects, options.max_clips))
+    for line in (*summary_lines(inspection), *finding_lines(inspection.findings)):
+        say(line)
+    if options.json:
+        with atomic_write(options.json) as file:
+            json.dump(to_json(inspection), file, ensure_ascii=False, indent=1)
+        say(f"Measures and findings: {options.json}")
+    if options.html:
+        with atomic_write(options.html) as file:
+            write_page(inspection, file)
+        say(f"Page with players: {options.html}")
+
+
+def cli() -> NoReturn:
+    run_command(main, build_parser())
+
+
+if __name__ == "__main__":
+    cli()
