@@ -25,7 +25,7 @@ def test_a_text_that_is_heard_in_another_script_is_not_suspicious():
 
 def test_a_fit_is_the_share_of_sounds_to_change():
     (fit, _) = fits(["nama", "suru"], ["namu", "suru"], "ml")
-    assert (fit.own, fit.nearest, fit.repeats) == (1 / 4, 3 / 4, False)
+    assert (fit.own, fit.nearest, fit.suspicion, fit.repeats) == (1 / 4, 3 / 4, -1 / 2, False)
 
 
 def test_numbers_case_punctuation_and_equal_texts_do_not_count():
