@@ -4,7 +4,7 @@
     python -m tools.real.inspect_swaps --seed 1 --clips 300
 
 20 clips get the text of one another. The result is how many of them are among the first 30 suspects. Needs the extra
-`base`, and the recordings in ../shared/data/malayalam. With all clips, it takes about half an hour on two cores.
+`base`, and the recordings in ../shared/data/malayalam.
 """
 
 import argparse
