@@ -12,6 +12,7 @@ from mlx_whisper_lora.data.inspection.inspect import inspect_clips
 from mlx_whisper_lora.data.inspection.page import write_page
 from mlx_whisper_lora.data.inspection.summary import finding_lines, summary_lines, to_json
 from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.mismatch import find_mismatches
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
@@ -30,7 +31,7 @@ def main(args: argparse.Namespace) -> None:
         check_file(path)
     folder = str(options.data or DEMO_CLIPS)
     bad: list[DataError] = []
-    splits = load_clips(folder, bad)
+    splits = load_clips(folder, bad, from_args(SourceOptions, args))
     say(f"Clips in {folder}{'' if options.data else ' (bundled; --data gives others)'}")
     model = load_model(options.model) if options.model else None
     tokenizer = model.tokenizer() if model else get_tokenizer(multilingual=True)

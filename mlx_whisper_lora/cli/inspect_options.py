@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlx_whisper_lora.cli.options import CommandParser, add_options
+from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_code
@@ -87,4 +88,5 @@ class InspectOptions:
 def build_parser() -> CommandParser:
     parser = CommandParser("mlx_whisper_lora.inspect", DESCRIPTION, EXAMPLES)
     add_options(parser, InspectOptions)
+    add_options(parser.add_argument_group("reading of clips"), SourceOptions)
     return parser
