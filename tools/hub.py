@@ -8,9 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-REVISIONS = ("main", "v1", COMMIT)
+CONVERTED_COMMIT = COMMIT[::-1]
+REVISIONS = {"main": COMMIT, "v1": COMMIT, COMMIT: COMMIT}  # and the commit that they stand for
+CONVERTED = {"refs/convert/parquet": CONVERTED_COMMIT, CONVERTED_COMMIT: CONVERTED_COMMIT}
 
 
 class Answer(NamedTuple):
@@ -42,20 +45,24 @@ class Hub(ThreadingHTTPServer):
     Args:
         repository: the name of the repository.
         folder: the folder with its files.
+        kind: "models" or "datasets".
     """
 
     daemon_threads = True
 
-    def __init__(self, repository: str, folder: Path):
+    def __init__(self, repository: str, folder: Path, kind: str = "models"):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repository = repository
+        self.kind = kind
         self.ended = threading.Event()
         self.serve_folder(folder)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def serve_folder(self, folder: Path) -> None:
         """Serve the files of a folder, without any fault."""
-        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        files = (path for path in folder.rglob("*") if path.is_file())
+        self.files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+        self.converted: dict[str, bytes] = {}  # the files of the branch that the Hub itself makes of a data set
         self.sizes: dict[str, int | None] = {}  # file name -> another size that is listed, or None for no size
         self.breaks_off: dict[str, int] = {}  # file name -> bytes that are sent
         self.stalls: dict[str, int | None] = {}  # file name -> bytes that are sent before silence; None: no header
@@ -74,10 +81,6 @@ class Hub(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def listed_sizes(self) -> dict[str, int | None]:
-        """Return the files, with the sizes that this hub says they have."""
-        return {name: len(data) for name, data in self.files.items()} | self.sizes
-
 
 class _Handler(BaseHTTPRequestHandler):
     server: Hub
@@ -88,53 +91,70 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer(body=True)
 
+    def do_POST(self):
+        self.asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer(body=True)
+
     def _answer(self, body: bool) -> None:
         if self.server.loses_connections:
             return
         if self.server.hangs:
             self.server.ended.wait()
             return
-        if wrong := WRONG_ANSWERS.get(self.path.removeprefix("/api/models/").split("/revision")[0].split("?")[0]):
+        repository, api, path = self.server.repository, f"/api/{self.server.kind}", self.path.split("?")[0]
+        if wrong := WRONG_ANSWERS.get(path.removeprefix(f"{api}/").split("/revision")[0]):
             self._reply(wrong.status, wrong.body, body, **wrong.headers)
             return
-        repository, path = self.server.repository, self.path.split("?")[0]
-        parts = path.removeprefix("/api/models").removeprefix(f"/{repository}").strip("/").split("/")
-        revision = parts[1] if len(parts) > 1 else "main"  # resolve/main/name, tree/main, revision/main
+        # tree/main/folder, paths-info/main, revision/main or resolve/main/file
+        request = path.removeprefix(api).removeprefix("/datasets").removeprefix(f"/{repository}").strip("/")
+        action, revision, name = [*map(unquote, request.split("/", 2)), "", "", ""][:3]
+        converted = self.server.converted
+        files = converted if revision in CONVERTED else self.server.files
+        commit = (REVISIONS | CONVERTED if converted else REVISIONS).get(revision or "main")
         if repository not in path:
             self._fail("RepoNotFound", body)
-        elif revision not in REVISIONS:
+        elif commit is None:
             self._fail("RevisionNotFound", body)
-        elif parts[0] == "resolve" and parts[-1] in self.server.files:
-            self._send_file(parts[-1], body)
-        elif parts[0] == "resolve":
+        elif action == "resolve" and name in files:
+            self._send_file(name, files[name], commit, body)
+        elif action == "resolve" or (action == "tree" and name and not _below(files, name)):
             self._fail("EntryNotFound", body)
-        elif parts[0] == "tree":
-            tree = [
-                {"type": "file", "path": name, "size": size, "oid": hashlib.sha1(name.encode()).hexdigest()}
-                for name, size in self.server.listed_sizes().items()
-            ]
-            self._reply(200, json.dumps(tree).encode(), body)
+        elif action == "tree":
+            names = _below(files, name) if "recursive=true" in self.path.lower() else _children(files, name)
+            self._reply(200, json.dumps([self._entry(files, each) for each in names]).encode(), body)
+        elif action == "paths-info":
+            names = [each for each in json.loads(self.asked)["paths"] if each in files or _below(files, each)]
+            self._reply(200, json.dumps([self._entry(files, each) for each in names]).encode(), body)
         else:
-            siblings = [{"rfilename": name, "size": size} for name, size in self.server.listed_sizes().items()]
-            info = {"id": repository, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+            siblings = [{"rfilename": name, "size": self._size(files, name)} for name in files]
+            info = {"id": repository, "sha": commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
             self._reply(200, json.dumps(info).encode(), body)
 
-    def _send_file(self, name: str, body: bool) -> None:
-        stall = self.server.stalls.get(name, len(self.server.files[name]))
+    def _entry(self, files: dict[str, bytes], name: str) -> dict:
+        """Describe a file or a folder, as in a listing."""
+        about = {"path": name, "size": self._size(files, name), "oid": hashlib.sha1(name.encode()).hexdigest()}
+        return about | {"type": "file" if name in files else "directory"}
+
+    def _size(self, files: dict[str, bytes], name: str) -> int | None:
+        """Return the size that this hub says a file has; of a folder, 0."""
+        return self.server.sizes.get(name, len(files.get(name, b"")))
+
+    def _send_file(self, name: str, data: bytes, commit: str, body: bool) -> None:
+        stall = self.server.stalls.get(name, len(data))
         if stall is None:
             self.server.ended.wait()
             return
-        data = self.server.in_place.get(name, self.server.files[name])
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        data = self.server.in_place.get(name, data)
+        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": commit}
+        first, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")
+        start, stop = int(first), min(int(last) + 1, len(data)) if last else len(data)
         if body:
             self.server.downloads.append(name)
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        end = min(self.server.breaks_off.get(name, len(data)), stall)
-        self._reply(
-            206 if start else 200, data[start:end], body, **{"Content-Length": str(len(data) - start), **headers}
-        )
+        part = start > 0 or stop < len(data)
+        if part:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
+        end = min(self.server.breaks_off.get(name, stop), stall, stop)
+        self._reply(206 if part else 200, data[start:end], body, **{"Content-Length": str(stop - start), **headers})
         if body and name in self.server.stalls:
             self.server.ended.wait()
 
@@ -151,3 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args) -> None:
         pass
+
+
+def _below(files: Mapping[str, bytes], folder: str) -> list[str]:
+    """Return the names of the files in a folder and in its subfolders."""
+    return [name for name in files if not folder or name.startswith(f"{folder}/")]
+
+
+def _children(files: Mapping[str, bytes], folder: str) -> list[str]:
+    """Return the names of the files and folders that are directly in a folder."""
+    start = f"{folder}/" if folder else ""
+    return sorted({start + name.removeprefix(start).split("/")[0] for name in _below(files, folder)})
