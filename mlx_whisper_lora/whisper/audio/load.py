@@ -11,7 +11,8 @@ import itertools
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -40,14 +41,24 @@ FFMPEG_HINT = (
 )
 
 BYTES = (bytes, bytearray, memoryview)
-AudioSource = str | PathLike | bytes | bytearray | memoryview | BinaryIO
+
+
+@dataclass(frozen=True, eq=False)
+class StoredAudio:
+    """A recording inside of something larger, such as a table. Its bytes are read whenever they are needed."""
+
+    name: str  # for messages
+    read: Callable[[], bytes]  # returns the bytes of an audio file
+
+
+AudioSource = str | PathLike | bytes | bytearray | memoryview | BinaryIO | StoredAudio
 
 
 def load_audio(file: AudioSource, sr: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None) -> np.ndarray:
     """Read a recording, or a stretch of one, into one array.
 
     Args:
-        file: A path, the bytes of an audio file, or a binary stream.
+        file: A path, the bytes of an audio file, a binary stream, or a recording that is read from something larger.
         sr: The rate of the result, in Hz.
         start: Where the stretch starts, in seconds.
         end: Where it ends, in seconds; None for the end of the recording.
@@ -76,7 +87,8 @@ def audio_blocks(
     stretch is decoded and skipped.
 
     Args:
-        file: A path, the bytes of an audio file, or a binary stream such as an open file, a pipe or `sys.stdin.buffer`.
+        file: A path, the bytes of an audio file, a binary stream such as an open file, a pipe or `sys.stdin.buffer`, or
+            a recording that is read from something larger.
         sample_rate: The rate of the blocks, in Hz.
         start: Where the stretch starts, in seconds.
         end: Where it ends, in seconds; None for the end of the recording. If it is after the recording's end by up to
@@ -135,6 +147,8 @@ def _local_file(file: AudioSource) -> Iterator[tuple[Path, str]]:
     Bytes and streams are written to a temporary file, because decoders seek in a recording, and a pipe cannot.
     """
     name = source_name(file)
+    if isinstance(file, StoredAudio):
+        file = file.read()
     if isinstance(file, (str, PathLike)):
         path = Path(file)
         if path.is_dir():

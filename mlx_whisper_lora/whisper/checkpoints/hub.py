@@ -12,7 +12,16 @@ from http import HTTPStatus
 from os import PathLike
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url, snapshot_download
+from huggingface_hub import (
+    DatasetInfo,
+    HfApi,
+    ModelInfo,
+    constants,
+    get_hf_file_metadata,
+    get_session,
+    hf_hub_url,
+    snapshot_download,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -49,7 +58,7 @@ _CACHED_REPOSITORY = re.compile("/models--(.+?)--(.+?)/snapshots/")  # in a path
 _TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only if a repository has no other weights
 _TOKENIZER_SETTINGS = ("special_tokens_map.json", PROCESSOR_FILE)
 # Raised by the Hub's client, the last four on answers that are not the Hub's.
-_HUB_ERRORS = (OSError, HTTPError, AssertionError, KeyError, TypeError, ValueError)
+HUB_ERRORS = (OSError, HTTPError, AssertionError, KeyError, TypeError, ValueError)
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 _LATER = "try again later, or check the network and HF_ENDPOINT"
 _ADVICE: dict[int, str] = {
@@ -221,34 +230,57 @@ def _download(name: str, repository: str, revision: str | None, cached_only: boo
     if not (cached_only or constants.HF_HUB_OFFLINE):
         try:
             files = _ask_hub(repository, revision)
-        except _HubError as error:
+        except HubError as error:
             problem = str(error)
     try:
         folder = _fetch_model(repository, revision, files, cached_only or bool(problem))
-    except _HubError as error:
+    except HubError as error:
         raise CheckpointError(f"{name}: {problem or error}") from None
     if problem:
         print(f"{name}: {problem}. The copy in the cache of downloads is used.", file=sys.stderr)
     return folder
 
 
-class _HubError(Exception):
-    """The Hub does not have the model, or cannot be reached. The message says why, and what to do."""
+class HubError(Exception):
+    """The Hub does not have a repository, or cannot be reached. The message says why, and what to do."""
 
 
-def _ask_hub(repository: str, revision: str | None) -> dict[str, int | None]:
-    """Return the files in a repository, with their sizes if the Hub gives them. Raise _HubError unless it answers."""
+def repository_info(repository: str, revision: str | None, kind: str, sizes: bool = False) -> ModelInfo | DatasetInfo:
+    """Ask the Hub about a repository.
+
+    Args:
+        repository: its name, as "owner/name".
+        revision: a branch, tag or commit, or None for the main branch.
+        kind: "model" or "dataset".
+        sizes: whether to ask for the sizes of its files too.
+
+    Raises:
+        HubError: there is no such repository, or it cannot be read without a login, or the Hub does not answer.
+    """
     seconds = constants.HF_HUB_ETAG_TIMEOUT
     get_session().timeout = seconds  # of the listing of files too, for which the client waits without end
     try:
-        info = HfApi().model_info(repository, revision=revision, timeout=seconds, files_metadata=True)
-        if info.sha is None:
-            raise _HubError(_NOT_THE_HUB)
-        files = {file.rfilename: file.size for file in info.siblings or ()}
+        info = HfApi().repo_info(repository, revision=revision, repo_type=kind, timeout=seconds, files_metadata=sizes)
+        if info.sha is None or not isinstance(info, ModelInfo | DatasetInfo):
+            raise HubError(_NOT_THE_HUB)
+        if info.gated:  # anybody is told about it, but not everybody may download it
+            HfApi().auth_check(repository, repo_type=kind)
+    except HUB_ERRORS as error:
+        raise HubError(explain_hub_error(error, revision)) from None
+    return info
+
+
+def _ask_hub(repository: str, revision: str | None) -> dict[str, int | None]:
+    """Return the files in a repository, with their sizes if the Hub gives them. Raise HubError unless it answers."""
+    info = repository_info(repository, revision, "model", sizes=True)
+    files = {file.rfilename: file.size for file in info.siblings or ()}
+    try:
         if CONFIG_FILE in files:  # a download asks many times before it gives a silent server up
-            get_hf_file_metadata(hf_hub_url(repository, CONFIG_FILE, revision=info.sha), timeout=seconds)
-    except _HUB_ERRORS as error:
-        raise _HubError(_explain(error, revision)) from None
+            get_hf_file_metadata(
+                hf_hub_url(repository, CONFIG_FILE, revision=info.sha), timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
+    except HUB_ERRORS as error:
+        raise HubError(explain_hub_error(error, revision)) from None
     return files
 
 
@@ -263,7 +295,7 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
 
     Raises:
         CheckpointError: the repository holds something else than a Whisper model.
-        _HubError: files are missing in the cache, and cannot be downloaded.
+        HubError: files are missing in the cache, and cannot be downloaded.
     """
 
     def fetch(*patterns: str) -> Path:
@@ -271,8 +303,8 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
             path = snapshot_download(
                 repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only
             )
-        except _HUB_ERRORS as error:
-            raise _HubError(_explain(error, revision)) from None
+        except HUB_ERRORS as error:
+            raise HubError(explain_hub_error(error, revision)) from None
         _check_sizes(Path(path), files)
         return Path(path)
 
@@ -296,19 +328,19 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
 
 
 def _check_sizes(folder: Path, files: dict[str, int | None]) -> None:
-    """Raise _HubError, and remove the file from the cache, if one does not have the size that the Hub gave."""
+    """Raise HubError, and remove the file from the cache, if one does not have the size that the Hub gave."""
     for name, size in files.items():
         path = folder / name
         if size is not None and path.exists() and (found := path.stat().st_size) != size:
             path.resolve().unlink()
             path.unlink(missing_ok=True)
-            raise _HubError(
+            raise HubError(
                 f"the download of {name} has {found} bytes in the place of {size}, so it was removed; repeat the "
                 "command, and if it happens again, look for a proxy or a login page in this network"
             )
 
 
-def _explain(error: Exception, revision: str | None) -> str:
+def explain_hub_error(error: Exception, revision: str | None) -> str:
     """Return what an error of the Hub's client means, and what to do."""
     while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
