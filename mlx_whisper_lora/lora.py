@@ -8,6 +8,7 @@ from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, note
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.finetune import Run, RunOptions
@@ -25,8 +26,13 @@ def main(args: argparse.Namespace) -> None:
     # of the adapter in training; the base is measured in its own.
     others = {"batch_size": None} | ({"audio_context": None} if command.train else {})
     transcription = transcription_options(args, language=None, task="transcribe", **others)
-    sources = from_args(SourceOptions, args)
-    options = from_args(RunOptions, args, sources=sources, transcription=transcription)
+    options = from_args(
+        RunOptions,
+        args,
+        sources=from_args(SourceOptions, args),
+        hub=from_args(HubDataOptions, args),
+        transcription=transcription,
+    )
     training = from_args(TrainingOptions, args)
 
     console = ConsoleCallback()

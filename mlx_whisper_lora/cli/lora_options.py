@@ -10,6 +10,7 @@ from os import PathLike
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.finetune import RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -29,6 +30,7 @@ The data folder (--data) has one of these layouts:
                                          .json of transcribe beside them: each segment becomes a clip
   Common Voice, Spontaneous Speech, LibriSpeech, LJSpeech, Kaldi, NeMo
                                          as they are released
+  google/fleurs                          a Hugging Face data set, or a folder of one: of save_to_disk, or Parquet files
 A column named split, or folders train/, validation/ (or dev/) and test/, also in data/, give the split of each clip.
 Otherwise, a tenth of the clips is kept for validation and a tenth for the test; if the speakers are known, all clips
 of a person are in one split. Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings
@@ -74,6 +76,7 @@ def build_parser() -> CommandParser:
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)
+    add_options(parser.add_argument_group("Hugging Face data sets"), HubDataOptions)
     for name, method in METHODS.items():
         add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
     add_options(parser.add_argument_group("training"), TrainingOptions)

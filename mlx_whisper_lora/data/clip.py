@@ -40,7 +40,7 @@ def list_errors(errors: Sequence[DataError]) -> list[str]:
 class Clip:
     """One recording, or a stretch of one, with its text."""
 
-    audio: AudioSource  # a path, the bytes of an audio file, or a binary stream
+    audio: AudioSource  # a path, the bytes of an audio file, a binary stream, or a part of a data set
     text: str
     language: str | None = None  # a code such as "te"; None if it is not known
     start: float = 0.0  # seconds

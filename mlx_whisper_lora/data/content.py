@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
+from mlx_whisper_lora.whisper.audio.load import StoredAudio
 
 VALID_SHARE = TEST_SHARE = 0.1
 LARGEST_SPEAKER = 1 / 3  # a speaker with a larger share of the clips always trains
@@ -36,6 +37,8 @@ def audio_hash(clip: Clip) -> int | None:
     elif isinstance(clip.audio, (str, PathLike)) and Path(clip.audio).is_file():
         path = Path(clip.audio)
         data = _file_hash(path, path.stat().st_mtime_ns)
+    elif isinstance(clip.audio, StoredAudio):
+        data = _stored_hash(clip.audio)
     else:
         return None
     return _number(data + f"{clip.start} {clip.end}".encode())
@@ -48,6 +51,11 @@ def _file_hash(path: Path, changed: int) -> bytes:
         while block := file.read(2**20):
             digest.update(block)
     return digest.digest()
+
+
+@functools.cache
+def _stored_hash(audio: StoredAudio) -> bytes:
+    return hashlib.sha256(audio.read()).digest()
 
 
 def _number(data: bytes) -> int:

@@ -24,6 +24,7 @@ from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.data.sources import load_clips, unused_tables
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
 from mlx_whisper_lora.training.adapter_keeper import (
@@ -50,7 +51,7 @@ from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP, describe_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.option import check_ranges, documented, option
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.stopping import at_stop
 from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
@@ -72,7 +73,8 @@ class RunOptions:
     )
     data: str | Sequence[str] | None = option(
         None,
-        "Folder of clips. It may be given several times; with folder:2, training draws its clips twice as often.",
+        "Folder of clips, or a Hugging Face data set as owner/name. It may be given several times; with folder:2, "
+        "training draws its clips twice as often.",
         metavar="FOLDER",
         repeats=True,
         shown_default="the bundled demo clips",
@@ -113,16 +115,25 @@ class RunOptions:
     )
     skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read
+    hub: HubDataOptions = field(default_factory=HubDataOptions)  # the part of a Hugging Face data set
     transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)  # how clips are scored
 
     def __post_init__(self):
         check_ranges(self)
+        if self.data is not None and self.hub.hf_dataset is not None:
+            raise OptionError("`data` and `hf_dataset` exclude each other: give one of them")
         self.folders  # noqa: B018 - a wrong weight is an error at once
 
     @property
+    def bundled(self) -> bool:
+        """Whether the clips are the bundled ones."""
+        return self.data is None and self.hub.hf_dataset is None
+
+    @property
     def folders(self) -> list[WeightedFolder]:
-        """The data folders with their weights."""
-        data = str(DEMO_CLIPS) if self.data is None else self.data
+        """The data folders, or names of data sets, with their weights."""
+        given = self.hub.hf_dataset if self.data is None else self.data
+        data = str(DEMO_CLIPS) if given is None else given
         return [parse_weighted(each) for each in ([data] if isinstance(data, str) else data)]
 
 
@@ -166,7 +177,7 @@ class Run:
             adapter = found.config if found else None
             if trains and self.world.speaks:
                 check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
-            self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.data is None)
+            self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.bundled)
             task = options.task or (adapter.task if adapter else "transcribe")
             self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
             self.default_language = adapter.language if adapter else None
@@ -228,9 +239,9 @@ class Run:
         """Return the clips of all data folders."""
         clips: Splits = {split: [] for split in SPLITS}
         for each in self.options.folders:
-            found = each.weigh(load_clips(each.folder, self.bad, self.options.sources))
-            bundled = self.options.data is None
-            self.callback.clips(ClipsFound(each.folder, bundled, found, unused_tables(each.folder), each.weight))
+            found = each.weigh(load_clips(each.folder, self.bad, self.options.sources, self.options.hub))
+            unused = unused_tables(each.folder)
+            self.callback.clips(ClipsFound(each.folder, self.options.bundled, found, unused, each.weight))
             for split in SPLITS:
                 clips[split] += found[split]
         return clips

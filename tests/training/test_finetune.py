@@ -17,6 +17,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.adapter_keeper import last_adapter_file
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
@@ -83,10 +84,21 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
 def test_the_default_base_is_base_and_demo_for_the_bundled_clips(tmp_path, monkeypatch):
     asked: list[str] = []
     monkeypatch.setattr(loading, "resolve_model", lambda name: asked.append(name) or tmp_path)
-    for options in (RunOptions(data=str(tmp_path)), RunOptions()):
+    data_set = RunOptions(hub=HubDataOptions(hf_dataset="google/fleurs"))
+    for options in (RunOptions(data=str(tmp_path)), data_set, RunOptions()):
         with pytest.raises(CheckpointError):  # the folder has no model
             Run(options, trains=False)
-    assert asked == ["base", "demo"]
+    assert asked == ["base", "base", "demo"]
+
+
+def test_data_sets_and_folders_are_given_with_weights_or_one_data_set_alone():
+    given = ["telugu", "google/fleurs@main:2"]
+    assert RunOptions(data=given).folders == [("telugu", 1), ("google/fleurs@main", 2)]
+    hub = HubDataOptions(hf_dataset="google/fleurs")
+    assert RunOptions(hub=hub).folders == [("google/fleurs", 1)]
+    with pytest.raises(OptionError) as error:
+        RunOptions(data=given, hub=hub)
+    assert error.value.with_flags() == "--data and --hf-dataset exclude each other: give one of them"
 
 
 def test_the_file_says_what_was_trained(tmp_path):

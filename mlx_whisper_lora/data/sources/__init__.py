@@ -18,6 +18,8 @@ from mlx_whisper_lora.data.sources import (
     spontaneous_speech,
     transcripts,
 )
+from mlx_whisper_lora.data.sources.hf_dataset import is_dataset, read_dataset
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 
 _MOST_KINDS = 6  # kinds of files that a message counts
@@ -63,14 +65,19 @@ class _Found(NamedTuple):
 
 
 def load_clips(
-    folder: str | PathLike, bad: list[DataError] | None = None, options: SourceOptions | None = None
+    folder: str | PathLike,
+    bad: list[DataError] | None = None,
+    options: SourceOptions | None = None,
+    hub: HubDataOptions | None = None,
 ) -> Splits:
-    """Read the clips of a data folder, in whichever layout it has.
+    """Read the clips of a data folder, in whichever layout it has, or of a Hugging Face data set.
 
     Args:
-        folder: A folder of recordings with their texts. The layout may also be in a subfolder data/.
+        folder: A folder of recordings with their texts. The layout may also be in a subfolder data/. Or a Hugging Face
+            data set, as a folder or as "owner/name". If there is a folder of that name, it is chosen first.
         bad: Gets an error for each row that cannot be used, which is skipped. By default, such rows are an error.
         options: The names of columns, and of splits.
+        hub: How a Hugging Face data set is read.
 
     Returns:
         The clips for "train", "valid" and "test"; each list may be empty.
@@ -78,18 +85,18 @@ def load_clips(
     Raises:
         DataError: The folder has no layout that is known, or a table that cannot be read; or rows lack a column, name a
             missing recording or have a bad value, and `bad` was not given. The message then names the first ten.
+        OptionError: A Hugging Face data set lacks what `options` or `hub` ask for.
     """
     folder = Path(folder)
-    if folder.is_file():
-        raise DataError(f"{folder}: a file, not a data folder; give the folder that holds the table")
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such data folder")
+    options = options or SourceOptions()
     found = _find(folder)
-    if found is None:
-        expected = "; ".join(source.LAYOUT for source in SOURCES)
-        raise DataError(f"{folder}: no clips; found {_describe(folder)}; expected one of: {expected}")
     errors: list[DataError] = []
-    clips = found.source.read(found.folder, options or SourceOptions(), errors)
+    if found is not None:
+        clips = found.source.read(found.folder, options, errors)
+    elif is_dataset(folder):
+        clips = read_dataset(folder, hub or HubDataOptions(), options, errors)
+    else:
+        raise _no_clips(folder)
     if bad is None:
         check_none_bad(errors)
     else:
@@ -114,6 +121,16 @@ def _find(folder: Path) -> _Found | None:
             if tables := source.find_tables(place):
                 return _Found(source, place, tables)
     return None
+
+
+def _no_clips(folder: Path) -> DataError:
+    """Return the error for a path that is not a data folder of a known layout."""
+    if folder.is_file():
+        return DataError(f"{folder}: a file, not a data folder; give the folder that holds the table")
+    if not folder.is_dir():
+        return DataError(f"{folder}: no such data folder")
+    expected = "; ".join(source.LAYOUT for source in SOURCES)
+    return DataError(f"{folder}: no clips; found {_describe(folder)}; expected one of: {expected}")
 
 
 def _describe(folder: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
+from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.text.languages import language_code
 
 
@@ -55,14 +56,16 @@ def audio_column(row: TableRow, options: SourceOptions) -> str:
     return _find_column(row, "audio", options.audio_columns)
 
 
-def find_recording(row: TableRow, options: SourceOptions) -> Path:
-    """Return the path of a row's recording.
+def find_recording(row: TableRow, options: SourceOptions) -> Path | StoredAudio:
+    """Return a row's recording: its path, or the part of a data set that holds it.
 
     Raises:
         DataError: The row names none, or one that is missing or cannot be read.
     """
     column = audio_column(row, options)
     name = row.fields[column]
+    if isinstance(name, StoredAudio):
+        return name
     if not isinstance(name, str) or not name.strip():
         raise row.error(f"{column!r} must be the path of a recording, found {_shown(name)}")
     found = next(filter(os.path.isfile, _spellings(row.table.parent, name)), None)
