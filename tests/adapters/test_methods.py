@@ -35,8 +35,8 @@ class ShiftedEncoder(nn.Module):
         self.encoder.freeze()
         self.shift = mx.zeros((bands,))
 
-    def __call__(self, mel: mx.array) -> mx.array:
-        return self.encoder(mel + self.shift.astype(mel.dtype))
+    def __call__(self, mel: mx.array, first: int = 0) -> mx.array:
+        return self.encoder(mel + self.shift.astype(mel.dtype), first)
 
 
 class Shift:
@@ -57,7 +57,7 @@ def adapter_file(tmp_path, model_folder, monkeypatch):
     """An adapter of this method, trained for some steps."""
     monkeypatch.setitem(METHODS, "shift", Shift())
     options = RunOptions(model=str(model_folder), adapter_file=str(tmp_path / "a.npz"))
-    training = TrainingOptions(iters=4, batch_size=2, warmup=0, learning_rate=0.1, audio_context=1.0)
+    training = TrainingOptions(iters=4, batch_size=2, warmup=0, learning_rate=0.05, audio_context=1.0)
     model = load_base(model_folder, mx.float32)
     finetune(model, noise_examples(4), noise_examples(1), options, training, ShiftConfig())
     return tmp_path / "a.npz"

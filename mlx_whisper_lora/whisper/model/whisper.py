@@ -410,7 +410,8 @@ class Whisper(nn.Module):
     """An audio encoder and a text decoder.
 
     Either may be replaced by a module that wraps it: other code calls `encoder`, `decoder`, `decoder.hidden` and
-    `decoder.logits`, and reads the size and type of the model from the fields below.
+    `decoder.logits`, and reads the size and type of the model from the fields below. The encoder is called with
+    log-mels and, for the silence after a short window, with the first position.
 
     Args:
         dims: the model's dimensions.
