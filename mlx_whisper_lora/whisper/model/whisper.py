@@ -461,6 +461,8 @@ class Whisper(nn.Module):
             )
         features = self.encoder(mel.astype(self.dtype))
         first = features.shape[1]
+        if first >= self.dims.n_audio_ctx:
+            return features
         return add_silence(features, self._silence.get(self.encoder, first, lambda: self.encode_silence(first)))
 
     def encode_silence(self, first: int) -> mx.array:
