@@ -4,15 +4,13 @@ Releases differ in their columns. `path`, `sentence` and `client_id` are in all 
 Clips that are in none of the three tables are not read, except those of validated.tsv with `common_voice_validated`.
 """
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import SPLITS, DataError, Splits
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.data.sources.rows import audio_column, make_clips
+from mlx_whisper_lora.data.sources.rows import audio_column, is_language, make_clips
 from mlx_whisper_lora.data.sources.tables import TableRow, read_rows
-from mlx_whisper_lora.whisper.text.languages import language_code
 
 LAYOUT = "Common Voice (train.tsv and clips/)"
 _TABLES = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
@@ -57,7 +55,7 @@ def _read_rows(table: Path, options: SourceOptions, bad: list[DataError]) -> Ite
         column = audio_column(row, options)
         name = fields[column] if Path(fields[column]).suffix else f"{fields[column]}.mp3"  # as in the oldest releases
         fields[column] = f"clips/{name}" if fields[column] else ""
-        if not is_known(fields.get("locale")):
+        if not is_language(fields.get("locale")):
             fields.pop("locale", None)
         yield TableRow(row.table, row.line, fields)
 
@@ -70,12 +68,3 @@ def _unquote(value: str) -> str:
     """Return a value that some releases have written between double quotes, with each one in it twice."""
     quoted = len(value) > 2 and value[0] == value[-1] == '"' and '""' in value[1:-1]
     return value[1:-1].replace('""', '"') if quoted else value
-
-
-@functools.cache  # most rows of a table have the same one
-def is_known(locale: str | None) -> bool:
-    """Return whether Whisper knows the language of a locale. The clips of another one need `--language`."""
-    try:
-        return locale is not None and bool(language_code(locale))
-    except ValueError:
-        return False

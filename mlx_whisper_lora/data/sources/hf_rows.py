@@ -21,13 +21,12 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.hf_open import Rows
 from mlx_whisper_lora.data.sources.hf_stream import ParquetStream
 from mlx_whisper_lora.data.sources.options import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS, SourceOptions
-from mlx_whisper_lora.data.sources.rows import make_clips
+from mlx_whisper_lora.data.sources.rows import is_language, make_clips
 from mlx_whisper_lora.data.sources.split_expression import SplitPart
 from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.option import OptionError
-from mlx_whisper_lora.whisper.text.languages import language_code
 
 _AUDIO = "audio"
 _BATCH = 1000  # rows that are read at a time; their recordings are not
@@ -79,7 +78,7 @@ def _part_rows(
     found = _streamed if isinstance(rows, ParquetStream) else _stored
     for number, recording, values in found(rows, part, columns.audio, list(columns.fields)):
         fields = {columns.fields[column]: _named(rows.features[column], values[column]) for column in columns.fields}
-        if columns.guessed_language and not _is_language(fields["language"]):
+        if columns.guessed_language and not is_language(fields["language"]):
             del fields["language"]  # nobody can correct the data set, but `--language` can be given
         row = TableRow(Path(name, part.split), number, fields | {_AUDIO: recording}, unit="row")
         if recording is None:
@@ -173,10 +172,3 @@ def _named(feature: Any, value: Any) -> Any:
     """Return a value of a column of this type; of a column of classes, the name of the class."""
     is_class = isinstance(feature, datasets.ClassLabel) and value is not None and value >= 0
     return feature.int2str(value) if is_class else value
-
-
-def _is_language(value: Any) -> bool:
-    try:
-        return language_code(value) is not None
-    except (AttributeError, ValueError):
-        return False

@@ -165,6 +165,14 @@ def _read_language(row: TableRow, options: SourceOptions) -> str | None:
 _language_code = functools.cache(language_code)  # most rows of a table have the same one
 
 
+def is_language(value: object) -> bool:
+    """Return whether a value names a language that Whisper knows. The clips of another one need `--language`."""
+    try:
+        return isinstance(value, str) and bool(_language_code(value))
+    except ValueError:
+        return False
+
+
 def _read_speaker(row: TableRow, options: SourceOptions) -> str | None:
     """Return the first of the speaker columns that has a value, as text."""
     if options.speaker_column is not None:

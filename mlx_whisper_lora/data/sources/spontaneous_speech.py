@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import DataError, Splits
-from mlx_whisper_lora.data.sources.common_voice import is_known
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.data.sources.rows import audio_column, make_clips
+from mlx_whisper_lora.data.sources.rows import audio_column, is_language, make_clips
 from mlx_whisper_lora.data.sources.splits import split_rows
 from mlx_whisper_lora.data.sources.tables import TableRow, read_rows
 
@@ -36,5 +35,5 @@ def _read_rows(table: Path, options: SourceOptions, bad: list[DataError]) -> Ite
     for row in read_rows(table, options, bad, quoted=False):
         if any(row.fields.get(name, "").strip() for name in options.text_columns):
             column = audio_column(row, options)
-            fields = {column: f"audios/{row.fields[column]}", "language": locale if is_known(locale) else None}
+            fields = {column: f"audios/{row.fields[column]}", "language": locale if is_language(locale) else None}
             yield row.with_fields(**fields)
