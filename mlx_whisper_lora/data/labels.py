@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
+from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer
 
 
 class Label(NamedTuple):
@@ -26,6 +27,14 @@ def transcript_tokens(tokenizer: Tokenizer, text: str) -> Label:
     return Label((*prompt, *tokenizer.encode(" " + text), tokenizer.eot), len(prompt))
 
 
+def timed_tokens(tokenizer: Tokenizer, label: Label, seconds: float) -> Label:
+    """Return the label of a clip with timestamps at its start and end, from the label of its text without them."""
+    text = label.tokens[label.prompt_length : -1]
+    prompt = tokenizer.sot_sequence
+    tokens = (*prompt, tokenizer.timestamp(0), *text, tokenizer.timestamp(seconds), tokenizer.eot)
+    return Label(tokens, len(prompt))
+
+
 def window_tokens(
     tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]], previous: Sequence[int] = ()
 ) -> Label:
@@ -45,3 +54,18 @@ def window_tokens(
             label += [*tokenizer.encode(" " + text.strip()), tokenizer.timestamp(end)]
     prompt = [*context, *tokenizer.sot_sequence]
     return Label((*prompt, *label, tokenizer.eot), len(prompt))
+
+
+def move_end(label: Label, n_frames: int) -> Label:
+    """Return a label with timestamps whose last segment ends `n_frames` frames later."""
+    *tokens, end, eot = label.tokens
+    return Label((*tokens, end + round(n_frames / FRAMES_PER_SECOND / SECONDS_PER_TIMESTAMP), eot), label.prompt_length)
+
+
+def stretch_times(label: Label, timestamp_begin: int, factor: float) -> Label:
+    """Return a label whose timestamps, the tokens from `timestamp_begin` on, are multiplied by a factor."""
+
+    def stretched(token: int) -> int:
+        return token if token < timestamp_begin else timestamp_begin + round((token - timestamp_begin) * factor)
+
+    return Label(tuple(map(stretched, label.tokens)), label.prompt_length)

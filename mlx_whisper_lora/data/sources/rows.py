@@ -65,11 +65,12 @@ def _read_path(row: TableRow, column: str) -> Path:
     raise row.error(f"there is no recording {path}; {hint}")
 
 
-def _spellings(folder: Path, name: str) -> list[Path]:
-    """Return the path as it is written, and as another system writes it: Windows has backslashes, macOS splits é."""
+def _spellings(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the path as it is written, and as another system writes it: Windows has backslashes, macOS splits é."""
+    yield folder / name
     plain = name.strip().replace("\\", "/")
-    names = (name, plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
-    return [folder / each for each in names]
+    for each in (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain)):
+        yield folder / each
 
 
 def _other_case(path: Path) -> Path | None:
