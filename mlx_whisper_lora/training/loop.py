@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
+from mlx_whisper_lora.data.ahead import LateErrors, read_ahead
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
@@ -38,6 +39,7 @@ def train(
     callback: Callback,
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
+    read: Callable[[Iterator[list]], Generator[list, None, None]] | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -45,16 +47,18 @@ def train(
 
     Args:
         model: the model. It is trained in place.
-        dataset: the examples, or others with `mel` and `n_targets`, if the last two arguments suit them.
+        dataset: the examples, or others with `n_frames`, `n_targets` and `loaded`, if the next arguments suit them.
         options: how to train. The number of examples decides the numbers of steps that are not given.
         on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
         collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs, such
             as `EncoderCache.collate`.
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
+        read: loads the examples of batches. By default `read_ahead`, and a clip that cannot be decoded is an error.
 
     Raises:
         ValueError: there are no examples.
+        DataError: a clip cannot be used, before the step that it would be in.
         OptionError: there are fewer examples in a batch than processes.
         FloatingPointError: the loss is not finite.
         ConnectionError: another process has ended or is frozen.
@@ -67,11 +71,13 @@ def train(
     rng = np.random.default_rng(options.seed)
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
-    batches = iterate_batches(dataset, options.batch_size, options.seed)
+    read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
+    batches = read(iterate_batches(dataset, options.batch_size, options.seed))
     meter = _Meter()
     model.train()
     take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
-    with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
+    hidden = None if world.speaks else True
+    with contextlib.closing(batches), tqdm(total=iters, desc="Training", unit="it", disable=hidden) as bar:
         for iteration in range(1, iters + 1):
             examples, frames = _draw_step(next(batches), options, rng)
             count = sum(example.n_targets for example in examples)
