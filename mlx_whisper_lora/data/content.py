@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
+from mlx_whisper_lora.data.memory import collections_paused
 
 _LARGE = 2**15  # bytes; larger files are not read as a whole
 _PIECES, _PIECE = 3, 4096  # number and bytes of the pieces that stand for a large file
@@ -50,13 +51,14 @@ def _hash(clip: Clip, file_hash: Callable[..., bytes]) -> int | None:
     elif not isinstance(clip.audio, (str, PathLike)):
         return None
     else:
+        path = os.fspath(clip.audio)
         try:
-            state = os.stat(clip.audio)
+            state = os.stat(path)
         except OSError:
             return None
         if not stat.S_ISREG(state.st_mode):
             return None
-        data = file_hash(os.fspath(clip.audio), state.st_size, state.st_mtime_ns)
+        data = file_hash(path, state.st_size, state.st_mtime_ns)
     return _number(data + f"{clip.start} {clip.end}".encode())
 
 
@@ -124,6 +126,7 @@ def _split(clips: Sequence[Clip], keys: Sequence[str], movable: Sequence[str]) -
     return splits
 
 
+@collections_paused()
 def find_duplicates(splits: Splits) -> list[Duplicate]:
     """Return each clip whose audio another clip has, in the order train, valid, test."""
     first: dict[int, tuple[Clip, str]] = {}

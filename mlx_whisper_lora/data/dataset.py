@@ -13,6 +13,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import ClipFeatures, FeatureReader, header_length, read_samples
 from mlx_whisper_lora.data.labels import Label, move_end, timed_tokens, transcript_tokens
+from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -84,6 +85,7 @@ class BuiltExamples(NamedTuple):
     dropped: list[DroppedClip]
 
 
+@collections_paused()
 def build_examples(
     clips: Sequence[Clip],
     model: Whisper,

@@ -49,10 +49,10 @@ def find_noise(folder: str) -> list[NoiseFile]:
 
 @dataclass(frozen=True)
 class Noise:
-    """Draws noise. Args: recordings of it, or none to make it; and the examples of which babble is made."""
+    """Draws noise."""
 
-    files: Sequence[NoiseFile]
-    examples: Sequence[Example]
+    files: Sequence[NoiseFile]  # recordings of it; without any, it is made
+    examples: Sequence[Example]  # of which babble is made
 
     def draw(self, length: int, rng: np.random.Generator, speech: bool) -> np.ndarray:
         """Return noise of a number of samples, shape (length,), of any power. It is babble only if `speech` allows it.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlx_whisper_lora.data.clip import DataError, Splits, check_none_bad
+from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.data.sources import metadata_table, split_jsonl
 
 
@@ -27,6 +28,7 @@ class Source(Protocol):
 SOURCES: tuple[Source, ...] = (split_jsonl, metadata_table)  # the first that has tables is read
 
 
+@collections_paused()
 def load_clips(folder: str | PathLike, bad: list[DataError] | None = None) -> Splits:
     """Read the tables of a data folder, in whichever layout it has.
 

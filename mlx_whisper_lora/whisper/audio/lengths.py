@@ -36,9 +36,10 @@ def header_seconds(audio: AudioSource) -> float | None:
         return _seconds(io.BytesIO(audio))
     if not isinstance(audio, (str, PathLike)):
         return None
+    path = os.fspath(audio)
     try:
-        state = os.stat(audio)
-        return _file_seconds(os.fspath(audio), state.st_size, state.st_mtime_ns)
+        state = os.stat(path)
+        return _file_seconds(path, state.st_size, state.st_mtime_ns)
     except OSError:
         return None
 
