@@ -67,10 +67,12 @@ def _file_hash(path: str, size: int, changed: int) -> bytes:
     if size <= _LARGE:
         return _whole_file_hash(path, size, changed)
     digest = hashlib.sha256(str(size).encode())
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path takes longer to make than to open)
+    file = os.open(path, os.O_RDONLY)  # takes half the time of a file object
+    try:
         for i in range(_PIECES):
-            file.seek((size - _PIECE) * i // (_PIECES - 1))
-            digest.update(file.read(_PIECE))
+            digest.update(os.pread(file, _PIECE, (size - _PIECE) * i // (_PIECES - 1)))
+    finally:
+        os.close(file)
     return digest.digest()
 
 
