@@ -8,11 +8,13 @@ from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, note
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
+from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 
 __all__ = ["build_parser", "cli", "main"]
@@ -34,9 +36,16 @@ def main(args: argparse.Namespace) -> None:
         transcription=transcription,
     )
     training = from_args(TrainingOptions, args)
+    augmentation = from_args(AugmentationOptions, args)
+    if augmentation.changes_clips and not command.train:
+        raise OptionError("augmentation changes training clips: give `train`")
 
     console = ConsoleCallback()
-    run = Run(options, training, console, trains=command.train, tests=command.test)
+    run = Run(options, training, console, trains=command.train, tests=command.test, augmentation=augmentation)
+    if folder := augmentation.preview_augmentation:
+        count = run.preview_augmentation(folder)
+        print(f"Wrote {count} training clips before and after augmentation to {folder}")
+        return
     if command.train:
         with at_stop(lambda error: note_how_to_continue(error, console.saved_last, run.world.size)):
             run.train(settings)

@@ -16,6 +16,7 @@ from mlx_whisper_lora import lora
 from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.cli.lora_options import continuing_command
+from mlx_whisper_lora.data import dataset
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training import finetune
 from mlx_whisper_lora.training.evaluation import evaluate
@@ -201,6 +202,40 @@ def test_clips_longer_than_the_window_are_dropped_with_a_line(train, clips_folde
     assert f"Left out 1 train clips (longer than 30 s), such as {clips_folder / '0.wav'}" in lines
     lines = train("--iters", 1)
     assert f"Left out 2 train clips (longer than 1.5 s), such as {clips_folder / '0.wav'}" in lines
+
+
+def test_a_clip_that_fails_when_it_is_decoded_is_skipped_with_a_line(train, clips_folder, monkeypatch):
+    monkeypatch.setattr(dataset, "_FEW", 0)  # as in a set of many clips
+    soundfile.write(clips_folder / "1.wav", np.full(16_000, np.nan), 16_000, "FLOAT")
+    write_jsonl(
+        clips_folder / "train.jsonl", [{"audio": f"{i}.wav", "text": "one", "language": "en"} for i in range(3)]
+    )
+    lines = train("--iters", 3, "--skip-bad")
+    assert lines.count("Skipped 1 clips that cannot be used:") == 1
+    place = f"{clips_folder / 'train.jsonl'}, line 2: {clips_folder / '1.wav'}"
+    assert f"  {place}: the recording holds NaN or infinite samples; export it again" in lines
+
+
+def test_clips_are_changed_before_each_step_if_asked_for(train):
+    def losses(*arguments) -> list[str]:
+        return train_losses(train("--iters", 3, "--steps-per-report", 1, *arguments))
+
+    lines = train("--iters", 1, "--augment", "light")
+    assert "Note: clips change at each pass: nothing is kept of them (no feature cache, no encoder cache)" in lines
+    augmented = losses("--augment", "light")
+    assert augmented == losses("--augment", "light") != losses()
+
+
+def test_a_preview_of_augmentation_is_written_instead_of_training(run_main, model_folder, clips_folder):
+    given = ("--train", "--model", model_folder, "--data", clips_folder, "--augment", "light")
+    outcome = run_main(lora, *given, "--preview-augmentation", "heard")
+    assert outcome.out.splitlines()[-1] == "Wrote 3 training clips before and after augmentation to heard"
+    assert len(list(Path("heard").glob("*.wav"))) == 12 and not list(Path().glob("adapters*.npz"))
+    outcome = run_main(lora, "--test", "--model", model_folder, "--data", clips_folder, "--augment", "light")
+    assert (outcome.code, outcome.err.splitlines()[0]) == (
+        2,
+        "mlx_whisper_lora.lora: error: augmentation changes training clips: give --train",
+    )
 
 
 def test_the_last_line_of_a_test_is_its_numbers(run_main, model_folder, clips_folder):

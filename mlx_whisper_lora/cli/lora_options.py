@@ -10,6 +10,7 @@ from os import PathLike
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
+from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.finetune import RunOptions
@@ -80,6 +81,7 @@ def build_parser() -> CommandParser:
     for name, method in METHODS.items():
         add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
     add_options(parser.add_argument_group("training"), TrainingOptions)
+    add_options(parser.add_argument_group("augmentation of training clips"), AugmentationOptions)
     add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser
 

@@ -34,6 +34,7 @@ def make_batch(examples: Sequence[Example], frames: int | None = None) -> Batch:
         examples: One for each row.
         frames: The mel frames of the batch. By default, as many as the audio context "auto" gives the longest example.
     """
+    examples = [each.loaded() for each in examples]
     return Batch(pad_mels(examples, frames or batch_frames(examples)), *make_labels(examples))
 
 
@@ -65,7 +66,7 @@ def _round_up(number: int, multiple: int) -> int:
 
 def batch_frames(examples: Sequence[Example], audio_context: float = AUTO) -> int:
     """Return the mel frames of a batch in an audio context: those that transcription gives its longest example."""
-    return context_frames(max(len(example.mel) for example in examples), audio_context)
+    return context_frames(max(example.n_frames for example in examples), audio_context)
 
 
 def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> Iterator[list[Example]]:
@@ -74,7 +75,7 @@ def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> I
     A batch holds clips of similar length, so that little of it is padding.
 
     Args:
-        dataset: The examples; only their `mel` is read to sort them.
+        dataset: The examples; only their `n_frames` is read, to sort them.
         batch_size: Examples in a batch; all of them if the dataset is smaller.
         seed: Fixes the order.
     """
@@ -86,7 +87,7 @@ def iterate_batches(dataset: Sequence[Example], batch_size: int, seed: int) -> I
         for first in range(0, len(order), POOL_BATCHES * batch_size):
             pool = order[first : first + POOL_BATCHES * batch_size]
             left = pool[len(pool) - len(pool) % batch_size :]
-            pool = sorted(pool[: len(pool) - len(left)], key=lambda i: len(dataset[i].mel))
+            pool = sorted(pool[: len(pool) - len(left)], key=lambda i: dataset[i].n_frames)
             batches = [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
             for i in rng.permutation(len(batches)):
                 yield [dataset[j] for j in batches[i]]

@@ -57,5 +57,9 @@ class Clip:
             return f"{name}, {self.start:.2f} to {self.end:.2f} s"
         return f"{name}, from {self.start:.2f} s" if self.start else name
 
+    def error(self, problem: str) -> DataError:
+        """Return an error that names the table and line of the clip, if it comes from one."""
+        return DataError(f"{self.origin}: {problem}" if self.origin else problem)
+
 
 Splits: TypeAlias = dict[str, list[Clip]]  # the clips of each of SPLITS

@@ -2,17 +2,21 @@
 
 import functools
 import hashlib
+import os
+import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 from tqdm import tqdm
 
 from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
-from mlx_whisper_lora.whisper.audio.load import StoredAudio
+from mlx_whisper_lora.data.memory import collections_paused
+from mlx_whisper_lora.whisper.audio.load import BYTES, StoredAudio
 
+_LARGE = 2**15  # bytes; larger recordings are not read as a whole
+_PIECES, _PIECE = 3, 4096  # number and bytes of the pieces that stand for a large one
 VALID_SHARE = TEST_SHARE = 0.1
 LARGEST_SPEAKER = 1 / 3  # a speaker with a larger share of the clips always trains
 
@@ -27,35 +31,71 @@ class Duplicate(NamedTuple):
 
 
 def audio_hash(clip: Clip) -> int | None:
-    """Return 64 bits that stand for the audio of a clip: the bytes of its file, and the stretch of it.
+    """Return 64 bits that stand for the audio of a clip: its file, and the stretch of it.
+
+    A recording of over 32 KiB counts by its size, start, middle and end, so that 100,000 files are hashed in seconds.
 
     Returns:
         The hash, or None if the audio is a stream, which can be read only once.
     """
-    if isinstance(clip.audio, (bytes, bytearray, memoryview)):
-        data = hashlib.sha256(clip.audio).digest()
-    elif isinstance(clip.audio, (str, PathLike)) and Path(clip.audio).is_file():
-        path = Path(clip.audio)
-        data = _file_hash(path, path.stat().st_mtime_ns)
+    return _hash(clip, in_parts=True)
+
+
+def whole_audio_hash(clip: Clip) -> int | None:
+    """Return 64 bits that stand for the audio of a clip, as `audio_hash` does, but all bytes count."""
+    return _hash(clip, in_parts=False)
+
+
+def _hash(clip: Clip, in_parts: bool) -> int | None:
+    if isinstance(clip.audio, BYTES):
+        data = _bytes_hash(clip.audio, in_parts)
     elif isinstance(clip.audio, StoredAudio):
-        data = _stored_hash(clip.audio)
+        data = _stored_hash(clip.audio, in_parts)
+    elif isinstance(clip.audio, (str, PathLike)):
+        path = os.fspath(clip.audio)
+        try:
+            state = os.stat(path)
+        except OSError:
+            return None
+        if not stat.S_ISREG(state.st_mode):
+            return None
+        data = _file_hash(path, state.st_size, state.st_mtime_ns, in_parts)
     else:
         return None
     return _number(data + f"{clip.start} {clip.end}".encode())
 
 
-@functools.cache  # a file is asked for several times in a run, and several clips may be stretches of it
-def _file_hash(path: Path, changed: int) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.digest()
+def _bytes_hash(data: bytes | bytearray | memoryview, in_parts: bool) -> bytes:
+    if not in_parts or len(data) <= _LARGE:
+        return hashlib.sha256(data).digest()
+    return _digest_of_pieces(len(data), lambda start: data[start : start + _PIECE])
+
+
+@functools.cache  # a recording is asked for several times in a run, and several clips may be stretches of it
+def _stored_hash(audio: StoredAudio, in_parts: bool) -> bytes:
+    return _bytes_hash(audio.read(), in_parts)
 
 
 @functools.cache
-def _stored_hash(audio: StoredAudio) -> bytes:
-    return hashlib.sha256(audio.read()).digest()
+def _file_hash(path: str, size: int, changed: int, in_parts: bool) -> bytes:
+    if not in_parts or size <= _LARGE:
+        digest = hashlib.sha256()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.digest()
+    descriptor = os.open(path, os.O_RDONLY)  # takes half the time of a file object
+    try:
+        return _digest_of_pieces(size, lambda start: os.pread(descriptor, _PIECE, start))
+    finally:
+        os.close(descriptor)
+
+
+def _digest_of_pieces(size: int, read: Callable[[int], bytes | bytearray | memoryview]) -> bytes:
+    digest = hashlib.sha256(str(size).encode())
+    for i in range(_PIECES):
+        digest.update(read((size - _PIECE) * i // (_PIECES - 1)))
+    return digest.digest()
 
 
 def _number(data: bytes) -> int:
@@ -101,6 +141,7 @@ def _split(clips: Sequence[Clip], keys: Sequence[str], movable: Sequence[str]) -
     return splits
 
 
+@collections_paused()
 def find_duplicates(splits: Splits) -> list[Duplicate]:
     """Return each clip whose audio another clip has, in the order train, valid, test."""
     first: dict[int, tuple[Clip, str]] = {}
@@ -110,6 +151,6 @@ def find_duplicates(splits: Splits) -> list[Duplicate]:
         number = audio_hash(clip)
         if number is not None:
             other = first.setdefault(number, (clip, split))
-            if other[0] is not clip:
+            if other[0] is not clip and whole_audio_hash(other[0]) == whole_audio_hash(clip):
                 found.append(Duplicate(clip, split, *other))
     return found

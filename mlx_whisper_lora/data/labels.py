@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer
 
 
 class Label(NamedTuple):
@@ -26,6 +26,14 @@ def transcript_tokens(tokenizer: Tokenizer, text: str) -> Label:
     return Label((*prompt, *tokenizer.encode(" " + text), tokenizer.eot), len(prompt))
 
 
+def timed_tokens(tokenizer: Tokenizer, label: Label, seconds: float) -> Label:
+    """Return the label of a clip with timestamps at its start and end, from the label of its text without them."""
+    text = label.tokens[label.prompt_length : -1]
+    prompt = tokenizer.sot_sequence
+    tokens = (*prompt, tokenizer.timestamp(0), *text, tokenizer.timestamp(seconds), tokenizer.eot)
+    return Label(tokens, len(prompt))
+
+
 def window_tokens(tokenizer: Tokenizer, segments: Sequence[tuple[float, float | None, str]]) -> Label:
     """Return the label of a window with timestamps.
 
@@ -46,3 +54,21 @@ def add_previous(label: Label, tokenizer: Tokenizer, previous: Sequence[int]) ->
     """Return the label of a window with the tokens before the window in its prompt, if there are any."""
     context = (tokenizer.sot_prev, *previous) if previous else ()
     return Label((*context, *label.tokens), len(context) + label.prompt_length)
+
+
+def move_end(label: Label, timestamp_begin: int, seconds: float) -> Label:
+    """Return a label whose last segment ends so many seconds later. Timestamps are the tokens from a given one on."""
+    *tokens, end, eot = label.tokens
+    if end < timestamp_begin:
+        return label
+    return label._replace(tokens=(*tokens, end + round(seconds / SECONDS_PER_TIMESTAMP), eot))
+
+
+def stretch_times(label: Label, timestamp_begin: int, factor: float) -> Label:
+    """Return a label whose timestamps, tokens from a given one on, are multiplied by a factor. The prompt stays."""
+
+    def stretched(token: int) -> int:
+        return token if token < timestamp_begin else timestamp_begin + round((token - timestamp_begin) * factor)
+
+    prompt, learned = label.tokens[: label.prompt_length], label.tokens[label.prompt_length :]
+    return label._replace(tokens=(*prompt, *map(stretched, learned)))

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from os import PathLike
 
@@ -9,8 +10,6 @@ import numpy as np
 
 from mlx_whisper_lora.data.clip import Clip
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.data.features import clip_frames
-from mlx_whisper_lora.whisper.audio.load import load_audio
 
 _LONGEST_GAP = 1.0  # seconds between two clips of a recording; a longer gap may hold speech that no clip has
 _OVERLAP = 0.05  # seconds by which such clips may overlap, as subtitles do
@@ -33,8 +32,8 @@ class Neighbors:
     """
 
     def __init__(self, dataset: Sequence[Example], joinable: Sequence[int]):
-        self._clips = {i: example.clip for i, example in enumerate(dataset) if example.clip}
-        groups = _group({i: self._clips[i] for i in joinable}, [example.language for example in dataset])
+        self._clips = {i: clip for i in joinable if (clip := dataset[i].clip)}
+        groups = _group(self._clips, [example.language for example in dataset])
         self.group_of = {i: group for group in groups if len(group) > 1 for i in group}
         self.gaps = self._find_gaps(dataset)
         pairs = list(self.gaps)
@@ -63,21 +62,15 @@ class Neighbors:
                 yield i
                 following = self._after.get(i)
 
-    def frames(self, i: int, lead: float, seconds: float, n_mels: int) -> np.ndarray:
-        """Return the log-mel of a recording from `lead` seconds before a clip on, shape (n_frames, n_mels).
-
-        Raises:
-            AudioError, OSError: The recording can no longer be read.
-        """
-        clip = self._clips[i]
-        start = max(clip.start - lead, 0.0)
-        return clip_frames(load_audio(clip.audio, start=start, end=start + seconds), n_mels)
+    def stretch(self, i: int, lead: float, seconds: float) -> Clip:
+        """Return so many seconds of a recording, from `lead` seconds before a clip on."""
+        start = max(self._clips[i].start - lead, 0.0)
+        return replace(self._clips[i], start=start, end=start + seconds)
 
     def _find_gaps(self, dataset: Sequence[Example]) -> dict[tuple[int, int], float]:
         recordings: defaultdict[object, list[int]] = defaultdict(list)
         for i, clip in self._clips.items():
-            if not hasattr(clip.audio, "read"):  # a stream can be read only once
-                recordings[_recording(clip)].append(i)
+            recordings[_recording(clip)].append(i)
         gaps = {}
         for numbers in recordings.values():
             for first, second in pairwise(sorted(numbers, key=lambda i: self._clips[i].start)):

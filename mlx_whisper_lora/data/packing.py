@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.data.features import ClipFeatures, FeatureReader
 from mlx_whisper_lora.data.labels import Label, add_previous, transcript_tokens, window_tokens
 from mlx_whisper_lora.data.neighbors import Neighbors
+from mlx_whisper_lora.data.window_features import Part, WindowFeatures
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
-from mlx_whisper_lora.whisper.audio.log_mel import join_log_mels
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
@@ -52,7 +54,7 @@ class Packer:
     """Draws windows of several clips, as `Neighbors` finds them.
 
     Clips that follow each other in a recording stay together, with the audio between them. Others are drawn by chance
-    and joined with pauses. A window is computed when it is drawn, and not kept.
+    and joined with pauses. The log-mel of a window is computed when it is read, and not kept.
 
     Args:
         dataset: The examples.
@@ -83,7 +85,9 @@ class Packer:
         self.max_tokens = max_tokens or self.dims.n_text_ctx // 2
         self._tokenizer = functools.cache(functools.partial(model.tokenizer, task=task))
         self.left_out: Counter[str] = Counter()
-        joinable = [i for i in range(len(dataset)) if self._can_be_joined(i)]
+        self._reader = FeatureReader(self.dims.n_mels, seconds + 1, ArrayCache(0, ""))  # of several clips at once
+        different = {id(example): i for i, example in enumerate(dataset)}  # a clip of weight 2 is there twice
+        joinable = [i for i in different.values() if self._can_be_joined(i)]
         self._neighbors = Neighbors(dataset, joinable)
         self._numbers = {id(dataset[i]): i for i in self._neighbors.group_of}
         if alone := len(joinable) - len(self):
@@ -98,11 +102,7 @@ class Packer:
         return id(example) in self._numbers
 
     def draw(self, examples: Sequence[Example], rng: np.random.Generator) -> list[Example]:
-        """Return windows of similar length. Each starts with one of the examples, which all can be joined.
-
-        Raises:
-            AudioError, OSError: A recording can no longer be read.
-        """
+        """Return windows of similar length. Each starts with one of the examples, which all can be joined."""
         seconds = self._draw_length(max(example.seconds for example in examples), rng)
         return [self._window(self._numbers[id(example)], seconds, rng) for example in examples]
 
@@ -124,6 +124,8 @@ class Packer:
             self.left_out["not made of one clip"] += 1
         elif not example.text.strip():
             self.left_out["without text"] += 1
+        elif isinstance(example.features, np.ndarray):
+            self.left_out["whose audio can be read only once"] += 1
         elif example.seconds > longest:
             self.left_out[f"longer than {longest:g} s"] += 1
         else:
@@ -144,7 +146,14 @@ class Packer:
             room = min(self.dims.n_text_ctx // 2, self.dims.n_text_ctx - len(label.tokens)) - 1
             label = add_previous(label, tokenizer, previous[-room:] if room > 0 else ())
         text = " ".join(self._text(each.clip) for each in plan.placed)
-        return Example(self._frames(plan), *label, text=text, language=self.dataset[i].language, once=True)
+        return Example(
+            self._features(plan),
+            *label,
+            text=text,
+            language=self.dataset[i].language,
+            timestamp_begin=tokenizer.timestamp_begin,
+            once=True,
+        )
 
     def _plan(self, i: int, seconds: float, rng: np.random.Generator) -> _Plan:
         """Plan a window of up to `seconds` that starts with clip `i`."""
@@ -227,25 +236,28 @@ class Packer:
         tokens, start = self._label(_Plan(placed, self.longest, plan.timed, set()), tokenizer)
         return tokens[start:-1]
 
-    def _frames(self, plan: _Plan) -> np.ndarray:
-        """Compute the log-mel of a window, shape (n_frames, n_mels)."""
-        n_mels = self.dims.n_mels
-        runs: list[list[_Placed]] = []  # clips whose audio is read together
+    def _features(self, plan: _Plan) -> WindowFeatures:
+        """Return how the log-mel of a window is computed. Clips that follow each other are read together."""
+        runs: list[list[_Placed]] = []
         for each in plan.placed:
             if runs and each.follows:
                 runs[-1].append(each)
             else:
                 runs.append([each])
-        parts = []
-        for first, *others in runs:
-            lead = first.start if first.follows else 0.0
-            if others or lead:
-                seconds = min((others or [first])[-1].stop, plan.seconds) - first.start + lead
-                frames = self._neighbors.frames(first.clip, lead, seconds, n_mels)
-            else:
-                frames = self.dataset[first.clip].mel
-            parts.append((round((first.start - lead) * FRAMES_PER_SECOND), frames))
-        return join_log_mels(parts, round(plan.seconds * FRAMES_PER_SECOND), n_mels)
+        parts = [self._part(run, plan.seconds) for run in runs]
+        return WindowFeatures(parts, round(plan.seconds * FRAMES_PER_SECOND), self.longest, self.dims.n_mels)
+
+    def _part(self, run: Sequence[_Placed], seconds: float) -> Part:
+        """Return the audio of clips that follow each other, in a window of so many seconds."""
+        first = run[0]
+        lead = first.start if first.follows else 0.0
+        features = self.dataset[first.clip].features
+        if len(run) == 1 and not lead and not isinstance(features, np.ndarray):
+            return Part(round(first.start * FRAMES_PER_SECOND), features)
+        length = min(run[-1].stop, seconds) - first.start + lead
+        stretch = self._neighbors.stretch(first.clip, lead, length)
+        features = ClipFeatures(stretch, 0, round(length * FRAMES_PER_SECOND), self._reader)
+        return Part(round((first.start - lead) * FRAMES_PER_SECOND), features)
 
     def _text(self, i: int) -> str:
         return self.dataset[i].text.strip()

@@ -3,17 +3,16 @@
 The frozen blocks give a clip the same states at every pass, so these are kept.
 """
 
-import contextlib
-import tempfile
 import threading
 from collections.abc import Sequence
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.batches import batch_frames, make_labels, pad_mels
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.loss import loss_from_features
@@ -62,28 +61,26 @@ class EncoderCache:
 
     def __init__(self, model: Whisper, n_blocks: int | None, limit: float):
         self.model, self.n_blocks = model, n_blocks
-        self.limit = limit if n_blocks else 0  # the convolutions alone are computed faster than read
+        self._states = ArrayCache(limit if n_blocks else 0, "encoder-")  # the convolutions alone are faster than a file
         self._silence: dict[int, mx.array] = {}  # features by the mel frames before them
-        self._dtype = mx.float16 if self.limit else model.dtype
-        self._file: IO[bytes] | None = None
-        self._places: dict[tuple[int, int], int] = {}  # from a log-mel and its frames to an offset in the file
-        self._size = 0
-        self._lock = threading.Lock()  # of the file
+        self._dtype = mx.float16 if self._states.limit else model.dtype
+        self._lock = threading.Lock()  # of the silence
 
     def collate(self, examples: Sequence[Example], frames: int | None = None) -> CachedBatch:
         """Make a batch of examples, with states from the file or computed now."""
+        examples = [each.loaded() for each in examples]
         frames = frames or batch_frames(examples)
-        # The number of a log-mel that was drawn for one step may be that of an older one.
-        places = [None if each.once else self._places.get((id(each.mel), frames)) for each in examples]
-        new = [each for each, place in zip(examples, places, strict=True) if place is None]
-        computed = iter(self._compute(new, frames)) if new else iter(())
-        states = []
-        for each, place in zip(examples, places, strict=True):
-            states.append(self._read(place, frames) if place is not None else next(computed))
-            if place is None and not each.once:
-                self._write((id(each.mel), frames), states[-1])
-        silence = self._silence_after(frames)
-        return CachedBatch(mx.array(np.stack(states)).astype(self.model.dtype), silence, *make_labels(examples))
+        # The key of a log-mel that was drawn for one step may be that of an older one.
+        kept = {each.key: self._states.get((each.key, frames)) for each in examples if not each.once}
+        states = {key: array for key, array in kept.items() if array is not None}
+        new = {each.key: each for each in examples if each.key not in states}
+        if new:
+            states |= zip(new, self._compute(list(new.values()), frames), strict=True)
+        for key, example in new.items():
+            if not example.once:
+                self._states.put((key, frames), states[key])
+        rows = np.stack([states[each.key] for each in examples])
+        return CachedBatch(mx.array(rows).astype(self.model.dtype), self._silence_after(frames), *make_labels(examples))
 
     def loss(self, model: Whisper, batch: CachedBatch) -> mx.array:
         """Return `cross_entropy_loss` of a batch."""
@@ -110,22 +107,3 @@ class EncoderCache:
         mel = pad_mels(examples, frames).astype(self.model.dtype)
         states = mel if self.n_blocks is None else self.model.encoder.lower(mel, self.n_blocks)
         return np.array(states.astype(self._dtype))
-
-    def _read(self, place: int, frames: int) -> np.ndarray:
-        assert self._file is not None
-        shape = (frames // FRAMES_PER_POSITION, self.model.dims.n_audio_state)
-        with self._lock:
-            self._file.seek(place)
-            return np.fromfile(self._file, np.float16, shape[0] * shape[1]).reshape(shape)
-
-    def _write(self, key: tuple[int, int], states: np.ndarray) -> None:
-        with self._lock, contextlib.suppress(OSError):
-            if self._size + states.nbytes > self.limit:
-                return
-            self._file = self._file or tempfile.TemporaryFile(prefix="encoder-", buffering=0)  # noqa: SIM115
-            self._file.seek(self._size)
-            if self._file.write(states.tobytes()) == states.nbytes:
-                self._places[key] = self._size
-                self._size += states.nbytes
-                return
-        self.limit = self._size  # the disk is full, or there is none: what there is serves on

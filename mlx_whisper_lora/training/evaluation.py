@@ -71,7 +71,7 @@ def transcribe_examples(
     world: World | None = None,
 ) -> list[str]:
     """Return the text of each clip, as `transcribe` gives it for the clip alone. The processes of a world share it."""
-    order = sorted(range(len(dataset)), key=lambda i: len(dataset[i].mel))  # windows of one length share a batch
+    order = sorted(range(len(dataset)), key=lambda i: dataset[i].n_frames)  # windows of one length share a batch
     title = description if world is None or world.speaks else None
     texts = _share_work(
         lambda share: _transcribe(model, [dataset[i] for i in share], options, batch_size, title), order, world
@@ -91,21 +91,21 @@ def _transcribe(
     model: Whisper, dataset: Sequence[Example], options: TranscriptionOptions, batch_size: int, description: str | None
 ) -> list[str]:
     """Return the text of each clip. Without a description, there is no progress bar."""
-    transcriptions = [
-        Transcription(model, ArrayLogMel(example.mel), replace(options, language=example.language))
-        for example in dataset
-    ]
     segments: list[list[Segment]] = [[] for _ in dataset]
-    readers = (transcription.reader() for transcription in transcriptions)
-    frames = sum(transcription.n_frames for transcription in transcriptions)
+    readers = (  # made when they are needed, so that few log-mels are in memory
+        Transcription(model, ArrayLogMel(example.mel), replace(options, language=example.language)).reader()
+        for example in dataset
+    )
+    frames = sum(example.n_frames for example in dataset)
     hidden = None if description else True  # None shows the bar in a terminal
     with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=hidden, leave=False) as bar:
         for i, step in transcribe_side_by_side(readers, batch_size):
             segments[i] += step.segments
             bar.update(step.n_frames)
+    tokenizers = (model.tokenizer(example.language, options.task) for example in dataset)
     return [
-        transcription.result(found)["text"].strip()
-        for transcription, found in zip(transcriptions, segments, strict=True)
+        tokenizer.decode([token for segment in found for token in segment.tokens]).strip()
+        for tokenizer, found in zip(tokenizers, segments, strict=True)
     ]
 
 
@@ -118,11 +118,12 @@ def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, world
         batch_size: number of clips to compute together. The processes of a world share the batches.
         world: the processes that share the work, if it is not this one alone.
     """
-    batches = list(batched(sorted(dataset, key=lambda example: len(example.mel)), batch_size))
+    batches = list(batched(sorted(dataset, key=lambda example: example.n_frames), batch_size))
     losses = _share_work(lambda share: [_sum_loss(model, batch) for batch in share], batches, world)
     return sum(losses) / max(sum(example.n_targets for example in dataset), 1)
 
 
 def _sum_loss(model: Whisper, examples: Sequence[Example]) -> float:
+    examples = [each.loaded() for each in examples]
     batch = make_batch(examples, batch_frames(examples, model.audio_context))
     return cross_entropy_loss(model, batch).item()

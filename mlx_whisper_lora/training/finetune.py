@@ -6,6 +6,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -19,6 +20,11 @@ from mlx_whisper_lora.adapters.adapter_file import (
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.methods import METHODS
+from mlx_whisper_lora.data.ahead import LateErrors, decodable, load_unchanged, read_ahead
+from mlx_whisper_lora.data.array_cache import ArrayCache
+from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
+from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
+from mlx_whisper_lora.data.augmentation.preview import write_preview
 from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
@@ -153,6 +159,7 @@ class Run:
         trains: whether `train` will be called. It decides which adapter file and which clips are read.
         tests: whether `test` will be called after it. Its clips are then read at once, so that bad ones are found
             before training.
+        augmentation: how training clips are changed. By default, they are not.
 
     Raises:
         CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or there are none.
@@ -167,6 +174,7 @@ class Run:
         callback: Callback | None = None,
         trains: bool = True,
         tests: bool = False,
+        augmentation: AugmentationOptions | None = None,
     ):
         self.world = World()
         with self.world.together():
@@ -182,6 +190,7 @@ class Run:
             self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
             self.default_language = adapter.language if adapter else None
             self.training = training or TrainingOptions()
+            self.augmentation = augmentation or AugmentationOptions()
 
             self.callback.load(describe_model(self.base_name, self.base_path))
             self.model = load_model(self.base_name, path=self.base_path)
@@ -193,6 +202,7 @@ class Run:
             if self.world.speaks:
                 self.callback.duplicates(find_duplicates(self.clips))
             self.examples: dict[str, list[Example]] = {}
+            self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
             self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
 
     def train(self, settings: Any) -> None:
@@ -206,9 +216,20 @@ class Run:
         """
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
         train_set, valid_set = self.examples["train"], self.examples["valid"]
-        end = finetune(self.model, train_set, valid_set, options, self.training, settings, self.callback)
+        end = finetune(
+            self.model, train_set, valid_set, options, self.training, settings, self.callback, self.augmentation
+        )
         if end.base_is_best:
             self.adapter_file = None
+
+    def preview_augmentation(self, folder: str) -> int:
+        """Write a few training clips before and after augmentation into a folder. Return their number.
+
+        Raises:
+            DataError, OSError: as `write_preview` raises them, or the folder of noise cannot be used.
+        """
+        train_set = self.examples["train"]
+        return write_preview(Augmenter(self.augmentation, train_set, self.model, self.training.seed), train_set, folder)
 
     def test(self) -> Evaluation:
         """Test the best adapter, or the base if there is none, on the test clips, as `transcribe` transcribes them.
@@ -225,10 +246,11 @@ class Run:
             trained_on = load_adapter(self.model, adapter, self.base_name).clips
             seen = [clip for clip in self.clips["test"] if audio_hash(clip) in trained_on]
             fuse_adapter(self.model)  # as `transcribe` does
-        self.callback.test(TestStart(self.adapter_file, len(self.examples["test"]), seen))
+        examples = decodable(self.examples["test"], _late_errors(self.options, self.callback, self.world))
+        self.callback.test(TestStart(self.adapter_file, len(examples), seen))
         return evaluate(
             self.model,
-            self.examples["test"],
+            examples,
             self.options.transcription,
             description="Testing",
             normalizer=self.options.normalizer,
@@ -262,8 +284,10 @@ class Run:
             if split != "valid" and not self.examples[split]:
                 but = f" but those ({', '.join(reasons)})" if reasons else ""
                 raise DataError(f"{self.folder}: there are no {split} clips{but}")
-        labels = repr([example.tokens for split in splits for example in self.examples[split]])
-        if len(set(self.world.gather(hashlib.sha256(labels.encode()).digest()))) > 1:
+        labels = hashlib.sha256()
+        for example in (example for split in splits for example in self.examples[split]):
+            labels.update(repr(example.tokens).encode())
+        if len(set(self.world.gather(labels.digest()))) > 1:
             raise DataError(f"{self.folder}: the processes that train together have read different clips")
 
     def _build_examples(self, split: str) -> list[str]:
@@ -277,6 +301,7 @@ class Run:
             max_seconds=CHUNK_LENGTH if split == "test" else self.training.audio_context or CHUNK_LENGTH,
             max_tokens=self.options.transcription.sample_len,
             bad=self.bad,
+            cache=self._cache,
         )
         self.examples[split] = built.examples
         dropped: defaultdict[str, list[Clip]] = defaultdict(list)
@@ -295,6 +320,7 @@ def finetune(
     training: TrainingOptions,
     settings: Any,
     callback: Callback | None = None,
+    augmentation: AugmentationOptions | None = None,
 ) -> RunEnd:
     """Train an adapter of a plain model on examples. The newest adapter stays in the model.
 
@@ -311,6 +337,7 @@ def finetune(
         training: how to train.
         settings: the configuration of the method, such as LoRAConfig.
         callback: gets the events of the run, in the first of several processes, which all call this.
+        augmentation: how training clips are changed.
 
     Returns:
         What was kept.
@@ -329,8 +356,12 @@ def finetune(
         check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
+    augments = augmentation is not None and augmentation.changes_clips
+    augmenter = Augmenter(augmentation, train_set, model, training.seed) if augmentation and augments else None
     config = _adapter_config(model, train_set, options, training, resumed.config if resumed else None, settings)
-    evaluate_now = _validation(model, valid_set, options, training, world) if valid_set else None
+    errors = _late_errors(options, callback, world)
+    valid_set = decodable(_sample(valid_set, training.val_clips), errors)
+    evaluate_now = _validation(model, valid_set, options, world) if valid_set else None
     keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback, writes=world.speaks)
     keeper.measure_base()
     if resumed is None:
@@ -345,7 +376,9 @@ def finetune(
     model.audio_context = training.audio_context
     frozen = frozen_blocks(model.encoder)
     notes = METHODS[config.method].notes(model, config.settings)
-    if frozen and training.encoder_cache:
+    if augmenter:
+        notes.append("clips change at each pass: nothing is kept of them (no feature cache, no encoder cache)")
+    elif frozen and training.encoder_cache:
         notes.append(f"encoder blocks that are computed once for each clip: the first {frozen}")
     packer = _packer(model, train_set, options, training)
     if packer:
@@ -364,13 +397,14 @@ def finetune(
     if resumed and valid_set:
         keeper.evaluate_and_save(0)
     with at_stop(keeper.save_cut_short):
-        cache = EncoderCache(model, frozen, training.encoder_cache * 1e9)
+        cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
+        read = partial(read_ahead, errors=errors, load=augmenter.load if augmenter else load_unchanged)
 
         def on_evaluate(iteration: int) -> None:
             keeper.evaluate_and_save(iteration)
             cache.renew_silence()
 
-        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read)
     end = keeper.end()
     callback.end(end)
     return end
@@ -414,16 +448,24 @@ def _packer(
     )
 
 
+def _late_errors(options: RunOptions, callback: Callback, world: World) -> LateErrors:
+    """Return what decides about clips that cannot be decoded. Several processes could not skip the same ones."""
+    return LateErrors(options.skip_bad and world.size == 1, callback.skip)
+
+
+def _sample(valid_set: Sequence[Example], val_clips: int) -> Sequence[Example]:
+    """Return so many of the validation clips, chosen at random but always the same, or all of them for -1."""
+    return random.Random(0).sample(valid_set, val_clips) if 0 < val_clips < len(valid_set) else valid_set
+
+
 def _validation(
-    model: Whisper, valid_set: Sequence[Example], options: RunOptions, training: TrainingOptions, world: World
+    model: Whisper, valid_set: Sequence[Example], options: RunOptions, world: World
 ) -> Callable[[], Evaluation]:
     """Return a function that evaluates the model on validation clips.
 
     They are transcribed as in a test, but at the first temperature alone: an untrained model fails most windows of a
     language that it does not know, and would sample each of them up to 25 times.
     """
-    if 0 < training.val_clips < len(valid_set):
-        valid_set = random.Random(0).sample(valid_set, training.val_clips)
     first = temperature_fallback(options.transcription)[0].temperature
     transcription = replace(options.transcription, temperature=first)
     return lambda: evaluate(

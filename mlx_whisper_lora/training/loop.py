@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from mlx.utils import tree_map
 from tqdm import tqdm
 
+from mlx_whisper_lora.data.ahead import DrawnBatch, LateErrors, read_ahead
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.packing import Packer
@@ -22,7 +23,7 @@ from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import PiecewiseGradients
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
-from mlx_whisper_lora.whisper.audio.constants import N_FRAMES
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, N_FRAMES
 from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
@@ -40,6 +41,7 @@ def train(
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
     packer: Packer | None = None,
+    read: Callable[[Iterator[DrawnBatch]], Generator[DrawnBatch, None, None]] | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -47,7 +49,7 @@ def train(
 
     Args:
         model: the model. It is trained in place.
-        dataset: the examples, or others with `mel` and `n_targets`, if the last two arguments suit them.
+        dataset: the examples, or others with `n_frames`, `n_targets` and `loaded`, if the next arguments suit them.
         options: how to train. The number of examples decides the numbers of steps that are not given.
         on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
@@ -55,10 +57,11 @@ def train(
             as `EncoderCache.collate`.
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
         packer: draws windows of several clips from the dataset. None trains on single clips.
+        read: loads the examples of batches. By default `read_ahead`, and a clip that cannot be decoded is an error.
 
     Raises:
         ValueError: there are no examples.
-        AudioError: the audio between two clips can no longer be read.
+        DataError: a clip cannot be used, before the step that it would be in.
         OptionError: there are fewer examples in a batch than processes.
         FloatingPointError: the loss is not finite.
         ConnectionError: another process has ended or is frozen.
@@ -71,13 +74,16 @@ def train(
     mixture = _Mixture(options, packer, len(dataset))
     optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
     optimizer.init(model.trainable_parameters())
-    batches = iterate_batches(dataset, options.batch_size, options.seed)
+    read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
+    batches = read(mixture.draw(iterate_batches(dataset, options.batch_size, options.seed)))
     meter = _Meter()
     model.train()
     take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
-    with tqdm(total=iters, desc="Training", unit="it", disable=None if world.speaks else True) as bar:
+    hidden = None if world.speaks else True
+    with contextlib.closing(batches), tqdm(total=iters, desc="Training", unit="it", disable=hidden) as bar:
         for iteration in range(1, iters + 1):
-            examples, frames = mixture.draw_step(next(batches))
+            examples, audio_context = next(batches)
+            frames = batch_frames(examples, audio_context)
             count = sum(example.n_targets for example in examples)
             with _undone_if_cut_short(model), world.together():
                 loss = take_step(world.share(examples), frames, count)
@@ -162,20 +168,25 @@ class _Mixture:
         self.share = options.pack * len(packer) / n_clips if packer else 0.0
         self.n_targets, self.n_packed = 0, 0  # label tokens so far, and those in windows of several clips
 
-    def draw_step(self, clips: list[Example]) -> tuple[list[Example], int]:
-        """Return the examples of a step, some with timestamps, and the mel frames that the encoder sees."""
+    def draw(self, batches: Iterable[list[Example]]) -> Iterator[DrawnBatch]:
+        """Yield what a step is made of, for each batch of clips."""
+        return map(self._draw_step, batches)
+
+    def _draw_step(self, clips: list[Example]) -> DrawnBatch:
+        """Return the examples of a step, some with timestamps."""
+        audio_context = self.options.audio_context
         joinable = [each for each in clips if self.packer.joins(each)] if self.packer else []
         if self.packer and joinable and self.n_packed <= self.share * self.n_targets:
             windows = self.packer.draw(joinable[::_FULL_CONTEXT_COST], self.rng)
             self._count(windows, packed=True)
-            return windows, batch_frames(windows, self.options.audio_context)
-        frames = batch_frames(clips, self.options.audio_context)
-        if frames < N_FRAMES and self.rng.random() < self.options.full_context_share:
-            clips, frames = clips[::_FULL_CONTEXT_COST], N_FRAMES
+            return DrawnBatch(windows, audio_context)
+        is_short = batch_frames(clips, audio_context) < N_FRAMES
+        if is_short and self.rng.random() < self.options.full_context_share:
+            clips, audio_context = clips[::_FULL_CONTEXT_COST], CHUNK_LENGTH
         timed = self.rng.random(len(clips)) < self.options.timestamps_share
         examples = [each.with_timestamps() if draw else each for each, draw in zip(clips, timed, strict=True)]
         self._count(examples, packed=False)
-        return examples, frames
+        return DrawnBatch(examples, audio_context)
 
     def _count(self, examples: list[Example], packed: bool) -> None:
         count = sum(example.n_targets for example in examples)

@@ -84,6 +84,14 @@ class TrainingOptions:
         maximum=1e6,
         metavar="GB",
     )
+    feature_cache: float = option(
+        4.0,
+        "Gigabytes of the temporary folder for the log-mels of clips, 115 MB an hour of speech. Those beyond it are "
+        "computed at every pass, ahead of the step.",
+        minimum=0,
+        maximum=1e6,
+        metavar="GB",
+    )
     timestamps_share: float = option(
         0.5,
         "Share of the clips, and of the windows of several clips, that are trained with timestamps, so that "

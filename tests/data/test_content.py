@@ -81,3 +81,13 @@ def test_a_stream_has_no_hash(tmp_path):
     with (tmp_path / "a.wav").open("rb") as stream:
         assert audio_hash(Clip(stream, "")) is None
         assert stream.read() == b"one"
+
+
+def test_files_that_differ_between_the_pieces_that_are_hashed_are_not_duplicates(tmp_path):
+    same, other = bytes(100_000), bytearray(100_000)
+    other[20_000] = 1
+    for name, content in (("a.wav", same), ("b.wav", other), ("c.wav", same), ("d.wav", same + b"\0")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c, d = (Clip(tmp_path / f"{name}.wav", name) for name in "abcd")
+    assert audio_hash(a) == audio_hash(b) != audio_hash(d)
+    assert find_duplicates({"train": [a, b, c, d], "valid": [], "test": []}) == [Duplicate(c, "train", a, "train")]

@@ -6,8 +6,8 @@ import soundfile
 
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.dataset import DroppedClip, build_examples
-from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.whisper.audio.load import load_audio
+from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.clips import tone
 from tests.support.models import small_model

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES
-from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
+from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel, clip_frames
 from tests.support.clips import tone
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
+from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.clip import Clip
 from mlx_whisper_lora.data.dataset import Example, build_examples
-from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.whisper.audio.load import load_audio
+from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.clips import tone
 from tests.support.models import small_model
@@ -160,6 +162,34 @@ def test_speakers_and_languages_are_not_mixed(tmp_path):
         for window in draw(examples, [anchor] * 5, timestamps_share=0.0):
             n_clips = len(window.text) // len(example.text)
             assert window.text == " ".join([example.text] * n_clips) and window.language == example.language
+
+
+def test_a_clip_of_weight_2_is_in_a_window_once(apart):
+    for window in draw([each for each in apart for _ in range(2)]):
+        texts = [text for _, text, end in segments(decoded(window)[1]) if end is not None]
+        assert len(set(texts)) == len(texts)
+
+
+def test_the_samples_of_a_window_are_those_of_its_log_mel(talk, apart):
+    for window in [*draw(talk, range(5)), *draw(apart, range(5))]:
+        differences = sounds(window.mel, clip_frames(window.features.read_samples(), 80))
+        assert np.median(differences) < 1e-5 and np.mean(differences > 0.02) < 0.05  # a frame or two at each joint
+
+
+def test_augmentation_changes_a_window_as_a_whole_and_its_times_with_it(apart):
+    changer = Augmenter(AugmentationOptions(augment_speed=0.3), apart, MODEL, seed=0)
+    factors = set()
+    for number, window in enumerate(draw(apart, range(12))):
+        changed = changer.load(window, number)
+        factor = changed.n_frames / window.n_frames
+        factors.add(round(factor, 1))
+        before, after = (segments(decoded(each)[1]) for each in (window, changed))
+        assert [text for _, text, _ in after] == [text for _, text, _ in before]
+        for (start, _, end), (new_start, _, new_end) in zip(before, after, strict=True):
+            assert new_start == pytest.approx(start * factor, abs=0.03)
+            assert new_end == (end and pytest.approx(end * factor, abs=0.03))
+        assert changed.n_frames <= 3000
+    assert len(factors) > 2
 
 
 def test_one_seed_gives_the_same_windows(apart):

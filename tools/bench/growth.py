@@ -11,6 +11,7 @@ last two points: 1 is linear growth.
 import argparse
 import json
 import math
+import struct
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ from tools.bench.worker import peak_memory
 
 RESULTS = Path(__file__).parent / "growth.json"
 RATE = 8000  # of the long recordings: resampled, as most recordings are
-CLIP_SECONDS, BATCH = 0.25, 8
+BATCH = 8
 
 
 class Panel(NamedTuple):
@@ -56,14 +57,10 @@ def step(**sizes: int) -> float:
 
 
 def start(clips: int) -> float:
-    """Return the seconds from the table of a data folder to the examples of a run. The clips are WAVs of noise."""
-    model, rng = load_model("demo"), np.random.default_rng(0)
+    """Return the seconds from the table of a data folder to the examples of a run."""
+    model = load_model("demo")
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(clips):
-            samples = rng.integers(-999, 999, round(CLIP_SECONDS * SAMPLE_RATE), np.int16)
-            soundfile.write(f"{folder}/{i}.wav", samples, SAMPLE_RATE)
-        rows = (f"{i}.wav,clip number {i}\n" for i in range(clips))
-        Path(folder, "metadata.csv").write_text("file_name,text\n" + "".join(rows))
+        write_clips(Path(folder), clips)
 
         def read() -> None:
             splits = load_clips(folder)
@@ -72,6 +69,21 @@ def start(clips: int) -> float:
                 build_examples(each, model, "en")
 
         return timed(read)
+
+
+def write_clips(folder: Path, clips: int) -> None:
+    """Write WAV files of 1 to 9 s, and their table. Each has an eighth of a second of noise, and a hole after it."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1 * SAMPLE_RATE, 9 * SAMPLE_RATE, clips)
+    for i, length in enumerate(lengths.tolist()):
+        form = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
+        sizes = [struct.pack("<I", size) for size in (36 + 2 * length, 2 * length)]
+        header = b"RIFF" + sizes[0] + b"WAVEfmt " + form + b"data" + sizes[1]
+        with (folder / f"{i}.wav").open("wb") as file:
+            file.write(header + rng.bytes(SAMPLE_RATE // 4))
+            file.truncate(len(header) + 2 * length)
+    rows = (f"{i}.wav,clip number {i},{'valid' if i % 20 == 0 else 'train'}\n" for i in range(clips))
+    (folder / "metadata.csv").write_text("file_name,text,split\n" + "".join(rows))
 
 
 def read_pass(clips: int) -> float:

@@ -1,4 +1,4 @@
-"""Draw docs/speed.svg and docs/growth.svg from the results of tools.bench.run and tools.bench.growth.
+"""Draw docs/speed.svg, docs/growth.svg and docs/startup.svg from what tools.bench.run, growth and startup measured.
 
 pip install -e ".[bench]" && python -m tools.bench.plot
 """
@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from tools.bench import growth, run
+from tools.bench import growth, run, startup
 from tools.bench.growth import exponent
 
 DOCS = run.ROOT / "docs"
@@ -53,6 +53,17 @@ def draw_growth(axes: Axes, panel: dict) -> None:
     axes.set_title(f"{panel['title']}\ntime n^{time:.2f}, memory n^{space:.2f}", loc="left")
 
 
+def draw_steps(axes: Axes, steps: dict[str, float]) -> None:
+    """Draw the training steps a second by the time when features are computed."""
+    axes.barh(range(len(steps)), list(steps.values()), color=OURS)
+    for i, speed in enumerate(steps.values()):
+        axes.text(speed, i, f" {speed:.2g}", va="center")
+    axes.set_yticks(range(len(steps)), list(steps))
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_title("Training steps a second, by where features come from", loc="left")
+
+
 def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
@@ -77,6 +88,12 @@ def main() -> None:
         for axes, panel in zip(grid.flat, panels, strict=False):
             draw_growth(axes, panel)
         save(figure, DOCS / "growth.svg")
+    if startup.RESULTS.exists():
+        results = json.loads(startup.RESULTS.read_text())
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.5))
+        draw_growth(left, results["start"])
+        draw_steps(right, results["steps"])
+        save(figure, DOCS / "startup.svg")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from mlx_whisper_lora.data.batches import make_batch
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.data.features import clip_frames
 from mlx_whisper_lora.data.labels import transcript_tokens, window_tokens
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tools.demo_model.corpus import Item, load_corpus

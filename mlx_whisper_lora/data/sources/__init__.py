@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mlx_whisper_lora.data.clip import DataError, Splits, check_none_bad
+from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.data.sources import (
     common_voice,
     kaldi,
@@ -64,6 +65,7 @@ class _Found(NamedTuple):
     tables: list[Path]
 
 
+@collections_paused()
 def load_clips(
     folder: str | PathLike,
     bad: list[DataError] | None = None,

@@ -85,8 +85,8 @@ def _spellings(folder: Path, name: str) -> Iterator[Path]:
     """Yield the path as it is written, and as another system writes it: Windows has backslashes, macOS splits é."""
     yield folder / name
     plain = name.strip().replace("\\", "/")
-    names = (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain))
-    yield from (folder / each for each in names)
+    for each in (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain)):
+        yield folder / each
 
 
 def _other_case(path: Path) -> Path | None:

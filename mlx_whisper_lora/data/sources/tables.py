@@ -217,6 +217,8 @@ def _check_swallowed(row: TableRow, continued: list[tuple[int, list[str]]], audi
         audio: The index of the column with the path of the recording.
         recording: The recording of the row. Another one has the same suffix, even if it is missing.
     """
+    if not continued:
+        return
     suffix = Path(recording).suffix.casefold()
     for line, values in continued:
         name = values[audio].strip() if audio < len(values) else ""

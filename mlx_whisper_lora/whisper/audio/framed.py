@@ -57,6 +57,20 @@ def is_mpeg_audio(data: FileBytes, start: int) -> bool:
     return _find_frames(data, start, start + 1) == start
 
 
+def mpeg_seconds(data: FileBytes) -> float | None:
+    """Return the length of an MP3 or MP2 recording as its first frame gives it, or None if the file is not one.
+
+    A frame without the number of frames stands for all others: the bitrate is taken as constant.
+    """
+    start = skip_id3(data, 0)
+    frame = _parse_frame(data.at(start, 4))
+    if frame is None or not is_mpeg_audio(data, start):
+        return None
+    info = _info_offset(data, start, frame)
+    n_frames = (data.size - start) / frame.length if info is None else data.number(info, 4)
+    return n_frames * frame.samples / frame.rate
+
+
 def first_frame(data: FileBytes, at: int) -> int | None:
     """Return where the MP3 recording begins that has the four bytes Xing or Info at an offset, or None.
 

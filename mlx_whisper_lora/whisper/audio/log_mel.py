@@ -53,7 +53,7 @@ def log_mel_spectrogram(audio: Audio, n_mels: int = 80, padding: int = 0, device
     blocks = list(log_mel_blocks(_padded(_sample_blocks(audio), padding), n_mels))
     if not blocks:
         return mx.zeros((0, n_mels))
-    return _scale(np.concatenate(blocks), max(float(block.max()) for block in blocks))
+    return mx.array(_scale(np.concatenate(blocks), max(float(block.max()) for block in blocks)))
 
 
 def join_log_mels(parts: Iterable[tuple[int, np.ndarray]], n_frames: int, n_mels: int) -> np.ndarray:
@@ -136,14 +136,28 @@ class SpooledLogMel:
         """
         self._file.seek(self._bytes(first))
         values = np.frombuffer(self._file.read(self._bytes(n_frames)), dtype=np.float32)
-        return _scale(values.reshape(-1, self.n_mels), self._maximum)
+        return mx.array(_scale(values.reshape(-1, self.n_mels), self._maximum))
 
     def _bytes(self, n_frames: int) -> int:
         return n_frames * self.n_mels * 4
 
 
-def _scale(log_mel: np.ndarray, maximum: float) -> mx.array:
-    return (mx.maximum(mx.array(log_mel), maximum - _RANGE) + 4.0) / 4.0
+def _scale(log_mel: np.ndarray, maximum: float) -> np.ndarray:
+    return (np.maximum(log_mel, np.float32(maximum - _RANGE)) + np.float32(4)) / np.float32(4)
+
+
+def clip_frames(samples: np.ndarray, n_mels: int) -> np.ndarray:
+    """Compute the log-mel frames of a clip, as `SpooledLogMel` does. Any thread may call this, as it needs no MLX.
+
+    Args:
+        samples: 16 kHz samples, shape (n_samples,).
+        n_mels: number of mel bands.
+
+    Returns:
+        Frames of 10 ms, shape (n_samples // 160, n_mels), float32.
+    """
+    frames = np.concatenate(list(log_mel_blocks(_padded([samples], _SILENT_FRAMES * HOP_LENGTH), n_mels)))
+    return _scale(frames[: len(samples) // HOP_LENGTH], float(frames.max()))
 
 
 def _sample_blocks(audio: Audio) -> Iterator[np.ndarray]:
