@@ -4,8 +4,7 @@
 
 The name of a file ends in the index of its recording, and the dataset's own split tests on indices 0 to 4. With
 --held-out-speaker, all recordings of that speaker are for the test, and those of the others for training and
-validation. --speeds 0.85 1.18 adds copies of the training clips that are played slower and faster, and so sound like
-larger and smaller people. Options of `lora` that are added go to the training.
+validation. Options of `lora` that are added go to the training, such as --augment light.
 """
 
 import argparse
@@ -15,21 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import soundfile
-
-from tools.demo_model.voices import SAMPLE_RATE, warp
-
 TEST_INDICES = range(5)
 
 
-def write_splits(source: Path, output: Path, held_out: str | None, speeds: list[float]) -> None:
+def write_splits(source: Path, output: Path, held_out: str | None) -> None:
     """Write train.jsonl, valid.jsonl and test.jsonl, which name the recordings in the dataset's folder.
 
     Args:
         source: The dataset's folder, with metadata.jsonl.
-        output: The folder for the tables and, in its subfolder copies, for the training clips at other speeds.
+        output: The folder for the tables.
         held_out: The speaker to test on; None for the dataset's own split.
-        speeds: The speeds of those copies; 1.18 plays a clip 18 % faster.
     """
     rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
     splits: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
@@ -41,14 +35,7 @@ def write_splits(source: Path, output: Path, held_out: str | None, speeds: list[
             split = "test" if index in TEST_INDICES else "valid" if index == 5 else "train"
         audio = os.path.relpath(source / row["file_name"], output)
         splits[split].append({"audio": audio, "text": row["text"], "language": "en"})
-    copies = output / "copies"
-    copies.mkdir(parents=True, exist_ok=True)
-    for clip in list(splits["train"]):
-        samples, rate = soundfile.read(output / clip["audio"], dtype="float32")
-        for speed in speeds:
-            copy = copies / f"{Path(clip['audio']).stem}_{speed}.flac"
-            soundfile.write(copy, warp(samples, rate, speed), SAMPLE_RATE)
-            splits["train"].append({**clip, "audio": str(copy.relative_to(output))})
+    output.mkdir(parents=True, exist_ok=True)
     for split, clips in splits.items():
         (output / f"{split}.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips), encoding="utf-8")
 
@@ -57,10 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test an adapter on spoken digits.")
     parser.add_argument("dataset", type=Path, help="folder of the dataset, with metadata.jsonl")
     parser.add_argument("--held-out-speaker", help="test on this speaker and train on the others")
-    parser.add_argument("--speeds", type=float, nargs="+", default=[], help="train on copies at these speeds too")
     parser.add_argument("--output", type=Path, default=Path("build/digits"))
     args, options = parser.parse_known_args()
-    write_splits(args.dataset, args.output, args.held_out_speaker, args.speeds)
+    write_splits(args.dataset, args.output, args.held_out_speaker)
     adapter = args.output / "adapters.npz"
     lora = [sys.executable, "-m", "mlx_whisper_lora.lora", "--data", str(args.output)]
     for step in (["--test"], ["--train", "--test", "--overwrite", "--adapter-file", str(adapter), *options]):

@@ -62,7 +62,7 @@ def data_folder(name: str, task: Task, n_clips: int | None) -> Path:
         return RECORDINGS / task.source
     folder = OUTPUT / (f"{name}_clips" if n_clips is None else f"{name}_{n_clips}_clips")
     if task.source == "fsdd":
-        write_splits(RECORDINGS / task.source, folder, task.held_out, [])
+        write_splits(RECORDINGS / task.source, folder, task.held_out)
     if n_clips is not None:
         splits = load_clips(folder if task.source == "fsdd" else RECORDINGS / task.source)
         splits["train"] = random.Random(0).sample(splits["train"], n_clips)
