@@ -305,6 +305,23 @@ def test_language_and_task_default_to_the_adapters(train, run_main, clips_folder
     assert (config.language, config.task) == ("te", "translate")
 
 
+def test_translations_are_trained_on_and_tested(train, run_main, clips_folder):
+    rows = [{"audio": f"{i}.wav", "text": "నమస్కారం", "english": text, "lang": "te"} for i, text in enumerate("ab ")]
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    write_jsonl(clips_folder / "test.jsonl", rows[:1])
+    assert f"Clips in {clips_folder}: 2 train, 0 valid, 1 test" in train(
+        "--iters", 1, "--translation-column", "english"
+    )
+    config = read_adapter_config("adapters.npz")
+    assert (config.language, config.task) == ("te", "translate")
+    arguments = ("--test", "--adapter-file", "adapters.npz", "--data", clips_folder, "--translation-column", "english")
+    tested = run_main(lora, *arguments, *QUICK)
+    assert re.fullmatch(TEST_LINE, tested.out.splitlines()[-1])
+    assert tested.err == (f"Note: 1 row is left out (no translation), such as {clips_folder / 'train.jsonl'}, line 3\n")
+    wrong = run_main(lora, *arguments, "--task", "transcribe")
+    assert wrong.code == 2 and "--task transcribe and --translation-column exclude each other" in wrong.err
+
+
 def test_clips_that_the_adapter_was_trained_on_are_counted_and_named(train, run_main, clips_folder):
     rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(4)]
     write_jsonl(clips_folder / "train.jsonl", rows[:3])

@@ -48,6 +48,12 @@ class Clip:
     speaker: str | None = None  # a name or number; None if it is not known
     origin: str = field(default="", compare=False)  # the table and line that this clip comes from, for messages
     weight: int = 1  # how often an epoch of training has it
+    task: str | None = None  # "translate" if the text is a translation into English; None for the task of the run
+
+    @property
+    def text_language(self) -> str | None:
+        """The code of the language of the text, which is not the one that is spoken if it is a translation."""
+        return "en" if self.task == "translate" else self.language
 
     @property
     def name(self) -> str:

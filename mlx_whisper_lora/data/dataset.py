@@ -32,6 +32,7 @@ class Example:
     prompt_length: int  # the decoder is given these first tokens, and learns the others
     text: str = field(default="", kw_only=True)  # the reference that a transcript is scored against
     language: str | None = field(default=None, kw_only=True)  # a code; None for an English-only model
+    task: str | None = field(default=None, kw_only=True)  # "transcribe" or "translate"; None as for the language
     audio: int | None = field(default=None, kw_only=True)  # the hash of its audio, if that is known
     timed: Label | None = field(default=None, kw_only=True)  # another label of it, with timestamps
     timestamp_begin: int = field(default=sys.maxsize, kw_only=True)  # the timestamps of labels are tokens from it on
@@ -129,7 +130,7 @@ def build_examples(
         clips: The clips of one split.
         model: The model whose mel bands, tokenizer and length of text the examples fit.
         language: The code of the language of all clips; None takes each clip's own.
-        task: "transcribe" or "translate".
+        task: "transcribe" or "translate", for clips without a task of their own.
         default_language: The language of clips without one of their own.
         max_seconds: Longer clips are dropped.
         max_tokens: Clips whose texts take more tokens are dropped, because transcription does not write longer ones.
@@ -144,14 +145,17 @@ def build_examples(
     """
     max_tokens = max_tokens or model.dims.n_text_ctx // 2
     reader = FeatureReader(model.dims.n_mels, max_seconds, cache or ArrayCache(0, "features-"))
-    tokenizer_of = functools.cache(functools.partial(model.tokenizer, task=task))
+    tokenizer_of = functools.cache(model.tokenizer)
     built = BuiltExamples([], [])
     found: list[DataError] = []
     if clips and not any(clip.language or language or default_language for clip in clips):
-        _make_tokenizer(clips[0], model, None, tokenizer_of)  # if this fails, all clips would fail in the same way
+        _make_tokenizer(
+            clips[0], model, None, task, tokenizer_of
+        )  # if this fails, all clips would fail in the same way
     for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
         try:
-            tokenizer = _make_tokenizer(clip, model, language or clip.language or default_language, tokenizer_of)
+            spoken = language or clip.language or default_language
+            tokenizer = _make_tokenizer(clip, model, spoken, clip.task or task, tokenizer_of)
             features = _make_features(clip, reader, None if len(clips) <= _FEW else header_length(clip))
         except DataError as error:
             found.append(error)
@@ -201,6 +205,7 @@ def _make_example(
         *label,
         text=clip.text,
         language=tokenizer.language,
+        task=tokenizer.task,
         audio=features.audio if isinstance(features, ClipFeatures) else None,
         timed=timed_tokens(tokenizer, label, seconds) if clip.text else None,
         timestamp_begin=tokenizer.timestamp_begin,
@@ -209,11 +214,11 @@ def _make_example(
 
 
 def _make_tokenizer(
-    clip: Clip, model: Whisper, language: str | None, tokenizer_of: Callable[[str | None], Tokenizer]
+    clip: Clip, model: Whisper, language: str | None, task: str, tokenizer_of: Callable[[str | None, str], Tokenizer]
 ) -> Tokenizer:
     if language is None and model.is_multilingual:
         raise clip.error(f"{clip.name}: its language is not known; give --language or a 'language' column")
     try:
-        return tokenizer_of(language)
+        return tokenizer_of(language, task)
     except ValueError as error:
         raise clip.error(f"{clip.name}: {error}") from None

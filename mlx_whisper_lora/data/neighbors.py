@@ -19,7 +19,7 @@ class Neighbors:
     """The clips that can share a window, by their numbers in a dataset.
 
     Clips of one speaker can. If the speaker is not known, clips of one recording can, or else clips of one language
-    that have a recording each.
+    that have a recording each. Clips of two tasks cannot.
 
     Args:
         dataset: The examples.
@@ -33,7 +33,7 @@ class Neighbors:
 
     def __init__(self, dataset: Sequence[Example], joinable: Sequence[int]):
         self._clips = {i: clip for i in joinable if (clip := dataset[i].clip)}
-        groups = _group(self._clips, [example.language for example in dataset])
+        groups = _group(self._clips, [(example.language, example.task) for example in dataset])
         self.group_of = {i: group for group in groups if len(group) > 1 for i in group}
         self.gaps = self._find_gaps(dataset)
         pairs = list(self.gaps)
@@ -86,11 +86,11 @@ def _recording(clip: Clip) -> object:
     return str(clip.audio) if isinstance(clip.audio, (str, PathLike)) else id(clip.audio)
 
 
-def _group(clips: dict[int, Clip], languages: Sequence[str | None]) -> list[list[int]]:
-    """Return the numbers of clips that can share a window, for each group of them."""
+def _group(clips: dict[int, Clip], kinds: Sequence[tuple[str | None, str | None]]) -> list[list[int]]:
+    """Return the numbers of clips that can share a window, for each group. Languages and tasks are given for all."""
     sizes = Counter(map(_recording, clips.values()))
     groups: defaultdict[tuple, list[int]] = defaultdict(list)
     for i, clip in clips.items():
         recording = _recording(clip) if clip.speaker is None and sizes[_recording(clip)] > 1 else None
-        groups[languages[i], clip.speaker, recording].append(i)
+        groups[kinds[i], clip.speaker, recording].append(i)
     return list(groups.values())

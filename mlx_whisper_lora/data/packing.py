@@ -59,7 +59,7 @@ class Packer:
     Args:
         dataset: The examples.
         model: The model that they are for.
-        task: The task of their texts.
+        task: The task of examples that do not have one.
         seconds: The longest window.
         max_tokens: The most tokens of text and times in a window. Half of the windows have fewer clips if need be. The
             others are full of audio, and their text is cut there: transcription stops there too, and continues in the
@@ -83,7 +83,7 @@ class Packer:
         self.dataset, self.dims = dataset, model.dims
         self.longest, self.timestamps_share = seconds, timestamps_share
         self.max_tokens = max_tokens or self.dims.n_text_ctx // 2
-        self._tokenizer = functools.cache(functools.partial(model.tokenizer, task=task))
+        self._tokenizer_of = functools.cache(lambda language, own: model.tokenizer(language, own or task))
         self.left_out: Counter[str] = Counter()
         self._reader = FeatureReader(self.dims.n_mels, seconds + 1, ArrayCache(0, ""))  # of several clips at once
         different = {id(example): i for i, example in enumerate(dataset)}  # a clip of weight 2 is there twice
@@ -139,7 +139,7 @@ class Packer:
 
     def _window(self, i: int, seconds: float, rng: np.random.Generator) -> Example:
         plan = self._plan(i, seconds, rng)
-        tokenizer = self._tokenizer(self.dataset[i].language)
+        tokenizer = self._tokenizer_of(self.dataset[i].language, self.dataset[i].task)
         label = self._label(plan, tokenizer)
         if rng.random() < _PROMPT_SHARE:
             previous = self._previous_tokens(i, plan, tokenizer, rng)
@@ -151,6 +151,7 @@ class Packer:
             *label,
             text=text,
             language=self.dataset[i].language,
+            task=self.dataset[i].task,
             timestamp_begin=tokenizer.timestamp_begin,
             once=True,
         )

@@ -46,17 +46,17 @@ def evaluate(
     Args:
         model: the model.
         dataset: the examples.
-        options: how to transcribe. The language is that of each clip.
+        options: how to transcribe. The language is that of each clip, and so is the task if it has one.
         batch_size: number of clips to decode together. The transcripts do not depend on it.
         description: a title for the progress bar.
-        normalizer: a key of NORMALIZERS. By default, "english" if all clips are English and "unicode" if not: Whisper
+        normalizer: a key of NORMALIZERS. By default, "english" if all texts are English and "unicode" if not: Whisper
             writes "3" where English data sets write "three".
         world: the processes that share the work. All of them call this, and get the same result. By default, this one
             works alone.
     """
     hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description, world)
     references = [example.text for example in dataset]
-    english = all(example.language in ("en", None) for example in dataset)
+    english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
     name = normalizer or ("english" if english else "unicode")
     wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
     return Evaluation(mean_loss(model, dataset, batch_size, world), wer, cer, hypotheses, name)
@@ -93,8 +93,7 @@ def _transcribe(
     """Return the text of each clip. Without a description, there is no progress bar."""
     segments: list[list[Segment]] = [[] for _ in dataset]
     readers = (  # made when they are needed, so that few log-mels are in memory
-        Transcription(model, ArrayLogMel(example.mel), replace(options, language=example.language)).reader()
-        for example in dataset
+        Transcription(model, ArrayLogMel(example.mel), _options_for(example, options)).reader() for example in dataset
     )
     frames = sum(example.n_frames for example in dataset)
     hidden = None if description else True  # None shows the bar in a terminal
@@ -102,11 +101,15 @@ def _transcribe(
         for i, step in transcribe_side_by_side(readers, batch_size):
             segments[i] += step.segments
             bar.update(step.n_frames)
-    tokenizers = (model.tokenizer(example.language, options.task) for example in dataset)
+    tokenizers = (model.tokenizer(example.language, example.task or options.task) for example in dataset)
     return [
         tokenizer.decode([token for segment in found for token in segment.tokens]).strip()
         for tokenizer, found in zip(tokenizers, segments, strict=True)
     ]
+
+
+def _options_for(example: Example, options: TranscriptionOptions) -> TranscriptionOptions:
+    return replace(options, language=example.language, task=example.task or options.task)
 
 
 def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, world: World | None = None) -> float:

@@ -109,7 +109,7 @@ class RunOptions:
         None,
         "What the texts are: transcripts, or translations into English.",
         choices=TASKS,
-        shown_default="that of the given adapter, or else transcribe",
+        shown_default="translate with a column of translations, or else that of the given adapter, or else transcribe",
     )
     normalizer: str | None = option(
         None,
@@ -117,7 +117,7 @@ class RunOptions:
         "language. english, basic: openai-whisper's for English and for other languages, to compare with published "
         "numbers. basic splits words at vowel signs, as in Telugu, Hindi or Arabic.",
         choices=tuple(NORMALIZERS),
-        shown_default="english if all clips are English, or else unicode",
+        shown_default="english if all texts are English, or else unicode",
     )
     skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read
@@ -128,6 +128,8 @@ class RunOptions:
         check_ranges(self)
         if self.data is not None and self.hub.hf_dataset is not None:
             raise OptionError("`data` and `hf_dataset` exclude each other: give one of them")
+        if self.task == "transcribe" and self.sources.translation_column is not None:
+            raise OptionError("`task` transcribe and `translation_column` exclude each other: leave out one of them")
         self.folders  # noqa: B018 - a wrong weight is an error at once
 
     @property
@@ -186,7 +188,7 @@ class Run:
             if trains and self.world.speaks:
                 check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
             self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.bundled)
-            task = options.task or (adapter.task if adapter else "transcribe")
+            task = options.task or options.sources.task or (adapter.task if adapter else "transcribe")
             self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
             self.default_language = adapter.language if adapter else None
             self.training = training or TrainingOptions()
@@ -194,8 +196,8 @@ class Run:
 
             self.callback.load(describe_model(self.base_name, self.base_path))
             self.model = load_model(self.base_name, path=self.base_path)
-            if options.language:
-                self.model.tokenizer(options.language, task)  # an unknown language is an error before clips are read
+            if options.language or task == "translate":  # what the model lacks is an error before clips are read
+                self.model.tokenizer(options.language, task)
             self.folder = ", ".join(each.folder for each in options.folders)
             self.bad: list[DataError] = []
             self.clips = self._load_clips()

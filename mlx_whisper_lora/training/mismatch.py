@@ -95,7 +95,7 @@ def measure_fits(clips: Sequence[Clip], heard: Sequence[str]) -> list[Fit]:
         clips: The clips.
         heard: Their transcripts.
     """
-    texts = [_key(clip.text, clip.language) for clip in clips]
+    texts = [_key(clip.text, clip.text_language) for clip in clips]
     clip_of = dict(zip(texts, clips, strict=True))
     pool = sorted(clip_of)
     if len(pool) > _OTHERS:
@@ -103,7 +103,7 @@ def measure_fits(clips: Sequence[Clip], heard: Sequence[str]) -> list[Fit]:
     fits: list[Fit] = []
     for clip, text, transcript in zip(clips, texts, heard, strict=True):
         once = _LOOP.sub(lambda match: match[1] or match[2], transcript)
-        key = _key(once, clip.language)
+        key = _key(once, clip.text_language)
         others = [other for other in pool if other != text]
         found = process.extractOne(key, others, scorer=Levenshtein.normalized_distance)
         nearest, other = (found[1], clip_of[found[0]]) if found else (1.0, None)

@@ -38,6 +38,14 @@ def test_a_given_language_replaces_that_of_the_clips(sound):
     assert example.language == "hi" and example.tokens[:3] == tokenizer.sot_sequence
 
 
+def test_the_task_of_a_clip_counts_before_that_of_the_run(sound):
+    clips = [Clip(sound, "hello", "te", task=task) for task in ("translate", None)]
+    examples, _ = build_examples(clips, small_model(), task="transcribe")
+    for example, task in zip(examples, ("translate", "transcribe"), strict=True):
+        assert example.task == task
+        assert example.tokens[:3] == get_tokenizer(True, language="te", task=task).sot_sequence
+
+
 @pytest.mark.parametrize(("own", "expected"), [("te", "te"), (None, "hi")])
 def test_the_default_language_is_that_of_clips_without_one(own, expected, sound):
     (example,), _ = build_examples([Clip(sound, "hello", own)], small_model(), default_language="hi")

@@ -151,17 +151,18 @@ def test_a_full_window_ends_with_the_tokens_that_transcription_writes(talk):
     assert all(window.n_targets <= 41 for window in windows)
 
 
-def test_speakers_and_languages_are_not_mixed(tmp_path):
+def test_speakers_languages_and_tasks_are_not_mixed(tmp_path):
     clips = []
     for i in range(12):
         soundfile.write(tmp_path / f"{i}.wav", tone(2.0, 200 + 50 * i), 16000)
-        speaker, language = "ab"[i % 2], "en" if i < 8 else "te"
-        clips.append(Clip(tmp_path / f"{i}.wav", f"{speaker} {language}", language, speaker=speaker))
+        speaker, language, task = "ab"[i % 2], "en" if i < 8 else "te", "translate" if i < 4 else None
+        clips.append(Clip(tmp_path / f"{i}.wav", f"{speaker} {language} {task}", language, speaker=speaker, task=task))
     examples = build_examples(clips, MODEL).examples
     for anchor, example in enumerate(examples):
         for window in draw(examples, [anchor] * 5, timestamps_share=0.0):
             n_clips = len(window.text) // len(example.text)
-            assert window.text == " ".join([example.text] * n_clips) and window.language == example.language
+            assert window.text == " ".join([example.text] * n_clips)
+            assert example.tokens[:3] == window.tokens[-window.n_targets - 4 :][:3]  # the language and the task
 
 
 def test_a_clip_of_weight_2_is_in_a_window_once(apart):

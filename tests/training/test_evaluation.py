@@ -56,6 +56,15 @@ def test_transcripts_are_those_of_each_clip_alone(options, batch_size, model, cl
     assert result.cer == character_error_rate(TEXTS.values(), alone)
 
 
+def test_each_clip_is_transcribed_or_translated_and_translations_are_scored_as_english(model, clips):
+    translated = [replace(clip, text="three", task="translate") for clip in clips[1:]]
+    result = evaluate(model, build_examples([clips[0], *translated], model).examples, GREEDY)
+    alone = [transcribe_alone(model, clip, replace(GREEDY, task="translate")) for clip in translated]
+    assert result.hypotheses == [transcribe_alone(model, clips[0], GREEDY), *alone]
+    assert result.normalizer == "english"
+    assert evaluate(model, build_examples(clips, model).examples, GREEDY).hypotheses[1:] != alone
+
+
 def test_the_loss_is_the_mean_over_the_label_tokens(model, dataset, monkeypatch):
     monkeypatch.setattr(model, "audio_context", 4.0)
     batches = [make_batch([example], 400) for example in dataset]

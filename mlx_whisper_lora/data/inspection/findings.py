@@ -93,8 +93,9 @@ def _of_clip(each: InspectedClip) -> Iterator[Finding]:
         yield each.finding("silent", f"{audio.level:.0f} dB")
     if audio.clipped > CLIPPED:
         yield each.finding("clipped", f"{100 * audio.clipped:.1f} % of the samples are at full scale")
-    if clip.language and each.script and each.script not in (expected := language_scripts(clip.language)):
-        yield each.finding("script", f"{each.script.title()}; {clip.language} has {' or '.join(expected).title()}")
+    language = clip.text_language
+    if language and each.script and each.script not in (expected := language_scripts(language)):
+        yield each.finding("script", f"{each.script.title()}; {language} has {' or '.join(expected).title()}")
     if hidden := hidden_characters(clip.text):
         yield each.finding("hidden", ", ".join(hidden))
     if not clip.text:
@@ -112,7 +113,7 @@ def _unusual_rates(inspected: Sequence[InspectedClip]) -> Iterator[Finding]:
     rates: dict[str | None, list[tuple[float, InspectedClip]]] = defaultdict(list)
     for each in inspected:
         if each.rate:
-            rates[each.clip.language].append((log(each.rate), each))
+            rates[each.clip.text_language].append((log(each.rate), each))
     unusual: list[tuple[float, Finding]] = []
     for found in rates.values():
         if len(found) < _FEWEST:

@@ -94,6 +94,7 @@ def _clip_fields(clip: Clip | None, split: str | None) -> dict[str, Any]:
         "row": clip.origin,
         "text": clip.text,
         "language": clip.language,
+        "task": clip.task,
         "speaker": clip.speaker,
     }
 

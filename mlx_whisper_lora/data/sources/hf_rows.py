@@ -28,7 +28,7 @@ from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.option import OptionError
 
-_AUDIO = "audio"
+_AUDIO, _TRANSLATION = "audio", "translation"
 _BATCH = 1000  # rows that are read at a time; their recordings are not
 _AUDIO_TYPES = ("string", "large_string", "binary", "large_binary")  # paths, or bytes
 
@@ -63,7 +63,8 @@ def read_split(
         OptionError: A column that was named is missing.
     """
     rows = itertools.chain.from_iterable(_part_rows(name, splits[part.split], part, columns, bad) for part in parts)
-    renamed = SourceOptions(audio_column=_AUDIO)  # the other columns have usual names
+    translation = None if columns.translation_column is None else _TRANSLATION
+    renamed = SourceOptions(audio_column=_AUDIO, translation_column=translation)  # the others have usual names
     return [clip for _, clip in make_clips(itertools.islice(rows, max_clips), renamed, bad)]
 
 
@@ -138,7 +139,7 @@ def _keep(data: bytes, path: str | None) -> str:
 def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions) -> _Columns:
     """Return the columns that the options name, or else those of the usual names."""
     found = f"found {', '.join(features) or 'no columns'}"
-    for option in ("audio_column", "text_column", "language_column", "speaker_column"):
+    for option in ("audio_column", "text_column", "translation_column", "language_column", "speaker_column"):
         column = getattr(options, option)
         if column is not None and column not in features:
             raise OptionError(f"`{option}` is {column!r}, but {name} has no such column; {found}")
@@ -149,6 +150,8 @@ def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions
     if not _holds_audio(features[audio]):
         raise DataError(f"{name}: the column {audio!r} holds {features[audio]}, not recordings; give --audio-column")
     texts = {options.text_column: "text"} if options.text_column else _same(TEXT_COLUMNS, features)
+    if options.translation_column:
+        texts = {options.translation_column: _TRANSLATION}
     if not texts:
         raise DataError(f"{name}: {missing_column('text', TEXT_COLUMNS, features)}")
     language = options.language_column or next(iter(_same(LANGUAGE_COLUMNS, features)), None)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlx_whisper_lora.whisper.option import check_ranges, documented, option
+from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 AUDIO_COLUMNS = ("file_name", "audio", "audio_filepath", "audio_file", "path")
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
@@ -39,6 +39,13 @@ class SourceOptions:
         metavar="NAME",
         shown_default=", ".join(SPEAKER_COLUMNS[:-1]) + f" or {SPEAKER_COLUMNS[-1]}, if there is one",
     )
+    translation_column: str | None = option(
+        None,
+        "Column with the translation of the clip into English, which is then its text, and its task is translate. "
+        "Transcripts are not trained on. Rows without a translation are left out.",
+        metavar="NAME",
+        shown_default="none",
+    )
     common_voice_validated: bool = option(
         False,
         "Train on all validated clips of a Common Voice release, without those of dev.tsv and test.tsv, instead of on "
@@ -47,6 +54,8 @@ class SourceOptions:
 
     def __post_init__(self):
         check_ranges(self)
+        if self.text_column is not None and self.translation_column is not None:
+            raise OptionError("`text_column` and `translation_column` exclude each other: a clip has one text")
 
     @property
     def audio_columns(self) -> tuple[str, ...]:
@@ -55,8 +64,13 @@ class SourceOptions:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The names that the column of texts can have."""
-        return _names(self.text_column, TEXT_COLUMNS)
+        """The names that the column of texts, or of translations, can have."""
+        return _names(self.translation_column or self.text_column, TEXT_COLUMNS)
+
+    @property
+    def task(self) -> str | None:
+        """The task that the columns ask for; None if they leave it open."""
+        return "translate" if self.translation_column is not None else None
 
     @property
     def language_columns(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import functools
 import math
 import os
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,14 +22,36 @@ from mlx_whisper_lora.whisper.text.languages import language_code
 def make_clips(
     rows: Iterable[TableRow], options: SourceOptions, bad: list[DataError]
 ) -> Iterator[tuple[TableRow, Clip]]:
-    """Yield each row with its clip. `bad` gets an error for each row that cannot be used, which is skipped."""
+    """Yield each row with its clip. `bad` gets an error for each row that cannot be used, which is skipped.
+
+    Rows without a translation are skipped too, if translations are asked for, and a warning counts them.
+    """
+    untranslated: list[TableRow] = []
     for row in rows:
+        if _lacks_translation(row, options):
+            untranslated.append(row)
+            continue
         try:
             clip = make_clip(row, options)
         except DataError as error:
             bad.append(error)
         else:
             yield row, clip
+    if untranslated:
+        warn_left_out(untranslated, "no translation")
+
+
+def warn_left_out(rows: Sequence[TableRow], reason: str) -> None:
+    """Warn of rows that are not read although nothing is wrong with them."""
+    count = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
+    warnings.warn(f"{count} left out ({reason}), such as {rows[0].origin}", stacklevel=3)
+
+
+def _lacks_translation(row: TableRow, options: SourceOptions) -> bool:
+    if options.translation_column is None:
+        return False
+    (column,) = options.text_columns
+    return column in row.fields and (row.fields[column] is None or _is_blank(row.fields[column]))
 
 
 def make_clip(row: TableRow, options: SourceOptions) -> Clip:
@@ -44,7 +67,8 @@ def make_clip(row: TableRow, options: SourceOptions) -> Clip:
     audio = find_recording(row, options)
     text = _read_text(row, options)
     start, end = _read_times(row)
-    return Clip(audio, text, _read_language(row, options), start, end, _read_speaker(row, options), row.origin)
+    language, speaker = _read_language(row, options), _read_speaker(row, options)
+    return Clip(audio, text, language, start, end, speaker, row.origin, task=options.task)
 
 
 def audio_column(row: TableRow, options: SourceOptions) -> str:

@@ -233,6 +233,8 @@ def test_columns_of_other_names_can_be_given(clips, cache, tmp_path):
     assert described(clips)["test"] == [
         [clip.text, clip.language, clip.speaker, audio_hash(clip)] for clip in found["test"]
     ]
+    translated = load_clips(tmp_path, options=SourceOptions(translation_column="text"), hub=hub)["test"]
+    assert [(clip.text, clip.task) for clip in translated] == [("not this one", "translate")] * 2
     with pytest.raises(OptionError, match=r"^text_column is 'words', but .* has no such column; found id, Recording, "):
         load_clips(tmp_path, options=SourceOptions(text_column="words"), hub=hub)
 
