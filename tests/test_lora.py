@@ -146,6 +146,30 @@ def test_clips_without_text_and_tables_that_are_not_read_are_noted(train, clips_
     assert f"Note: 1 clips have no text, such as {clips_folder / '0.wav'}; they count as silence" in lines
 
 
+def test_texts_are_cleaned_if_asked_for_and_otherwise_what_cannot_be_seen_is_noted(train, clips_folder):
+    rows = [{"audio": f"{i}.wav", "text": f"o\u200bne  {i}", "language": "en"} for i in range(3)]
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    note = "Note: 3 of 3 texts hold what cannot be seen (3 x ZERO WIDTH SPACE), such as that of "
+    assert f"{note}{clips_folder / '0.wav'}; --normalize-text removes it" in train("--iters", 1)
+    lines = train("--iters", 1, "--normalize-text")
+    start = lines.index("--normalize-text changes 3 of 3 texts (3 x ZERO WIDTH SPACE)")
+    assert lines[start + 1 : start + 4] == [
+        f"  {clips_folder / '0.wav'}",
+        "    before: o\\u200bne  0",
+        "    after:  one 0",
+    ]
+    assert lines[start + 10].startswith("Note: encoder blocks") and len([x for x in lines if "before:" in x]) == 3
+
+
+def test_the_labels_are_those_of_clean_texts(train, clips_folder):
+    def losses(text: str, *arguments: str) -> list[str]:
+        write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": text, "language": "en"}])
+        lines = train("--iters", 2, "--steps-per-report", 1, *arguments)
+        return [re.findall(r"Train loss [\d.]+", line)[0] for line in lines if "Train loss" in line]
+
+    assert losses("cafe\u0301 ", "--normalize-text") == losses("café") != losses("cafe\u0301")
+
+
 def test_several_data_folders_with_a_weight_each(train, tmp_path):
     more = write_clips(tmp_path / "more", ["one", "two"], split="train")
     lines = train("--iters", 1, "--data", f"{more}:2")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from mlx_whisper_lora.adapters.inject import ParameterCounts
 from mlx_whisper_lora.data.clip import Clip, DataError, Splits, list_errors
 from mlx_whisper_lora.data.content import Duplicate
+from mlx_whisper_lora.data.text_report import TextReport
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.terminal import terminal_text
@@ -116,6 +117,9 @@ class Callback:
     def duplicates(self, found: list[Duplicate]) -> None:
         """Take note of clips whose audio another clip has too."""
 
+    def texts(self, report: TextReport) -> None:
+        """Take note of what is unusual about the texts of clips."""
+
     def skip(self, bad: list[DataError]) -> None:
         """Take note of clips that cannot be used, in a run that skips them."""
 
@@ -178,6 +182,10 @@ class ConsoleCallback(Callback):
                 f"Note: {count} {split} clips have audio that {where}, such as {example.clip.name} and "
                 f"{example.first.name}"
             )
+
+    def texts(self, report: TextReport) -> None:
+        for line in report.lines():
+            self.print_line(line)
 
     def skip(self, bad: list[DataError]) -> None:
         for line in (f"Skipped {len(bad)} clips that cannot be used:", *list_errors(bad)):

@@ -33,6 +33,7 @@ from mlx_whisper_lora.data.sources import load_clips, unused_tables
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
+from mlx_whisper_lora.data.text_report import clean_texts, report_texts
 from mlx_whisper_lora.training.adapter_keeper import (
     AdapterKeeper,
     check_places,
@@ -119,6 +120,12 @@ class RunOptions:
         choices=tuple(NORMALIZERS),
         shown_default="english if all texts are English, or else unicode",
     )
+    normalize_text: bool = option(
+        False,
+        "Clean the texts of all clips: compose letters (Unicode's NFC), remove characters that cannot be seen, but not "
+        "the joiners of Indic and Arabic scripts, and shorten white space to single spaces. The changes are counted, "
+        "and three are shown.",
+    )
     skip_bad: bool = option(False, "Continue without clips that cannot be used, and list them.")
     sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read
     hub: HubDataOptions = field(default_factory=HubDataOptions)  # the part of a Hugging Face data set
@@ -203,6 +210,9 @@ class Run:
             self.clips = self._load_clips()
             if self.world.speaks:
                 self.callback.duplicates(find_duplicates(self.clips))
+                self.callback.texts(report_texts(self.clips, self._text_language, options.normalize_text))
+            if options.normalize_text:
+                self.clips = clean_texts(self.clips)
             self.examples: dict[str, list[Example]] = {}
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
             self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
@@ -269,6 +279,11 @@ class Run:
             for split in SPLITS:
                 clips[split] += found[split]
         return clips
+
+    def _text_language(self, clip: Clip) -> str | None:
+        """Return the code of the language that the text of a clip is in, or None if it is not known."""
+        is_translation = (clip.task or self.options.task) == "translate"
+        return "en" if is_translation else self.options.language or clip.language or self.default_language
 
     def _read(self, *splits: str) -> None:
         """Build the examples of splits, and report all clips that cannot be used together.

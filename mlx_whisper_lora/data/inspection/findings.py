@@ -9,7 +9,7 @@ from math import exp, log
 from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
 from mlx_whisper_lora.data.content import find_duplicates
 from mlx_whisper_lora.data.inspection.recordings import Measurement
-from mlx_whisper_lora.data.inspection.texts import hidden_characters, language_scripts
+from mlx_whisper_lora.data.texts import describe_hidden, language_scripts
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.text.normalizers import normalize_unicode
 
@@ -94,9 +94,10 @@ def _of_clip(each: InspectedClip) -> Iterator[Finding]:
     if audio.clipped > CLIPPED:
         yield each.finding("clipped", f"{100 * audio.clipped:.1f} % of the samples are at full scale")
     language = clip.text_language
-    if language and each.script and each.script not in (expected := language_scripts(language)):
+    expected = language_scripts(language) if language else ()
+    if expected and each.script and each.script not in expected:
         yield each.finding("script", f"{each.script.title()}; {language} has {' or '.join(expected).title()}")
-    if hidden := hidden_characters(clip.text):
+    if hidden := describe_hidden(clip.text):
         yield each.finding("hidden", ", ".join(hidden))
     if not clip.text:
         yield each.finding("empty", f"{audio.seconds:.1f} s, {audio.level:.0f} dB")

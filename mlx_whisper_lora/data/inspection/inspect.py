@@ -8,8 +8,8 @@ from tqdm import tqdm
 from mlx_whisper_lora.data.clip import DataError, Splits
 from mlx_whisper_lora.data.inspection.findings import Finding, InspectedClip, find_all
 from mlx_whisper_lora.data.inspection.recordings import measure
-from mlx_whisper_lora.data.inspection.texts import main_script
 from mlx_whisper_lora.data.labels import transcript_tokens
+from mlx_whisper_lora.data.texts import main_script
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.errors import one_line
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
