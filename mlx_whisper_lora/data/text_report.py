@@ -8,7 +8,14 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from mlx_whisper_lora.data.clip import Clip, Splits
-from mlx_whisper_lora.data.texts import NOT_NFC, clean_text, hidden_characters, language_scripts, main_script
+from mlx_whisper_lora.data.texts import (
+    NOT_NFC,
+    clean_text,
+    describe_hidden,
+    hidden_characters,
+    language_scripts,
+    main_script,
+)
 
 _EXAMPLES = 3
 _SHOWN, _BEFORE_CHANGE = 80, 20  # characters of a text, and of those before its first change
@@ -56,7 +63,7 @@ def report_texts(splits: Splits, language_of: Callable[[Clip], str | None], clea
         cleans: Whether `clean_texts` will be called.
     """
     clips = [clip for found in splits.values() for clip in found if clip.text]
-    hidden = [clip for clip in clips if _count_hidden([clip])]
+    hidden = [clip for clip in clips if describe_hidden(clip.text)]
     changes = [(clip, clean_text(clip.text)) for clip in clips] if cleans else []
     cleaned = [(clip, text) for clip, text in changes if text != clip.text] if cleans else None
     return TextReport(len(clips), hidden, list(_find_other_scripts(clips, language_of)), cleaned)

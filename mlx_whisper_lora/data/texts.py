@@ -74,15 +74,13 @@ def _script(character: str) -> str | None:
 
 def clean_text(text: str) -> str:
     """Return a text with composed letters (Unicode's NFC), single spaces, and no characters that cannot be seen."""
-    shown = "".join(character for i, character in enumerate(text) if character.isspace() or not _is_hidden(text, i))
+    shown = _HIDDEN.sub(lambda found: found[0] if found[0].isspace() or _belongs(found) else "", text)
     return unicodedata.normalize("NFC", " ".join(shown.split()))
 
 
 def hidden_characters(text: str) -> Counter[str]:
     """Count the characters of a text that cannot be seen, by their names, such as ZERO WIDTH SPACE."""
-    if not _HIDDEN.search(text):
-        return Counter()
-    hidden = (character for i, character in enumerate(text) if _is_hidden(text, i))
+    hidden = (found[0] for found in _HIDDEN.finditer(text) if not _belongs(found))
     return Counter(unicodedata.name(character, f"U+{ord(character):04X}") for character in hidden)
 
 
@@ -92,16 +90,15 @@ def describe_hidden(text: str) -> list[str]:
     return found if unicodedata.is_normalized("NFC", text) else [*found, NOT_NFC]
 
 
-def _is_hidden(text: str, i: int) -> bool:
-    return bool(_HIDDEN.match(text[i])) and not (text[i] in _JOINERS and _belongs(text, i))
+def _belongs(found: re.Match[str]) -> bool:
+    """Return whether a character is a joiner after a letter of a script that is spelled with joiners, or after a sign.
 
-
-def _belongs(text: str, i: int) -> bool:
-    """Return whether a joiner follows a letter, with its marks, of a script that is spelled with joiners, or a sign.
-
-    Signs are those of which emojis of several people are made.
+    The letter may have marks. Signs are those of which emojis of several people are made.
     """
-    before = next((each for each in reversed(text[:i]) if not unicodedata.category(each).startswith("M")), " ")
+    if found[0] not in _JOINERS:
+        return False
+    letters = (each for each in reversed(found.string[: found.start()]) if unicodedata.category(each)[0] != "M")
+    before = next(letters, " ")
     if script := _script(before):
         return script not in _WITHOUT_JOINERS
     return unicodedata.category(before) in ("So", "Sk")
