@@ -33,9 +33,10 @@ The data folder (--data) has one of these layouts:
                                          as they are released
   google/fleurs                          a Hugging Face data set, or a folder of one: of save_to_disk, or Parquet files
 A column named split, or folders train/, validation/ (or dev/) and test/, also in data/, give the split of each clip.
-Otherwise, a tenth of the clips is kept for validation and a tenth for the test; if the speakers are known, all clips
-of a person are in one split. Columns start and end, in seconds, make a clip of a stretch of a recording. Recordings
-may have any format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and any sample rate. A clip lasts up to 30 s.
+Otherwise, a tenth of the clips is kept for validation and a tenth for the test; all clips of a person, if the speakers
+are known, or else of a recording are in one split, if there are at least three. Columns start and end, in seconds, make
+a clip of a stretch of a recording. Recordings may have any format that libsndfile reads (WAV, FLAC, OGG, Opus, MP3) and
+any sample rate. A clip lasts up to 30 s.
 --data may be given several times: with --data telugu:2 --data hindi, an epoch has each clip of telugu twice.
 """
 EXAMPLES = """\

@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from mlx_whisper_lora.whisper.audio.load import BYTES, StoredAudio
 _LARGE = 2**15  # bytes; larger recordings are not read as a whole
 _PIECES, _PIECE = 3, 4096  # number and bytes of the pieces that stand for a large one
 VALID_SHARE = TEST_SHARE = 0.1
-LARGEST_SPEAKER = 1 / 3  # a speaker with a larger share of the clips always trains
+LARGEST_GROUP = 1 / 3  # a speaker or a recording with a larger share of the clips always trains
 
 
 class Duplicate(NamedTuple):
@@ -106,21 +107,38 @@ def split_by_content(clips: Sequence[Clip]) -> Splits:
     """Keep about a tenth of the clips for validation and a tenth for the test.
 
     The audio and the text of a clip decide, so that clips that are added later move no other clip. If the speakers are
-    known, all clips of one speaker are in one split. If too few clips or speakers fall into a split by themselves, the
-    nearest one is taken.
+    known, all clips of one speaker are in one split. If they are not, or are too few, all stretches of one recording
+    are, unless there are too few recordings. If too few clips, recordings or speakers fall into a split by themselves,
+    the nearest one is taken.
     """
-    if groups := _speakers_to_split(clips):
-        return _split(clips, [clip.speaker or "" for clip in clips], groups)
-    keys = [f"{audio_hash(clip)} {clip.text}" for clip in clips]
+    speakers = [clip.speaker or "" for clip in clips]
+    if all(speakers) and (groups := _groups_to_split(speakers)):
+        return _split(clips, speakers, groups)
+    recordings = [_recording_key(clip) for clip in clips]
+    if groups := _groups_to_split(recordings):
+        return _split(clips, recordings, groups)
+    keys = [_clip_key(clip) for clip in clips]
     return _split(clips, keys, sorted(set(keys)))
 
 
-def _speakers_to_split(clips: Sequence[Clip]) -> list[str]:
-    """Return the speakers whose clips may be kept for validation or test, or none if there are too few of them."""
-    counts = Counter(clip.speaker for clip in clips if clip.speaker)
-    if counts.total() < len(clips):
-        return []
-    found = [name for name in sorted(counts) if counts[name] <= LARGEST_SPEAKER * len(clips)]
+def _clip_key(clip: Clip) -> str:
+    return f"{audio_hash(clip)} {clip.text}"
+
+
+def _recording_key(clip: Clip) -> str:
+    """Return what the stretches of a recording share. A clip that is a whole recording has a key of its own."""
+    is_whole = not clip.start and clip.end is None
+    return _clip_key(clip) if is_whole else f"{audio_hash(replace(clip, start=0.0, end=None))}"
+
+
+def _groups_to_split(keys: Sequence[str]) -> list[str]:
+    """Return the groups whose clips may be kept for validation or test, or none if there are too few of them.
+
+    Args:
+        keys: The group of each clip.
+    """
+    counts = Counter(keys)
+    found = [key for key in sorted(counts) if counts[key] <= LARGEST_GROUP * len(keys)]
     return found if len(found) > 1 and len(counts) > 2 else []
 
 

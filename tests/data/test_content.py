@@ -1,5 +1,6 @@
 """Clips by their content: splits and duplicates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,30 @@ def test_a_speaker_with_most_of_the_clips_always_trains():
     few = [Clip(f"{name}{i}".encode(), "", speaker=name) for name in "BCDEF" for i in range(10)]
     splits = split_by_content(many + few)
     assert set(many) <= set(splits["train"]) and splits["valid"] and splits["test"]
+
+
+def stretches(recordings: int, each: int) -> list[Clip]:
+    names = [f"talk {i}".encode() for i in range(recordings)]
+    return [Clip(name, f"{j}", start=j * 2.0, end=j * 2.0 + 1) for name in names for j in range(each)]
+
+
+@pytest.mark.parametrize("recordings", [3, 6, 50])
+def test_the_stretches_of_a_recording_are_in_one_split(recordings):
+    splits = split_by_content([*stretches(recordings, 8), *clips(5)])
+    assert all(splits.values())
+    found = [{clip.audio for clip in splits[split] if clip.end} for split in splits]
+    assert sum(map(len, found)) == len(set.union(*found)) == recordings
+
+
+def test_recordings_are_also_kept_together_if_there_are_too_few_speakers():
+    (alone, *others) = [replace(clip, speaker="A") for clip in stretches(12, 4)]
+    splits = split_by_content([replace(alone, speaker="B"), *others])
+    assert all(len({clip.audio for clip in splits[split]}) == len(splits[split]) / 4 for split in splits)
+
+
+@pytest.mark.parametrize("recordings", [1, 2])
+def test_the_stretches_of_one_or_two_recordings_are_split_themselves(recordings):
+    assert all(split_by_content(stretches(recordings, 40)).values())
 
 
 def test_the_same_audio_is_found_in_files_and_stretches(tmp_path):
