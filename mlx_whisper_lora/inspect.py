@@ -11,7 +11,8 @@ from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.inspection.inspect import inspect_clips
 from mlx_whisper_lora.data.inspection.page import write_page
 from mlx_whisper_lora.data.inspection.summary import finding_lines, summary_lines, to_json
-from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources import check_options_used, load_clips
+from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.mismatch import find_mismatches
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
@@ -30,8 +31,10 @@ def main(args: argparse.Namespace) -> None:
     for path in filter(None, (options.json, options.html)):
         check_file(path)
     folder = str(options.data or DEMO_CLIPS)
+    sources = from_args(SourceOptions, args)
     bad: list[DataError] = []
-    splits = load_clips(folder, bad, from_args(SourceOptions, args))
+    splits = load_clips(folder, bad, sources)
+    check_options_used([folder], sources, HubDataOptions())
     say(f"Clips in {folder}{'' if options.data else ' (bundled; --data gives others)'}")
     model = load_model(options.model) if options.model else None
     tokenizer = model.tokenizer() if model else get_tokenizer(multilingual=True)

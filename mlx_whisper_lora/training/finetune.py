@@ -29,7 +29,7 @@ from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits, check_no
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.packing import Packer
-from mlx_whisper_lora.data.sources import load_clips, unused_tables
+from mlx_whisper_lora.data.sources import check_options_used, load_clips, unused_tables
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
@@ -278,6 +278,7 @@ class Run:
             self.callback.clips(ClipsFound(each.folder, self.options.bundled, found, unused, each.weight))
             for split in SPLITS:
                 clips[split] += found[split]
+        check_options_used([each.folder for each in self.options.folders], self.options.sources, self.options.hub)
         return clips
 
     def _text_language(self, clip: Clip) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -19,9 +20,10 @@ from mlx_whisper_lora.data.sources import (
     spontaneous_speech,
     transcripts,
 )
-from mlx_whisper_lora.data.sources.hf_dataset import is_dataset, read_dataset
+from mlx_whisper_lora.data.sources.hf_dataset import is_dataset, is_repository_name, read_dataset
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
+from mlx_whisper_lora.whisper.option import OptionError
 
 _MOST_KINDS = 6  # kinds of files that a message counts
 
@@ -76,7 +78,8 @@ def load_clips(
 
     Args:
         folder: A folder of recordings with their texts. The layout may also be in a subfolder data/. Or a Hugging Face
-            data set, as a folder or as "owner/name". If there is a folder of that name, it is chosen first.
+            data set, as a folder or as "owner/name". If there is a folder of that name, it is chosen first. If there is
+            a folder "owner", the name is that of a missing folder, unless it is `hub.hf_dataset`.
         bad: Gets an error for each row that cannot be used, which is skipped. By default, such rows are an error.
         options: The names of columns, and of splits.
         hub: How a Hugging Face data set is read.
@@ -90,13 +93,13 @@ def load_clips(
         OptionError: A Hugging Face data set lacks what `options` or `hub` ask for.
     """
     folder = Path(folder)
-    options = options or SourceOptions()
+    options, hub = options or SourceOptions(), hub or HubDataOptions()
     found = _find(folder)
     errors: list[DataError] = []
     if found is not None:
         clips = found.source.read(found.folder, options, errors)
-    elif is_dataset(folder):
-        clips = read_dataset(folder, hub or HubDataOptions(), options, errors)
+    elif is_dataset(folder, named=hub.hf_dataset is not None):
+        clips = read_dataset(folder, hub, options, errors)
     else:
         raise _no_clips(folder)
     if bad is None:
@@ -104,6 +107,28 @@ def load_clips(
     else:
         bad += errors
     return clips
+
+
+def check_options_used(folders: Sequence[str | PathLike], options: SourceOptions, hub: HubDataOptions) -> None:
+    """Check that options for one kind of data are not given for others alone.
+
+    Args:
+        folders: What `load_clips` has read.
+        options: The options for folders.
+        hub: The options for Hugging Face data sets.
+
+    Raises:
+        OptionError: No data is of the kind that an option is for.
+    """
+    if not (options.common_voice_validated or hub.given):
+        return
+    places = [Path(folder) for folder in folders]
+    found = {place: _find(place) for place in places}
+    where = ", ".join(map(str, places)) + (" is not one" if len(places) == 1 else " are not")
+    if options.common_voice_validated and not any(each and each.source is common_voice for each in found.values()):
+        raise OptionError(f"`common_voice_validated` is for Common Voice releases (validated.tsv and clips/); {where}")
+    if hub.given and all(found.values()):
+        raise OptionError(f"`{hub.given[0]}` is for Hugging Face data sets; {where}")
 
 
 def unused_tables(folder: str | PathLike) -> list[Path]:
@@ -130,7 +155,8 @@ def _no_clips(folder: Path) -> DataError:
     if folder.is_file():
         return DataError(f"{folder}: a file, not a data folder; give the folder that holds the table")
     if not folder.is_dir():
-        return DataError(f"{folder}: no such data folder")
+        hint = f"; if it is a data set of the Hugging Face Hub, give --hf-dataset {folder}"
+        return DataError(f"{folder}: no such data folder{hint if is_repository_name(folder) else ''}")
     expected = "; ".join(source.LAYOUT for source in SOURCES)
     return DataError(f"{folder}: no clips; found {_describe(folder)}; expected one of: {expected}")
 

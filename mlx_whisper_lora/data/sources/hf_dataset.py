@@ -18,17 +18,28 @@ from mlx_whisper_lora.data.sources.split_expression import SplitPart, parse_spli
 from mlx_whisper_lora.data.sources.splits import SPLIT_NAMES
 from mlx_whisper_lora.whisper.option import OptionError
 
-_REPOSITORY = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")  # owner/name or owner/name@revision
+_REPOSITORY = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
 _FOLDER_FILES = ("dataset_dict.json", "state.json", "*.parquet", "*/*.parquet", "*/*/*.parquet")
 _INSTALL = "pip install 'mlx_whisper_lora[hf]'"
 
 
-def is_dataset(data: str | PathLike) -> bool:
-    """Return whether a name is that of a repository, or that of a folder which `datasets` has written."""
+def is_dataset(data: str | PathLike, *, named: bool = False) -> bool:
+    """Return whether a name is that of a repository, or that of a folder which `datasets` has written.
+
+    Args:
+        data: The name.
+        named: Whether the user calls it a data set. If not, a name such as data/telugu is that of a missing folder if
+            there is a folder data.
+    """
     folder = Path(data)
     if folder.is_dir():
         return any(next(folder.glob(pattern), None) for pattern in _FOLDER_FILES)
-    return not folder.exists() and bool(_REPOSITORY.fullmatch(str(data)))
+    return is_repository_name(data) and not folder.exists() and (named or not folder.parent.exists())
+
+
+def is_repository_name(data: str | PathLike) -> bool:
+    """Return whether a name has the form of that of a repository: owner/name or owner/name@revision."""
+    return bool(_REPOSITORY.fullmatch(str(data)))
 
 
 def read_dataset(data: str | PathLike, options: HubDataOptions, columns: SourceOptions, bad: list[DataError]) -> Splits:

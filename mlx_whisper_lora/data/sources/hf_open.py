@@ -47,6 +47,8 @@ def open_dataset(name: str, options: HubDataOptions) -> dict[str, Rows]:
     if not folder.is_dir():
         return _open_repository(name, options)
     if any((folder / file).exists() for file in SAVED_FILES):
+        if options.hf_dataset_lang is not None:
+            raise OptionError(f"`hf_dataset_lang`: {name} was saved without configurations; leave out the option")
         return _open_saved(folder)
     return _load(name, name, options, options.hf_dataset_lang)
 

@@ -1,6 +1,6 @@
 """Which part of a Hugging Face data set is read, and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from mlx_whisper_lora.data.sources.split_expression import parse_split
 from mlx_whisper_lora.whisper.option import check_ranges, documented, option
@@ -54,3 +54,9 @@ class HubDataOptions:
         for name in ("train_split", "valid_split", "test_split"):
             if getattr(self, name) is not None:
                 parse_split(getattr(self, name), name)
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that were given, but for the name of the data set."""
+        names = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+        return [name for name in names if name != "hf_dataset"]

@@ -4,12 +4,12 @@ Recordings that nobody has transcribed yet are not clips. If some rows have a sp
 they were not validated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import DataError, Splits
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.data.sources.rows import audio_column, is_language, make_clips
+from mlx_whisper_lora.data.sources.rows import audio_column, is_language, make_clips, warn_left_out
 from mlx_whisper_lora.data.sources.splits import split_rows
 from mlx_whisper_lora.data.sources.tables import TableRow, read_rows
 
@@ -26,14 +26,26 @@ def find_tables(folder: Path) -> list[Path]:
 def read(folder: Path, options: SourceOptions, bad: list[DataError]) -> Splits:
     """Read the tables."""
     rows = [row for table in find_tables(folder) for row in _read_rows(table, options, bad)]
-    validated = [row for row in rows if str(row.fields.get("split", "")).strip()]
-    return split_rows(make_clips(validated or rows, options, bad), bad)
+    rows = _keep(rows, options.text_columns, "no text")
+    if any(_has_any(row, ("split",)) for row in rows):
+        rows = _keep(rows, ("split",), "no split, as they were not validated")
+    return split_rows(make_clips(rows, options, bad), bad)
+
+
+def _keep(rows: Sequence[TableRow], columns: Sequence[str], reason: str) -> list[TableRow]:
+    """Return the rows with a value in one of the columns. A warning counts the others."""
+    if others := [row for row in rows if not _has_any(row, columns)]:
+        warn_left_out(others, reason)
+    return [row for row in rows if _has_any(row, columns)]
+
+
+def _has_any(row: TableRow, columns: Sequence[str]) -> bool:
+    return any(row.fields.get(name, "").strip() for name in columns)
 
 
 def _read_rows(table: Path, options: SourceOptions, bad: list[DataError]) -> Iterator[TableRow]:
     locale = table.stem.removeprefix(_PREFIX)
     for row in read_rows(table, options, bad, quoted=False):
-        if any(row.fields.get(name, "").strip() for name in options.text_columns):
-            column = audio_column(row, options)
-            fields = {column: f"audios/{row.fields[column]}", "language": locale if is_language(locale) else None}
-            yield row.with_fields(**fields)
+        column = audio_column(row, options)
+        fields = {column: f"audios/{row.fields[column]}", "language": locale if is_language(locale) else None}
+        yield row.with_fields(**fields)

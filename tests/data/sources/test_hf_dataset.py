@@ -11,6 +11,7 @@ import pytest
 from mlx_whisper_lora.data.clip import DataError, Splits
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.sources import load_clips
+from mlx_whisper_lora.data.sources.hf_dataset import is_dataset
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.whisper.option import OptionError
@@ -270,6 +271,19 @@ def test_a_split_of_another_name_has_to_be_chosen(clips, cache, tmp_path):
         load_clips(tmp_path / "saved")
     with pytest.warns(UserWarning, match="splits that are not read: a;"):
         assert len(load_clips(tmp_path / "saved", hub=HubDataOptions(train_split="b"))["train"]) == 2
+
+
+def test_a_saved_data_set_has_no_configurations(clips, cache, tmp_path):
+    make_rows(clips["test"]).save_to_disk(tmp_path)
+    with pytest.raises(OptionError) as error:
+        load_clips(tmp_path, hub=HubDataOptions(hf_dataset_lang="te_in"))
+    assert str(error.value) == (f"hf_dataset_lang: {tmp_path} was saved without configurations; leave out the option")
+
+
+def test_a_data_set_can_be_named_beside_a_folder_of_its_owner(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "google").mkdir()
+    assert is_dataset("google/fleurs", named=True) and not is_dataset("google/fleurs")
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

@@ -11,6 +11,7 @@ from mlx_whisper_lora.whisper.audio.load import load_audio
 from tests.support.layouts import LAYOUTS, SPOKEN
 
 
+@pytest.mark.filterwarnings("ignore:.* rows are left out")
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_each_layout_gives_the_same_clips(name, tmp_path):
     layout = LAYOUTS[name]
@@ -31,6 +32,16 @@ def test_each_layout_gives_the_same_clips(name, tmp_path):
             np.testing.assert_array_equal(samples, each.samples)
     if "splits" not in layout.known:
         assert splits == split_by_content([clip for clips in splits.values() for clip in clips])
+
+
+def test_rows_of_spontaneous_speech_that_are_not_read_are_counted(tmp_path):
+    LAYOUTS["Spontaneous Speech"].write(tmp_path)
+    with pytest.warns(UserWarning) as notes:
+        load_clips(tmp_path)
+    assert [str(note.message) for note in notes] == [
+        f"6 rows are left out (no text), such as {tmp_path}/ss-corpus-en.tsv, line 3",
+        f"6 rows are left out (no split, as they were not validated), such as {tmp_path}/ss-corpus-en.tsv, line 4",
+    ]
 
 
 def grid(*names: str) -> str:

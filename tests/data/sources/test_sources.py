@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -311,9 +312,22 @@ def test_a_folder_that_no_source_understands_is_refused_with_what_is_in_it(tmp_p
     )
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(DataError, match="nowhere: no such data folder"):
-        load_clips(tmp_path / "nowhere")
+@pytest.mark.parametrize("name", ["telugu", "./telugu", "../telugu", "~/telugu", "data/in/telugu", "/data/telugu"])
+def test_a_folder_that_does_not_exist_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as error:
+        load_clips(name)
+    assert str(error.value) == f"{Path(name)}: no such data folder"
+
+
+def test_a_missing_folder_in_a_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError) as error:
+        load_clips("data/telugu")
+    assert str(error.value) == (
+        "data/telugu: no such data folder; if it is a data set of the Hugging Face Hub, give --hf-dataset data/telugu"
+    )
 
 
 def test_a_real_folder_of_speech():
