@@ -30,6 +30,11 @@ class Duplicate(NamedTuple):
     first: Clip  # the one with the same audio that comes first
     first_split: str
 
+    @property
+    def has_same_text(self) -> bool:
+        """Whether both have one text. A transcript and a translation need not be the same."""
+        return self.clip.text == self.first.text or self.clip.task != self.first.task
+
 
 def audio_hash(clip: Clip) -> int | None:
     """Return 64 bits that stand for the audio of a clip: its file, and the stretch of it.

@@ -182,6 +182,12 @@ class ConsoleCallback(Callback):
                 f"Note: {count} {split} clips have audio that {where}, such as {example.clip.name} and "
                 f"{example.first.name}"
             )
+        if differing := [each for each in found if not each.has_same_text]:
+            clip, first = differing[0].clip, differing[0].first
+            self.print_line(
+                f"Note: {len(differing)} of these clips have another text than the clip with their audio, such as "
+                f"{clip.text!r} ({clip.origin or clip.name}) and {first.text!r} ({first.origin or first.name})"
+            )
 
     def texts(self, report: TextReport) -> None:
         for line in report.lines():

@@ -105,7 +105,7 @@ def _of_clip(each: InspectedClip) -> Iterator[Finding]:
 
 def _duplicates(splits: Splits) -> Iterator[Finding]:
     for each in find_duplicates(splits):
-        other = "" if each.clip.text == each.first.text else f", which has another text: {each.first.text}"
+        other = "" if each.has_same_text else f", which has another text: {each.first.text}"
         yield Finding("duplicate", f"same as {each.first.name} ({each.first_split}){other}", each.clip, each.split)
 
 

@@ -182,6 +182,17 @@ def test_each_fault_of_a_repository_has_a_line_of_its_own(hub, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_command_names_a_data_set_that_needs_a_login(hub, model_folder, tmp_path):
+    arguments = ["--train", "--model", model_folder, "--data", "fault/gated"]
+    outcome = run_python("-m", "mlx_whisper_lora.lora", *arguments, **environment_of(hub, tmp_path))
+    assert (outcome.code, outcome.err) == (
+        1,
+        f"mlx_whisper_lora.lora: error: fault/gated: this repository is gated: accept its terms on {hub.address}, then "
+        "log in with `hf auth login` or set HF_TOKEN\n",
+    )
+
+
+@pytest.mark.slow
 def test_the_command_tests_on_a_part_of_a_data_set(hub, clips, model_folder, tmp_path):
     arguments = ["--test", "--model", model_folder, "--hf-dataset", NAME, "--hf-dataset-lang", "te_in"]
     outcome: Outcome = run_python(
