@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mlx_whisper_lora import fuse, lora
+from mlx_whisper_lora import fuse, inspect, lora
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, save_adapter
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
@@ -100,6 +100,7 @@ COMMANDS = {
     "test": (lora, ("--test", "--model", "model", "--data", "clips", "--adapter-file", "a.npz")),
     "test_alone": (lora, ("--test", "--data", "clips", "--adapter-file", "a.npz")),
     "neither": (lora, ("--data", "clips")),
+    "inspect": (inspect, ("--data", "clips")),
     "fuse": (fuse, FUSE),
     "fuse_alone": (fuse, ("--adapter-file", "a.npz", "--save-path", "fused")),
 }
@@ -184,6 +185,28 @@ CASES = {
     "an adapter over a device": (None, "train --adapter-file /dev/null", "/dev/null: this is a device or a pipe"),
     "the newest adapter over a device": (
         lambda: Path("b_last.npz").symlink_to("/dev/null"), "train --adapter-file b.npz", "b_last.npz: this is a dev",
+    ),
+    "inspect: no data folder": (lambda: shutil.rmtree("clips"), "inspect", "clips: no such data folder"),
+    "inspect: a table": (None, "inspect --data clips/train.jsonl", "jsonl: a file, not a data folder; give the fold"),
+    "inspect: no table": (
+        lambda: (table(), Path("clips/metadata.jsonl").unlink()), "inspect", "clips: no clips; found 3 .wav files",
+    ),
+    "inspect: not a table": (
+        lambda: Path("clips/train.jsonl").write_bytes(b"\xff\xfe"), "inspect", r"train\.jsonl: UTF-16 text; save the",
+    ),
+    "inspect: a wrong option of columns": (
+        None, "inspect --text-column a --translation-column b", "--text-column and --translation-column exclude each",
+    ),
+    "inspect: no Common Voice": (
+        None, "inspect --common-voice-validated", "--common-voice-validated is for Common Voice .*; clips is not one",
+    ),
+    "inspect: no suspects": (None, "inspect --model model --suspects 0", "--suspects must be at least 1, got 0"),
+    "inspect: clips without a model": (None, "inspect --max-clips 5", "--max-clips limits the work of a model: give"),
+    "inspect: unknown language": (None, "inspect --language klingon", "unknown language 'klingon'"),
+    "inspect: no model": (lambda: shutil.rmtree("model"), "inspect --model model", "model: model not found"),
+    "inspect: no folder to write in": (None, "inspect --html no/a.html", "no/a.html: the folder .* does not exist"),
+    "inspect: over a folder": (
+        lambda: Path("a.json").mkdir(), "inspect --json a.json", "a.json: this is a folder",
     ),
     "an adapter over a recording": (
         None, "train --overwrite --adapter-file clips/1.wav", r"1\.wav: this is a recording, .* it is not replaced",
