@@ -346,6 +346,18 @@ def test_translations_are_trained_on_and_tested(train, run_main, clips_folder):
     assert wrong.code == 2 and "--task transcribe and --translation-column exclude each other" in wrong.err
 
 
+def test_transcripts_and_translations_are_trained_on_together(train, clips_folder):
+    rows = [{"audio": "0.wav", "text": "నమస్కారం", "language": "te", "aim": "transcribe"}] * 2
+    rows += [{"audio": "1.wav", "text": "hello", "language": "te", "aim": "translate"}] * 2
+    write_jsonl(clips_folder / "train.jsonl", rows)
+    lines = train("--iters", 1, "--task-column", "aim", "--pack", 1)
+    assert not [line for line in lines if "another script" in line]
+    assert read_adapter_config("adapters.npz").task == "transcribe"
+    write_jsonl(clips_folder / "train.jsonl", rows[2:])
+    train("--iters", 1, "--task-column", "aim")
+    assert read_adapter_config("adapters.npz").task == "translate"
+
+
 def test_clips_that_the_adapter_was_trained_on_are_counted_and_named(train, run_main, clips_folder):
     rows = [{"audio": f"{i}.wav", "text": "x", "language": "en"} for i in range(4)]
     write_jsonl(clips_folder / "train.jsonl", rows[:3])

@@ -108,7 +108,7 @@ class RunOptions:
     )
     task: str | None = option(
         None,
-        "What the texts are: transcripts, or translations into English.",
+        "What the texts are: transcripts, or translations into English. A column of tasks says it of each clip.",
         choices=TASKS,
         shown_default="translate with a column of translations, or else that of the given adapter, or else transcribe",
     )
@@ -438,11 +438,12 @@ def _adapter_config(
 ) -> AdapterConfig:
     """Return what the adapter file says of a run: its settings, or those of the adapter it resumes, and its clips."""
     languages = {example.language for example in train_set}
+    tasks = {example.task or options.task or "transcribe" for example in train_set}
     clips = frozenset(example.audio for example in train_set if example.audio is not None)
     return AdapterConfig(
         settings=resumed.settings if resumed else settings,
         language=languages.pop() if len(languages) == 1 else None,
-        task=options.task or "transcribe",
+        task=tasks.pop() if len(tasks) == 1 else options.task or "transcribe",
         audio_context=training.audio_context,
         base=Base.of(model, options.model or BASE),
         run=resumed.run if resumed else secrets.token_hex(8),

@@ -28,7 +28,7 @@ from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.option import OptionError
 
-_AUDIO, _TRANSLATION = "audio", "translation"
+_AUDIO, _TRANSLATION, _TASK = "audio", "translation", "task"
 _BATCH = 1000  # rows that are read at a time; their recordings are not
 _AUDIO_TYPES = ("string", "large_string", "binary", "large_binary")  # paths, or bytes
 
@@ -63,8 +63,11 @@ def read_split(
         OptionError: A column that was named is missing.
     """
     rows = itertools.chain.from_iterable(_part_rows(name, splits[part.split], part, columns, bad) for part in parts)
-    translation = None if columns.translation_column is None else _TRANSLATION
-    renamed = SourceOptions(audio_column=_AUDIO, translation_column=translation)  # the others have usual names
+    renamed = SourceOptions(  # the other columns have usual names
+        audio_column=_AUDIO,
+        translation_column=columns.translation_column and _TRANSLATION,
+        task_column=columns.task_column and _TASK,
+    )
     return [clip for _, clip in make_clips(itertools.islice(rows, max_clips), renamed, bad)]
 
 
@@ -139,7 +142,8 @@ def _keep(data: bytes, path: str | None) -> str:
 def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions) -> _Columns:
     """Return the columns that the options name, or else those of the usual names."""
     found = f"found {', '.join(features) or 'no columns'}"
-    for option in ("audio_column", "text_column", "translation_column", "language_column", "speaker_column"):
+    named = ("audio_column", "text_column", "translation_column", "language_column", "speaker_column", "task_column")
+    for option in named:
         column = getattr(options, option)
         if column is not None and column not in features:
             raise OptionError(f"`{option}` is {column!r}, but {name} has no such column; {found}")
@@ -157,6 +161,8 @@ def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions
     language = options.language_column or next(iter(_same(LANGUAGE_COLUMNS, features)), None)
     speakers = {options.speaker_column: "speaker"} if options.speaker_column else _same(SPEAKER_COLUMNS, features)
     fields = texts | speakers | ({language: "language"} if language else {})
+    if options.task_column:
+        fields[options.task_column] = _TASK
     return _Columns(audio, fields, None if options.language_column else language)
 
 

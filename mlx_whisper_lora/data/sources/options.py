@@ -46,6 +46,13 @@ class SourceOptions:
         metavar="NAME",
         shown_default="none",
     )
+    task_column: str | None = option(
+        None,
+        "Column that says of each clip what its text is: transcribe for a transcript, translate for a translation into "
+        "English. An empty one has the task of the run.",
+        metavar="NAME",
+        shown_default="none",
+    )
     common_voice_validated: bool = option(
         False,
         "Train on all validated clips of a Common Voice release, without those of dev.tsv and test.tsv, instead of on "
@@ -56,6 +63,8 @@ class SourceOptions:
         check_ranges(self)
         if self.text_column is not None and self.translation_column is not None:
             raise OptionError("`text_column` and `translation_column` exclude each other: a clip has one text")
+        if self.task_column is not None and self.translation_column is not None:
+            raise OptionError("`task_column` and `translation_column` exclude each other: a clip has one task")
 
     @property
     def audio_columns(self) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.data.sources.options import SourceOptions
+from mlx_whisper_lora.data.sources.options import SourceOptions, column_name
 from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
 
 def make_clips(
@@ -68,7 +69,7 @@ def make_clip(row: TableRow, options: SourceOptions) -> Clip:
     text = _read_text(row, options)
     start, end = _read_times(row)
     language, speaker = _read_language(row, options), _read_speaker(row, options)
-    return Clip(audio, text, language, start, end, speaker, row.origin, task=options.task)
+    return Clip(audio, text, language, start, end, speaker, row.origin, task=_read_task(row, options))
 
 
 def audio_column(row: TableRow, options: SourceOptions) -> str:
@@ -195,6 +196,17 @@ def is_language(value: object) -> bool:
         return isinstance(value, str) and bool(_language_code(value))
     except ValueError:
         return False
+
+
+def _read_task(row: TableRow, options: SourceOptions) -> str | None:
+    if options.task_column is None:
+        return options.task
+    task = row.fields[_find_column(row, "task", (column_name(options.task_column),))]
+    if task is None or _is_blank(task):
+        return None
+    if not isinstance(task, str) or task.strip().casefold() not in TASKS:
+        raise row.error(f"task is {_shown(task)}; expected {' or '.join(TASKS)}")
+    return task.strip().casefold()
 
 
 def _read_speaker(row: TableRow, options: SourceOptions) -> str | None:

@@ -238,7 +238,7 @@ def test_classes_are_named_and_an_unknown_language_is_left_to_the_option(clips, 
 
 def test_columns_of_other_names_can_be_given(clips, cache, tmp_path):
     names = {"audio": "Recording", "transcription": "Words", "language": "Tongue", "speaker_id": "Reader"}
-    rows = make_rows(clips["test"], text="not this one")
+    rows = make_rows(clips["test"], text="not this one", Aim="translate")
     rows.rename_columns(names).save_to_disk(tmp_path)
     hub = HubDataOptions(test_split="train")
     found = load_clips(tmp_path, options=SourceOptions(*names.values()), hub=hub)
@@ -247,6 +247,8 @@ def test_columns_of_other_names_can_be_given(clips, cache, tmp_path):
     ]
     translated = load_clips(tmp_path, options=SourceOptions(translation_column="text"), hub=hub)["test"]
     assert [(clip.text, clip.task) for clip in translated] == [("not this one", "translate")] * 2
+    aimed = load_clips(tmp_path, options=SourceOptions(text_column="Words", task_column="Aim"), hub=hub)["test"]
+    assert [(clip.text, clip.task) for clip in aimed] == [(clip.text, "translate") for clip in clips["test"]]
     with pytest.raises(OptionError, match=r"^text_column is 'words', but .* has no such column; found id, Recording, "):
         load_clips(tmp_path, options=SourceOptions(text_column="words"), hub=hub)
 

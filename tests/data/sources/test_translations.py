@@ -1,4 +1,4 @@
-"""Translations as the texts of clips."""
+"""Translations as the texts of clips, and the tasks of clips."""
 
 import pytest
 
@@ -45,6 +45,25 @@ def test_a_column_of_translations_that_is_missing_is_named_with_those_there_are(
     )
 
 
-def test_a_clip_has_one_text():
+def test_a_column_gives_the_task_of_each_clip(folder):
+    tasks = ["translate", " Transcribe ", "", None]
+    write_jsonl(folder / "train.jsonl", [{"audio": "1.wav", "text": "a hundred", "Task": task} for task in tasks])
+    clips = load_clips(folder, options=SourceOptions(task_column="task"))["train"]
+    assert [clip.task for clip in clips] == ["translate", "transcribe", None, None]
+    assert {clip.task for clip in load_clips(folder)["train"]} == {None}
+
+
+def test_a_task_that_is_not_known_is_named(folder):
+    write_jsonl(folder / "train.jsonl", [{"audio": "1.wav", "text": "a hundred", "task": "read aloud"}])
+    with pytest.raises(DataError) as error:
+        load_clips(folder, options=SourceOptions(task_column="task"))
+    assert str(error.value) == (
+        f"{folder / 'train.jsonl'}, line 1: task is 'read aloud'; expected transcribe or translate"
+    )
+
+
+def test_a_clip_has_one_text_and_one_task():
+    with pytest.raises(OptionError, match=r"^task_column and translation_column exclude each other: a clip has one"):
+        SourceOptions(task_column="a", translation_column="b")
     with pytest.raises(OptionError, match=r"^text_column and translation_column exclude each other: a clip has one"):
         SourceOptions(text_column="a", translation_column="b")
