@@ -15,7 +15,7 @@ from mlx_whisper_lora.data.sources.splits import split_in_name, split_rows
 from mlx_whisper_lora.data.sources.tables import TableRow
 
 LAYOUT = "Kaldi (wav.scp and text)"
-TABLES: tuple[str, ...] = ("wav.scp",)
+TABLES: tuple[str, ...] = ("wav.scp", "*/wav.scp")
 
 
 def find_tables(folder: Path) -> list[Path]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from mlx_whisper_lora.data.clip import SPLITS, DataError, Splits
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.rows import make_clips
-from mlx_whisper_lora.data.sources.splits import SPLIT_NAMES, split_folders, split_of_path, split_rows
+from mlx_whisper_lora.data.sources.splits import split_folders, split_of_path, split_rows
 from mlx_whisper_lora.data.sources.tables import TableRow, read_rows
 
 LAYOUT = "metadata.jsonl, metadata.csv or metadata.tsv"
 _NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
-TABLES: tuple[str, ...] = (*_NAMES, *(f"{folder}/{name}" for folder in SPLIT_NAMES for name in _NAMES))
+TABLES: tuple[str, ...] = (*_NAMES, *(f"*/{name}" for name in _NAMES))
 
 
 def find_tables(folder: Path) -> list[Path]:

@@ -291,6 +291,17 @@ def test_tables_that_are_not_read_are_named(tmp_path):
     assert unused_tables(tmp_path) == [tmp_path / "metadata.csv", tmp_path / "test/metadata.tsv"]
 
 
+@pytest.mark.parametrize("table", ["metadata.csv", "wav.scp"])
+def test_tables_of_folders_that_are_not_named_as_a_split_are_named(table, tmp_path):
+    content = {"metadata.csv": "file_name,text\n1.wav,one\n", "wav.scp": "a 1.wav\n", "text": "a one\n"}
+    for folder in ("train", "more"):
+        touch(tmp_path, f"{folder}/1.wav")
+        for name in {table, "text"}:
+            (tmp_path / folder / name).write_text(content[name])
+    assert len(load_clips(tmp_path)["train"]) == 1
+    assert unused_tables(tmp_path) == [tmp_path / "more" / table]
+
+
 def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     touch(tmp_path, "metadata.csv")
     with pytest.raises(
