@@ -149,9 +149,7 @@ def build_examples(
     built = BuiltExamples([], [])
     found: list[DataError] = []
     if clips and not any(clip.language or language or default_language for clip in clips):
-        _make_tokenizer(
-            clips[0], model, None, task, tokenizer_of
-        )  # if this fails, all clips would fail in the same way
+        _make_tokenizer(clips[0], model, None, task, tokenizer_of)  # if this fails, all clips would fail in one way
     for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
         try:
             spoken = language or clip.language or default_language

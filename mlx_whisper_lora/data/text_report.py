@@ -11,8 +11,8 @@ from mlx_whisper_lora.data.clip import Clip, Splits
 from mlx_whisper_lora.data.texts import (
     NOT_NFC,
     clean_text,
-    describe_hidden,
     hidden_characters,
+    is_plain,
     language_scripts,
     main_script,
 )
@@ -63,7 +63,7 @@ def report_texts(splits: Splits, language_of: Callable[[Clip], str | None], clea
         cleans: Whether `clean_texts` will be called.
     """
     clips = [clip for found in splits.values() for clip in found if clip.text]
-    hidden = [clip for clip in clips if describe_hidden(clip.text)]
+    hidden = [clip for clip in clips if not is_plain(clip.text)]
     changes = [(clip, clean_text(clip.text)) for clip in clips] if cleans else []
     cleaned = [(clip, text) for clip, text in changes if text != clip.text] if cleans else None
     return TextReport(len(clips), hidden, list(_find_other_scripts(clips, language_of)), cleaned)
@@ -85,11 +85,18 @@ def _count_hidden(clips: Sequence[Clip]) -> Counter[str]:
 
 
 def _find_other_scripts(clips: Sequence[Clip], language_of: Callable[[Clip], str | None]) -> Iterator[OtherScript]:
+    alphabet = set().union(*(clip.text for clip in clips))
+    foreign: dict[str, set[str]] = {}  # the letters of other scripts, for each language: few texts have any
     for clip in clips:
         language = language_of(clip)
-        expected = language_scripts(language) if language else ()
+        if not language or not (expected := language_scripts(language)):
+            continue
+        if language not in foreign:
+            foreign[language] = {letter for letter in alphabet if main_script(letter) not in (None, *expected)}
+        if foreign[language].isdisjoint(clip.text):
+            continue
         script = main_script(clip.text)
-        if language and script and expected and script not in expected:
+        if script and script not in expected:
             yield OtherScript(clip, language, script)
 
 

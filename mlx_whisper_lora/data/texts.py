@@ -78,6 +78,11 @@ def clean_text(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(shown.split()))
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a text is in Unicode's NFC and has no characters that cannot be seen."""
+    return all(map(_belongs, _HIDDEN.finditer(text))) and unicodedata.is_normalized("NFC", text)
+
+
 def hidden_characters(text: str) -> Counter[str]:
     """Count the characters of a text that cannot be seen, by their names, such as ZERO WIDTH SPACE."""
     hidden = (found[0] for found in _HIDDEN.finditer(text) if not _belongs(found))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlx_whisper_lora.data.texts import clean_text, describe_hidden, language_scripts, main_script
+from mlx_whisper_lora.data.texts import clean_text, describe_hidden, is_plain, language_scripts, main_script
 from mlx_whisper_lora.whisper.text.languages import LANGUAGES
 
 # The greeting of each language, in its own script.
@@ -52,7 +52,8 @@ def test_the_script_is_that_of_most_letters(text, script):
 )
 def test_characters_that_cannot_be_seen_are_named_and_removed(text, found, clean):
     assert describe_hidden(text) == found
-    assert clean_text(text) == clean
+    assert is_plain(text) == (not found)
+    assert clean_text(text) == clean and is_plain(clean)
 
 
 @pytest.mark.parametrize(
