@@ -61,7 +61,7 @@ def draw_steps(axes: Axes, steps: dict[str, float]) -> None:
     axes.set_yticks(range(len(steps)), list(steps))
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_title("Training steps a second, by where features come from", loc="left")
+    axes.set_title("Training steps a second,\nwith log-mels computed", loc="left")
 
 
 def save(figure: plt.Figure, path: Path) -> None:
