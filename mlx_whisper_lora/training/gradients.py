@@ -15,7 +15,7 @@ from mlx.utils import tree_map
 from mlx_whisper_lora.whisper.model.ops import n_side_by_side, side_by_side
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
-_PIECE_FRAMES = 1200  # mel frames of a piece, if it has several examples
+_PIECE_FRAMES = 600  # mel frames of a piece, if it has several examples
 _PIECE_TARGETS = 128
 
 Sum = tuple[mx.array, dict]  # of the loss, and of its gradients for the trained parameters
