@@ -35,7 +35,7 @@ from mlx_whisper_lora.whisper.audio.context import is_context
 from mlx_whisper_lora.whisper.checkpoints.hub import absolute_name, hub_repository
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES
+from mlx_whisper_lora.whisper.text.languages import is_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
 VERSION, _WITHOUT_NEW_LANGUAGE = 4, 3
@@ -133,7 +133,7 @@ class AdapterConfig:
             raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]
         new_language = read_new_language(config["new_language"]) if version == VERSION else None
-        if language not in (None, *LANGUAGES, new_language and new_language.code) or task not in TASKS:
+        if not (language is None or is_code(language)) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         audio_context = float(config["audio_context"])
         if not is_context(audio_context):

@@ -5,7 +5,6 @@ the output layer too, starts as that of a near language, and is trained beside t
 """
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,7 @@ import mlx.nn as nn
 from mlx_whisper_lora.whisper.model.quantization import plain_layer
 from mlx_whisper_lora.whisper.model.whisper import Whisper, token_logits
 from mlx_whisper_lora.whisper.option import OptionError
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_name, nearest_language
-
-_CODE = re.compile(r"[a-z]{2,3}")
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES, is_code, language_name, nearest_language
 
 
 @dataclass(frozen=True)
@@ -126,6 +123,6 @@ def read_new_language(stored: Any) -> NewLanguage:
         ValueError: it is something else.
     """
     match stored:
-        case {"code": str(code), "near": str(near)} if _CODE.fullmatch(code) and near in LANGUAGES and code != near:
+        case {"code": str(code), "near": str(near)} if is_code(code) and near in LANGUAGES and code != near:
             return NewLanguage(code, near)
     raise ValueError(f"its new_language is {stored!r}")

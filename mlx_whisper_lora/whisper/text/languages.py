@@ -230,11 +230,16 @@ def language_code(language: str) -> str:
     for each in (name, name.replace("_", "-").partition("-")[0]):  # without a region or a script
         if each in LANGUAGES or each in codes:
             return codes.get(each, each)
-    if _CODE.fullmatch(name):
+    if is_code(name):
         return name
     near = difflib.get_close_matches(name, LANGUAGES.values(), n=1, cutoff=0.75)
     hint = f"did you mean {near[0]!r}?" if near else "give a code such as 'te' or an English name such as 'telugu'"
     raise ValueError(f"unknown language {language!r}: {hint}")
+
+
+def is_code(text: object) -> bool:
+    """Return whether a text looks like the code of a language, be it known or not."""
+    return isinstance(text, str) and bool(_CODE.fullmatch(text))
 
 
 def is_known(code: str) -> bool:
