@@ -212,6 +212,7 @@ RELATIVES = (
 _LACKING = {each: codes.split()[0] for names, codes, _ in RELATIVES for each in (*names.split(", "), *codes.split())}
 _NEAREST = {codes.split()[0]: relative for _, codes, relative in RELATIVES}
 _NAMES = {codes.split()[0]: names.split(", ")[0] for names, codes, _ in RELATIVES} | LANGUAGES
+_CODES = _LACKING | TO_LANGUAGE_CODE | OTHER_NAMES | OTHER_CODES | {code: code for code in LANGUAGES}
 _CODE = re.compile(r"[a-z]{2,3}")
 
 
@@ -226,10 +227,9 @@ def language_code(language: str) -> str:
         ValueError: the name of the language is not known. The message names a similar one, if there is one.
     """
     name = unicodedata.normalize("NFC", " ".join(language.lower().split()))
-    codes = _LACKING | TO_LANGUAGE_CODE | OTHER_NAMES | OTHER_CODES
     for each in (name, name.replace("_", "-").partition("-")[0]):  # without a region or a script
-        if each in LANGUAGES or each in codes:
-            return codes.get(each, each)
+        if each in _CODES:
+            return _CODES[each]
     if is_code(name):
         return name
     near = difflib.get_close_matches(name, LANGUAGES.values(), n=1, cutoff=0.75)
