@@ -57,7 +57,11 @@ def choose_new_language(model: Whisper, code: str, near: str | None) -> NewLangu
 
 
 def name_language(model: Whisper, code: str) -> None:
-    """Give a model the name of a new language, so that its tokenizer has the token."""
+    """Give a model the name of a new language, so that its tokenizer has the token.
+
+    Raises:
+        ValueError: it is one of the model's own languages.
+    """
     if model.vocabulary.new_language != code:
         model.vocabulary = model.vocabulary.with_language(code)
 
@@ -71,8 +75,10 @@ def borrowed_token(model: Whisper, new_language: NewLanguage | None) -> Iterator
     name_language(model, new_language.code)
     plain = model.decoder.token_embedding
     model.decoder.token_embedding = NewLanguageEmbedding.from_base(model, new_language)
-    yield
-    model.decoder.token_embedding = plain
+    try:
+        yield
+    finally:
+        model.decoder.token_embedding = plain
 
 
 class NewLanguageEmbedding(nn.Module):
@@ -89,7 +95,7 @@ class NewLanguageEmbedding(nn.Module):
     def from_base(model: Whisper, new_language: NewLanguage) -> "NewLanguageEmbedding":
         """Wrap the embedding of a plain model. The new row is that of the near language."""
         embedding = model.decoder.token_embedding
-        token = model.tokenizer().to_language_token(new_language.near)
+        token = model.tokenizer(new_language.near).language_token
         row = embedding(mx.array([token]))[0].astype(mx.float32)
         return NewLanguageEmbedding(embedding, row, model.dims.n_vocab, new_language.code)
 

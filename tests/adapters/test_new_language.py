@@ -137,6 +137,19 @@ def test_a_damaged_new_language_is_refused(stored, tmp_path):
         read_adapter(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (NewLanguage("dv", "yue"), "this model does not know language 'yue'"),
+        (NewLanguage("te", "si"), "this model has the language 'te' already"),
+    ],
+)
+def test_a_new_language_that_the_base_cannot_have_is_refused(stored, message, tmp_path):
+    saved(tmp_path / "a.npz", with_divehi(small_model()), small_model(), new_language=stored)
+    with pytest.raises(ValueError, match=message):
+        load_adapter(small_model(), tmp_path / "a.npz", "base")
+
+
 def test_a_file_without_the_row_is_refused_and_the_model_stays_plain(tmp_path):
     base = small_model()
     saved(tmp_path / "a.npz", with_divehi(small_model()), base)

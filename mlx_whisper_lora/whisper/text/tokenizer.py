@@ -59,7 +59,9 @@ class Vocabulary:
         return _language_codes(self.num_languages, self.new_language)
 
     def with_language(self, code: str) -> "Vocabulary":
-        """Return the vocabulary with the token of another language at its end."""
+        """Return the vocabulary with the token of another language at its end. Raise ValueError if it has that one."""
+        if code in self.languages:
+            raise ValueError(f"this model has the language {code!r} already")
         return replace(self, size=self.size + 1, new_language=code)
 
 
