@@ -144,7 +144,9 @@ CASES = {
         None, "test --temperature-increment-on-fallback 1e-9", "-on-fallback must be at least 0.01, got 1e-09",
     ),
     "number beyond floats": (None, "train --learning-rate 1e400", "--learning-rate must be below inf, got inf"),
-    "language that Whisper lacks": (None, "train --language dv", "relative that Whisper knows is Sinhala, 'si'"),
+    "language that nobody knows": (None, "train --language xx", "or train a token for it with lora --new-language xx"),
+    "new language that Whisper knows": (None, "train --new-language te", "knows Telugu: give --language te alone"),
+    "new language in a test": (None, "test --new-language dv", "--new-language requires --train"),
     "rank 0": (None, "train --lora-rank 0", "--lora-rank must be at least 1, got 0"),
     "no steps": (None, "train --iters 0", "iters must be at least 1"),
     "context": (None, "train --audio-context 60", "--audio-context: expected auto, or 0.5 to 30 seconds, got 60"),
@@ -241,7 +243,7 @@ def test_one_clear_line_from_a_real_process(case, place):
 
 def test_all_clips_that_cannot_be_used_are_reported_at_once_and_can_be_skipped(place, run_main):
     good = {"audio": "0.wav", "text": "one", "language": "en"}
-    rows = [good, {**good, "audio": "9.wav"}, {**good, "language": "dv"}, {**good, "audio": "1.wav"}, good]
+    rows = [good, {**good, "audio": "9.wav"}, {**good, "language": "klingon"}, {**good, "audio": "1.wav"}, good]
     write_jsonl(Path("clips/train.jsonl"), rows)
     Path("clips/1.wav").write_text("hello")
     Path("clips/2.wav").write_bytes(b"")
@@ -254,7 +256,7 @@ def test_all_clips_that_cannot_be_used_are_reported_at_once_and_can_be_skipped(p
     )
     reasons = [
         "train.jsonl, line 2: there is no recording clips/9.wav;",
-        "train.jsonl, line 3: Whisper does not know Divehi ('dv');",
+        "train.jsonl, line 3: unknown language 'klingon': give a code",
         "train.jsonl, line 4: clips/1.wav: not a readable audio file",
         "test.jsonl, line 1: clips/2.wav: the file is empty",
     ]

@@ -53,6 +53,24 @@ def train(run_main, model_folder, clips_folder):
     return run
 
 
+def test_clips_in_a_language_that_whisper_lacks_borrow_the_nearest_and_one_line_says_so(run_main, model_folder):
+    write_clips(Path("clips"), language="Dhivehi")
+    given = ("--train", "--model", model_folder, "--data", "clips", *QUICK, "--iters", 1)
+    outcome = run_main(lora, *given)
+    note = "Whisper does not know Divehi (dv), so it is taken for Sinhala (si), its nearest relative"
+    assert (outcome.code, outcome.err) == (0, f"Note: {note}\n")
+    assert read_adapter_config("adapters_last.npz").language == "si"
+
+    outcome = run_main(lora, *given, "--overwrite", "--new-language", "dv")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Note: Divehi has the new token <|dv|>, which starts as that of Sinhala (si)\n" in outcome.out
+    assert read_adapter_config("adapters_last.npz").language == "dv"
+    outcome = run_main(lora, *given, "--new-language", "or", "--resume-adapter-file", "adapters_last.npz")
+    assert outcome.code == 2 and outcome.err == (
+        "mlx_whisper_lora.lora: error: the adapter to resume from lacks the --new-language or: train it from the base\n"
+    )
+
+
 def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder, clips_folder):
     lines = train("--iters", 4, "--steps-per-report", 2, "--steps-per-eval", 2)
     expected = [

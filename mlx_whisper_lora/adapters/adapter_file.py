@@ -2,8 +2,8 @@
 
 It holds each trained array by its path in the model (`decoder.blocks.3.attn.query.lora_a`), under `config` the
 configuration as JSON in an array of bytes, and under `clips` a hash of the audio of each clip that it was trained on.
-It is read without pickle. Older versions are read too: 2 had no `clips`, and 1 had the settings of LoRA beside the
-other keys of the configuration.
+It is read without pickle. Version 4 is that of adapters with a new language; those without one have version 3. Older
+versions are read too: 2 had no `clips`, and 1 had the settings of LoRA beside the other keys of the configuration.
 """
 
 import contextlib
@@ -26,18 +26,19 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.foreign import describe_foreign
-from mlx_whisper_lora.adapters.inject import adapter_modules, check_plain, put_adapter
+from mlx_whisper_lora.adapters.inject import adapter_modules, build_modules, check_plain, put_adapter
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
+from mlx_whisper_lora.adapters.new_language import NewLanguage, read_new_language
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.context import is_context
 from mlx_whisper_lora.whisper.checkpoints.hub import absolute_name, hub_repository
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES
+from mlx_whisper_lora.whisper.text.languages import is_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
-VERSION = 3
+VERSION, _WITHOUT_NEW_LANGUAGE = 4, 3
 _CONFIG_KEY = "config"
 _CLIPS_KEY = "clips"
 _SAMPLES_PER_ARRAY = 1024
@@ -73,6 +74,7 @@ class AdapterConfig:
     base: Base
     run: str | None = None  # stands for the run of training, and for those that resume it; None in old files
     clips: frozenset[int] = frozenset()  # hashes of the audio of the clips that it was trained on
+    new_language: NewLanguage | None = None  # a language that the base lacks, and whose token was trained
 
     @property
     def split(self) -> str:
@@ -86,8 +88,9 @@ class AdapterConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as it is stored."""
+        new = {"new_language": asdict(self.new_language)} if self.new_language else {}
         return {
-            "version": VERSION,
+            "version": VERSION if new else _WITHOUT_NEW_LANGUAGE,
             "method": self.method,
             "settings": {name: value for name, value in asdict(self.settings).items() if value is not None},
             "language": self.language,
@@ -97,6 +100,7 @@ class AdapterConfig:
             "run": self.run,
             "split": self.split,
             "library_version": __version__,
+            **new,
         }
 
     @staticmethod
@@ -128,7 +132,8 @@ class AdapterConfig:
         if not isinstance(stored, dict):
             raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]
-        if language not in (None, *LANGUAGES) or task not in TASKS:
+        new_language = read_new_language(config["new_language"]) if version == VERSION else None
+        if not (language is None or is_code(language)) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         audio_context = float(config["audio_context"])
         if not is_context(audio_context):
@@ -141,8 +146,9 @@ class AdapterConfig:
             base=_base_from_json(base),
             run=str(config["run"]) if config.get("run") else None,
             clips=frozenset() if clips is None else frozenset(clips.tolist()),
+            new_language=new_language,
         )
-        if version == VERSION and found.split != config["split"]:
+        if version >= _WITHOUT_NEW_LANGUAGE and found.split != config["split"]:
             raise ValueError("its clips are not those that it names")
         return found
 
@@ -241,7 +247,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     config = adapter.config
     _check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
     with _same_random_state():
-        modules = METHODS[config.method].wrap(model, config.settings)
+        modules = build_modules(model, config.settings, config.new_language)
     _fill(modules, adapter)
     put_adapter(model, config.method, modules)
     model.audio_context = config.audio_context

@@ -1,6 +1,6 @@
 """Put an adapter into a model, freeze the rest, and take it out again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlx.nn as nn
@@ -8,23 +8,33 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
+from mlx_whisper_lora.adapters.new_language import NewLanguage, NewLanguageEmbedding, name_language
+from mlx_whisper_lora.whisper.checkpoints.layout import TOKEN_EMBEDDING
 from mlx_whisper_lora.whisper.model.quantization import parameter_count
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 
-def add_adapter(model: Whisper, config: Any) -> None:
+def add_adapter(model: Whisper, config: Any, new_language: NewLanguage | None = None) -> None:
     """Put a fresh adapter into a plain model, and freeze the rest.
 
     Args:
         model: a model without an adapter.
         config: the configuration of a method, such as LoRAConfig.
+        new_language: a language whose token is trained too.
 
     Raises:
         AdapterError: the model has an adapter, or does not fit the configuration. The model is unchanged.
     """
     check_plain(model)
-    name = method_name(config)
-    put_adapter(model, name, METHODS[name].wrap(model, config))
+    put_adapter(model, method_name(config), build_modules(model, config, new_language))
+
+
+def build_modules(model: Whisper, config: Any, new_language: NewLanguage | None) -> dict[str, nn.Module]:
+    """Return the fresh modules of an adapter by path, as for `add_adapter`. The model stays unchanged."""
+    modules = METHODS[method_name(config)].wrap(model, config)
+    if new_language is None:
+        return modules
+    return modules | {TOKEN_EMBEDDING: NewLanguageEmbedding.from_base(model, new_language)}
 
 
 def put_adapter(model: Whisper, method: str, modules: dict[str, nn.Module]) -> None:
@@ -32,6 +42,8 @@ def put_adapter(model: Whisper, method: str, modules: dict[str, nn.Module]) -> N
     model.freeze()
     for module in modules.values():
         module.adapter_method = method
+        if isinstance(module, NewLanguageEmbedding):
+            name_language(model, module.code)
     _replace_modules(model, modules)
 
 
@@ -53,12 +65,19 @@ def fuse_adapter(model: Whisper) -> list[str]:
         The paths of modules that cannot be merged into the model. They stay in it.
     """
     modules = adapter_modules(model)
-    fused = {path: METHODS[module.adapter_method].fuse(module) for path, module in modules.items()}
+    fused = {path: _fuse(module) for path, module in modules.items()}
     _replace_modules(model, {path: module for path, module in fused.items() if module is not None})
     left = [path for path, module in fused.items() if module is None]
     if modules and not left:
         model.unfreeze()
+    if TOKEN_EMBEDDING in modules:
+        model.dims = replace(model.dims, n_vocab=model.vocabulary.size)
     return left
+
+
+def _fuse(module: nn.Module) -> nn.Module | None:
+    is_language = isinstance(module, NewLanguageEmbedding)
+    return module.fuse() if is_language else METHODS[module.adapter_method].fuse(module)
 
 
 def _replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:

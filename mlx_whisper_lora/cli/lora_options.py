@@ -47,6 +47,9 @@ examples:
   clips of Telugu, on a larger model than OpenAI's base, which is the default for clips of your own
     python -m mlx_whisper_lora.lora --train --model small --data telugu --language te
 
+  a language that Whisper lacks, with a token of its own
+    python -m mlx_whisper_lora.lora --train --model small --data divehi --new-language dv
+
   how good is the adapter on clips that it was not trained on, and how good was the model without it?
     python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
     python -m mlx_whisper_lora.lora --test --model small --data telugu --language te

@@ -81,7 +81,8 @@ class CommandOptions:
     )
     language: str | None = option(
         None,
-        "Spoken language, as a code (te) or a name (telugu).",
+        "Spoken language, as a code (te) or a name (telugu). For one that neither Whisper nor the adapter knows, its "
+        "nearest relative is taken.",
         parse=language_code,
         shown_default="that of the adapter, or else detected in the first 30 s",
     )

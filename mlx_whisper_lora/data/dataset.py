@@ -13,7 +13,7 @@ from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.features import AudioFeatures, ClipFeatures, FeatureReader, header_length, read_samples
-from mlx_whisper_lora.data.labels import Label, move_end, timed_tokens, transcript_tokens
+from mlx_whisper_lora.data.labels import Label, learn_language, move_end, timed_tokens, transcript_tokens
 from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
@@ -200,12 +200,12 @@ def _make_example(
     seconds = len(features) * HOP_LENGTH / SAMPLE_RATE
     return Example(
         features,
-        *label,
+        *learn_language(label, tokenizer),
         text=clip.text,
         language=tokenizer.language,
         task=tokenizer.task,
         audio=features.audio if isinstance(features, ClipFeatures) else None,
-        timed=timed_tokens(tokenizer, label, seconds) if clip.text else None,
+        timed=learn_language(timed_tokens(tokenizer, label, seconds), tokenizer) if clip.text else None,
         timestamp_begin=tokenizer.timestamp_begin,
         clip=clip,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mlx_whisper_lora.whisper.text.tokenizer import SECONDS_PER_TIMESTAMP, Tokenizer
+from mlx_whisper_lora.whisper.text.tokenizer import N_TIMESTAMPS, SECONDS_PER_TIMESTAMP, Tokenizer
 
 
 class Label(NamedTuple):
@@ -50,6 +50,14 @@ def window_tokens(tokenizer: Tokenizer, segments: Sequence[tuple[float, float | 
     return Label((*tokenizer.sot_sequence, *label, tokenizer.eot), len(tokenizer.sot_sequence))
 
 
+def learn_language(label: Label, tokenizer: Tokenizer) -> Label:
+    """Return a label that the language, and what follows it, is learned of if the vocabulary has a new language.
+
+    Otherwise it would never be detected. Models of Whisper's own languages detect them already.
+    """
+    return label._replace(prompt_length=label.tokens.index(tokenizer.sot) + 1) if tokenizer.new_language else label
+
+
 def add_previous(label: Label, tokenizer: Tokenizer, previous: Sequence[int]) -> Label:
     """Return the label of a window with the tokens before the window in its prompt, if there are any."""
     context = (tokenizer.sot_prev, *previous) if previous else ()
@@ -59,7 +67,7 @@ def add_previous(label: Label, tokenizer: Tokenizer, previous: Sequence[int]) ->
 def move_end(label: Label, timestamp_begin: int, seconds: float) -> Label:
     """Return a label whose last segment ends so many seconds later. Timestamps are the tokens from a given one on."""
     *tokens, end, eot = label.tokens
-    if end < timestamp_begin:
+    if not _is_time(end, timestamp_begin):
         return label
     return label._replace(tokens=(*tokens, end + round(seconds / SECONDS_PER_TIMESTAMP), eot))
 
@@ -68,7 +76,13 @@ def stretch_times(label: Label, timestamp_begin: int, factor: float) -> Label:
     """Return a label whose timestamps, tokens from a given one on, are multiplied by a factor. The prompt stays."""
 
     def stretched(token: int) -> int:
-        return token if token < timestamp_begin else timestamp_begin + round((token - timestamp_begin) * factor)
+        is_time = _is_time(token, timestamp_begin)
+        return timestamp_begin + round((token - timestamp_begin) * factor) if is_time else token
 
     prompt, learned = label.tokens[: label.prompt_length], label.tokens[label.prompt_length :]
     return label._replace(tokens=(*prompt, *map(stretched, learned)))
+
+
+def _is_time(token: int, timestamp_begin: int) -> bool:
+    """Return whether a token is a timestamp, and not that of a new language, which comes after them."""
+    return timestamp_begin <= token < timestamp_begin + N_TIMESTAMPS

@@ -15,7 +15,7 @@ import numpy as np
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import ClipFeatures, FeatureReader
-from mlx_whisper_lora.data.labels import Label, add_previous, transcript_tokens, window_tokens
+from mlx_whisper_lora.data.labels import Label, add_previous, learn_language, transcript_tokens, window_tokens
 from mlx_whisper_lora.data.neighbors import Neighbors
 from mlx_whisper_lora.data.window_features import Part, WindowFeatures
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
@@ -148,7 +148,7 @@ class Packer:
         text = " ".join(self._text(each.clip) for each in plan.placed)
         return Example(
             self._features(plan),
-            *label,
+            *learn_language(label, tokenizer),
             text=text,
             language=self.dataset[i].language,
             task=self.dataset[i].task,

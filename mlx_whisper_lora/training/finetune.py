@@ -12,6 +12,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.adapter_file import (
+    Adapter,
     AdapterConfig,
     Base,
     load_adapter,
@@ -20,6 +21,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter, count_parameters, fuse_adapter
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.methods import METHODS
+from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token, choose_new_language, name_language
 from mlx_whisper_lora.data.ahead import LateErrors, decodable, load_unchanged, read_ahead
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
@@ -102,9 +104,18 @@ class RunOptions:
     overwrite: bool = option(False, "Replace the adapter of another run in those files.")
     language: str | None = option(
         None,
-        "Language of the clips, as a code (te) or a name (telugu).",
+        "Language of the clips, as a code (te) or a name (telugu). For one that Whisper lacks, its nearest relative is "
+        "taken. With --new-language, the language that the new one starts from.",
         parse=language_code,
         shown_default="the data's 'language' column, or else that of the given adapter",
+    )
+    new_language: str | None = option(
+        None,
+        "Train a token for a language that Whisper lacks, as a code (dv). It is the language of all clips that name no "
+        "other in their 'language' column.",
+        metavar="LANGUAGE",
+        parse=language_code,
+        shown_default="the language of the clips is one of Whisper's, or that of the given adapter",
     )
     task: str | None = option(
         None,
@@ -172,7 +183,8 @@ class Run:
 
     Raises:
         CheckpointError, AdapterError, DataError: the base, the adapter or the clips cannot be read, or there are none.
-        ValueError: the model lacks the language, or an adapter of another run would be replaced.
+        ValueError: the model lacks the language, or cannot get a new one, or an adapter of another run would be
+            replaced.
         ConnectionError: another process has ended or is frozen.
     """
 
@@ -196,15 +208,24 @@ class Run:
                 check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
             self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.bundled)
             task = options.task or options.sources.task or (adapter.task if adapter else "transcribe")
-            self.options = replace(options, task=task, transcription=replace(options.transcription, task=task))
-            self.default_language = adapter.language if adapter else None
+            if options.new_language and not trains:
+                raise OptionError("`new_language` requires `train`; an adapter has its new language already")
             self.training = training or TrainingOptions()
             self.augmentation = augmentation or AugmentationOptions()
 
             self.callback.load(describe_model(self.base_name, self.base_path))
             self.model = load_model(self.base_name, path=self.base_path)
-            if options.language or task == "translate":  # what the model lacks is an error before clips are read
-                self.model.tokenizer(options.language, task)
+            self.new_language = _new_language(self.model, options, adapter)
+            if self.new_language:
+                name_language(self.model, self.new_language.code)
+            self.default_language, language = adapter.language if adapter else None, options.language
+            if options.new_language and self.new_language:  # then the language is the one that it starts from
+                self.default_language, language = self.new_language.code, None
+            if language or task == "translate":  # what the model lacks is an error before clips are read
+                code = self.model.language_code(language, task)
+                language = code if language else None
+            transcription = replace(options.transcription, task=task)
+            self.options = replace(options, language=language, task=task, transcription=transcription)
             self.folder = ", ".join(each.folder for each in options.folders)
             self.bad: list[DataError] = []
             self.clips = self._load_clips()
@@ -229,7 +250,15 @@ class Run:
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
         train_set, valid_set = self.examples["train"], self.examples["valid"]
         end = finetune(
-            self.model, train_set, valid_set, options, self.training, settings, self.callback, self.augmentation
+            self.model,
+            train_set,
+            valid_set,
+            options,
+            self.training,
+            settings,
+            self.callback,
+            self.augmentation,
+            self.new_language,
         )
         if end.base_is_best:
             self.adapter_file = None
@@ -260,14 +289,15 @@ class Run:
             fuse_adapter(self.model)  # as `transcribe` does
         examples = decodable(self.examples["test"], _late_errors(self.options, self.callback, self.world))
         self.callback.test(TestStart(self.adapter_file, len(examples), seen))
-        return evaluate(
-            self.model,
-            examples,
-            self.options.transcription,
-            description="Testing",
-            normalizer=self.options.normalizer,
-            world=self.world,
-        )
+        with borrowed_token(self.model, None if adapter else self.new_language):
+            return evaluate(
+                self.model,
+                examples,
+                self.options.transcription,
+                description="Testing",
+                normalizer=self.options.normalizer,
+                world=self.world,
+            )
 
     def _load_clips(self) -> Splits:
         """Return the clips of all data folders."""
@@ -302,11 +332,22 @@ class Run:
             if split != "valid" and not self.examples[split]:
                 but = f" but those ({', '.join(reasons)})" if reasons else ""
                 raise DataError(f"{self.folder}: there are no {split} clips{but}")
+        if self.options.new_language and "train" in left_out:
+            self._check_new_language()
         labels = hashlib.sha256()
         for example in (example for split in splits for example in self.examples[split]):
             labels.update(repr(example.tokens).encode())
         if len(set(self.world.gather(labels.digest()))) > 1:
             raise DataError(f"{self.folder}: the processes that train together have read different clips")
+
+    def _check_new_language(self) -> None:
+        """Raise DataError unless some training clips are in the new language."""
+        found = {example.language for example in self.examples["train"]}
+        if self.new_language and self.new_language.code not in found:
+            raise DataError(
+                f"{self.folder}: all train clips name another language ({', '.join(sorted(map(str, found)))}) than the "
+                f"new one; name {self.new_language.code} in their 'language' column, or remove the column"
+            )
 
     def _build_examples(self, split: str) -> list[str]:
         """Build the examples of a split. Return the reasons why clips were left out, such as "longer than 30 s"."""
@@ -339,6 +380,7 @@ def finetune(
     settings: Any,
     callback: Callback | None = None,
     augmentation: AugmentationOptions | None = None,
+    new_language: NewLanguage | None = None,
 ) -> RunEnd:
     """Train an adapter of a plain model on examples. The newest adapter stays in the model.
 
@@ -356,6 +398,8 @@ def finetune(
         settings: the configuration of the method, such as LoRAConfig.
         callback: gets the events of the run, in the first of several processes, which all call this.
         augmentation: how training clips are changed.
+        new_language: a language whose token is trained too. The examples have it. An adapter to resume from has its
+            own.
 
     Returns:
         What was kept.
@@ -376,14 +420,15 @@ def finetune(
     mx.random.seed(training.seed)
     augments = augmentation is not None and augmentation.changes_clips
     augmenter = Augmenter(augmentation, train_set, model, training.seed) if augmentation and augments else None
-    config = _adapter_config(model, train_set, options, training, resumed.config if resumed else None, settings)
+    config = _adapter_config(model, train_set, options, training, settings, resumed, new_language)
     errors = _late_errors(options, callback, world)
     valid_set = decodable(_sample(valid_set, training.val_clips), errors)
     evaluate_now = _validation(model, valid_set, options, world) if valid_set else None
     keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback, writes=world.speaks)
-    keeper.measure_base()
+    with borrowed_token(model, config.new_language):
+        keeper.measure_base()
     if resumed is None:
-        add_adapter(model, settings)
+        add_adapter(model, settings, config.new_language)
     else:
         load_adapter(model, resumed, options.model or BASE)
         continues = world.speaks and is_of_run(adapter_file, resumed.config)
@@ -394,6 +439,8 @@ def finetune(
     model.audio_context = training.audio_context
     frozen = frozen_blocks(model.encoder)
     notes = METHODS[config.method].notes(model, config.settings)
+    if config.new_language:
+        notes.append(config.new_language.describe())
     if augmenter:
         notes.append("clips change at each pass: nothing is kept of them (no feature cache, no encoder cache)")
     elif frozen and training.encoder_cache:
@@ -433,22 +480,42 @@ def _adapter_config(
     train_set: Sequence[Example],
     options: RunOptions,
     training: TrainingOptions,
-    resumed: AdapterConfig | None,
     settings: Any,
+    resumed: Adapter | None,
+    new_language: NewLanguage | None,
 ) -> AdapterConfig:
     """Return what the adapter file says of a run: its settings, or those of the adapter it resumes, and its clips."""
+    old = resumed.config if resumed else None
     languages = {example.language for example in train_set}
     tasks = {example.task or options.task or "transcribe" for example in train_set}
     clips = frozenset(example.audio for example in train_set if example.audio is not None)
     return AdapterConfig(
-        settings=resumed.settings if resumed else settings,
+        settings=old.settings if old else settings,
         language=languages.pop() if len(languages) == 1 else None,
         task=tasks.pop() if len(tasks) == 1 else options.task or "transcribe",
         audio_context=training.audio_context,
         base=Base.of(model, options.model or BASE),
-        run=resumed.run if resumed else secrets.token_hex(8),
-        clips=clips | resumed.clips if resumed else clips,
+        run=old.run if old else secrets.token_hex(8),
+        clips=clips | old.clips if old else clips,
+        new_language=old.new_language if old else new_language,
     )
+
+
+def _new_language(model: Whisper, options: RunOptions, adapter: AdapterConfig | None) -> NewLanguage | None:
+    """Return the new language of an adapter, or the one that the options ask for.
+
+    Raises:
+        OptionError: the adapter lacks the language, or the model cannot get it.
+    """
+    present = adapter.new_language if adapter else None
+    if options.new_language is None:
+        return present
+    code = language_code(options.new_language)
+    if adapter is None:
+        return choose_new_language(model, code, options.language)
+    if present is None or present.code != code:
+        raise OptionError(f"the adapter to resume from lacks the `new_language` {code}: train it from the base")
+    return present
 
 
 def _packer(

@@ -77,6 +77,7 @@ def test_an_english_only_model_needs_no_language(sound):
     ("n_vocab", "clip_language", "language", "task", "message"),
     [
         (51865, None, None, "transcribe", "its language is not known; give --language"),
+        (51865, "xx", None, "transcribe", "unknown language 'xx': give a near one that Whisper knows"),
         (51865, "yue", None, "transcribe", "this model does not know language 'yue'"),
         (51864, "te", None, "transcribe", "this model is English-only"),
         (51864, None, None, "translate", "this model is English-only"),
@@ -86,6 +87,14 @@ def test_a_language_that_the_model_does_not_know_is_refused(n_vocab, clip_langua
     with pytest.raises(DataError, match=message) as error:
         build_examples([Clip(sound, "hello", clip_language)], small_model(n_vocab=n_vocab), language, task)
     assert str(error.value).startswith(str(sound))
+
+
+def test_a_language_that_whisper_lacks_borrows_the_nearest_and_a_warning_says_so(sound):
+    message = r"does not know Divehi \(dv\), so it is taken for Sinhala \(si\), its nearest relative"
+    with pytest.warns(UserWarning, match=message) as noted:
+        ((example, _), _) = build_examples([Clip(sound, "hello", "dv"), Clip(sound, "yes", "dv")], small_model())
+    assert (example.language, example.tokens[1]) == ("si", 50322)
+    assert len({str(each.message) for each in noted}) == 1
 
 
 def test_a_text_longer_than_transcription_writes_is_dropped(sound):

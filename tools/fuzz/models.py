@@ -55,7 +55,9 @@ def odd_vocabulary(goods: Goods, folder: Path, random: np.random.Generator) -> C
         tokens = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(tokens | {name: vocabulary.size}))
         tells.append(path.name)
-        unknown_meaning = _ADDED[name] != "special"
+        known = vocabulary.multilingual and _ADDED[name] == "a language"
+        vocabulary = vocabulary.with_language(name[2:-2]) if known else vocabulary
+        unknown_meaning = not known and _ADDED[name] != "special"
 
     facts = {"tokens": vocabulary.special_tokens()}
     if lies or unknown_meaning:

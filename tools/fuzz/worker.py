@@ -25,7 +25,6 @@ from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.log_mel import SpooledLogMel
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.text.tokenizer import vocabulary_of_size
 from tools.fuzz.case import Case, Outcome
 from tools.fuzz.good_files import ROOT, seeded_model
 
@@ -42,9 +41,9 @@ def load_audio(path: str) -> Any:
 def load_whisper(name: str) -> Any:
     """Load a model, and return what its tokens mean, or whether it is the seeded one."""
     model = load_model(name)
-    if vocabulary := vocabulary_of_size(model.dims.n_vocab):
+    if model.knows_tokens:
         model.tokenizer()
-        return {"tokens": vocabulary.special_tokens()}
+        return {"tokens": model.vocabulary.special_tokens()}
     return {"model": "mlx" if fingerprint(model) == fingerprint(seeded_model()) else "another"}
 
 

@@ -16,7 +16,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.options import SourceOptions, column_name
 from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
-from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.text.languages import is_known, language_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
 
@@ -191,9 +191,9 @@ _language_code = functools.cache(language_code)  # most rows of a table have the
 
 
 def is_language(value: object) -> bool:
-    """Return whether a value names a language that Whisper knows. The clips of another one need `--language`."""
+    """Return whether a value names a language that is known. The clips of another one need `--language`."""
     try:
-        return isinstance(value, str) and bool(_language_code(value))
+        return isinstance(value, str) and is_known(_language_code(value))
     except ValueError:
         return False
 

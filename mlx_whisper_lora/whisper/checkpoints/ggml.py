@@ -151,8 +151,14 @@ def write_ggml(model: Whisper, folder: str | PathLike) -> None:
     Matrices and kernels are float16 or float32; biases, norms and positions are float32, as whisper.cpp wants them.
 
     Raises:
+        CheckpointError: the model has a new language.
         OSError: the file cannot be written.
     """
+    if code := model.vocabulary.new_language:
+        raise CheckpointError(
+            f"{folder}: a file of whisper.cpp cannot hold the new language {code!r}, because whisper.cpp takes the "
+            "number of languages, and so the ids of timestamps, from the size of the vocabulary"
+        )
     kind = F32 if model.dtype == mx.float32 else F16
     dims = model.dims.to_dict()
     weights = {**dict(tree_flatten(model.parameters())), ENCODER_POSITIONS: model.encoder.positions}

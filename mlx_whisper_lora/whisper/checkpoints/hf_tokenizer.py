@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tiktoken
 
 from mlx_whisper_lora.whisper.assets import ASSETS
-from mlx_whisper_lora.whisper.text.tokenizer import N_TIMESTAMPS, Tokenizer
+from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 # Bytes that stand for themselves. The others are written as the characters from 256 on.
 _PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1))
@@ -50,7 +50,8 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
     vocabulary = {**encoding.vocabulary, _END_OF_TEXT: tokenizer.eot}
     merges = [f"{left} {right}" for left, right in encoding.merges]
     special = _special_tokens(tokenizer)
-    added = {token: _added_token(name, token >= tokenizer.timestamp_begin) for name, token in special.items()}
+    timestamps = range(tokenizer.timestamp_begin, tokenizer.timestamp_end)
+    added = {token: _added_token(name, token in timestamps) for name, token in special.items()}
     return {
         "vocab.json": vocabulary,
         "merges.txt": "#version: 0.2\n" + "".join(f"{merge}\n" for merge in merges),
@@ -75,7 +76,7 @@ def tokenizer_files(tokenizer: Tokenizer) -> dict[str, Any]:
             "errors": "replace",
             "model_max_length": 1024,
             **{f"{role}_token": _END_OF_TEXT for role in ("bos", "eos", "pad", "unk")},
-            "additional_special_tokens": [name for name, token in special.items() if token < tokenizer.timestamp_begin],
+            "additional_special_tokens": _listed_tokens(tokenizer, special),
             "added_tokens_decoder": {str(token): settings for token, settings in added.items()},
         },
     }
@@ -102,9 +103,20 @@ def _added_token(name: str, is_timestamp: bool) -> dict[str, Any]:
 
 
 def _special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return the special tokens and their ids, in the order of the ids, timestamps last."""
-    last = tokenizer.timestamp_begin + N_TIMESTAMPS
-    return {tokenizer.encoding.decode([token]): token for token in range(tokenizer.eot, last)}
+    """Return the special tokens and their ids, in the order of the ids."""
+    return {tokenizer.encoding.decode([token]): token for token in range(tokenizer.eot, tokenizer.encoding.n_vocab)}
+
+
+def _listed_tokens(tokenizer: Tokenizer, special: dict[str, int]) -> list[str]:
+    """Return the special tokens but the timestamps.
+
+    A language that was added stands behind the others: CTranslate2's converter finds languages by their place in this
+    list, and transformers takes the token after the last one for the first timestamp.
+    """
+    names = [name for name, token in special.items() if token < tokenizer.timestamp_begin]
+    place = special["<|translate|>"] - tokenizer.eot
+    names[place:place] = [tokenizer.encoding.decode([token]) for token in tokenizer.added_tokens]
+    return names
 
 
 @functools.cache

@@ -38,6 +38,7 @@ from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.alignment_heads import published_heads
 from mlx_whisper_lora.whisper.model.quantization import quantize
 from mlx_whisper_lora.whisper.model.whisper import Whisper, are_sinusoids
+from mlx_whisper_lora.whisper.text.tokenizer import Vocabulary
 
 
 class _Checkpoint(NamedTuple):
@@ -65,8 +66,11 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
         CheckpointError: there is no such model, or its files are damaged or do not belong together.
     """
     path = path or resolve_model(path_or_hf_repo)
-    config, weights = _drop_unused_tokens(path, _read_checkpoint(path))
+    checkpoint = _read_checkpoint(path)
+    vocabulary = find_vocabulary(path, checkpoint.config.dims)
+    config, weights = _drop_unused_tokens(checkpoint, vocabulary)
     model = Whisper(config.dims)
+    model.vocabulary = vocabulary
     if config.quantization:
         quantize(model, config.quantization, weights.keys())
     _take_positions(path, model, weights)
@@ -89,14 +93,9 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
     return model
 
 
-def _drop_unused_tokens(path: Path, checkpoint: _Checkpoint) -> _Checkpoint:
-    """Remove rows of the token embedding that stand for no token of Whisper's, such as one for padding.
-
-    Raises:
-        CheckpointError: tokens have another meaning than in Whisper.
-    """
+def _drop_unused_tokens(checkpoint: _Checkpoint, vocabulary: Vocabulary | None) -> _Checkpoint:
+    """Remove rows of the token embedding that stand for no token of the vocabulary, such as one for padding."""
     config, weights = checkpoint
-    vocabulary = find_vocabulary(path, config.dims)
     if vocabulary is None or vocabulary.size == config.dims.n_vocab:
         return checkpoint
     for name in (f"{TOKEN_EMBEDDING}.{part}" for part in ("weight", "scales", "biases")):  # quantized in three parts

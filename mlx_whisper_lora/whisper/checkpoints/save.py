@@ -32,7 +32,6 @@ from mlx_whisper_lora.whisper.model.quantization import (
 )
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
-from mlx_whisper_lora.whisper.text.tokenizer import vocabulary_of_size
 
 DTYPES = ("float16", "bfloat16", "float32")
 DTYPE_HELP = (
@@ -143,6 +142,6 @@ def save_model(model: Whisper, folder: str | PathLike) -> None:
         config["quantization"] = asdict(quantization)
     with output_folder(folder, last=CONFIG_FILE) as path:
         write_weights(path / WEIGHT_FILES[0], weights, "mlx")
-        if vocabulary_of_size(model.dims.n_vocab):
+        if model.knows_tokens:
             write_json(path / GENERATION_CONFIG_FILE, generation_config(model, model.tokenizer()))
         write_json(path / CONFIG_FILE, config)

@@ -14,6 +14,7 @@ from mlx_whisper_lora.whisper.checkpoints.config import read_json
 from mlx_whisper_lora.whisper.checkpoints.layout import CONFIG_FILE, GENERATION_CONFIG_FILE, TOKENIZER_FILES
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions
+from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS, VOCABULARIES, Vocabulary, vocabulary_of_size
 
 _SMALLEST = VOCABULARIES[0].size
@@ -43,7 +44,9 @@ class _Claim(NamedTuple):
 
 
 def find_vocabulary(path: Path, dims: ModelDimensions) -> Vocabulary | None:
-    """Find out which of Whisper's vocabularies a checkpoint has. Its embedding may have unused rows behind it.
+    """Find out which of Whisper's vocabularies a checkpoint has.
+
+    Its embedding may have the row of a new language behind it, and unused rows.
 
     Args:
         path: a model folder, or a file, which names no tokens.
@@ -74,8 +77,19 @@ def find_vocabulary(path: Path, dims: ModelDimensions) -> Vocabulary | None:
             "what the tokens mean; use the folder of transformers that the model comes from, with the files of its "
             f"tokenizer and {GENERATION_CONFIG_FILE}"
         )
-    _check_added_tokens(path, fitting[0], [claim for claim in claims if claim.token < dims.n_vocab])
-    return fitting[0]
+    added = [claim for claim in claims if fitting[0].size <= claim.token < dims.n_vocab]
+    vocabulary = _add_language(fitting[0], added)
+    _check_added_tokens(path, vocabulary, added)
+    return vocabulary
+
+
+def _add_language(vocabulary: Vocabulary, added: list[_Claim]) -> Vocabulary:
+    """Return the vocabulary with the language that its first added token stands for, if there is one."""
+    first = {name for _, name, token in added if token == vocabulary.size and _LANGUAGE.fullmatch(name)}
+    code = first.pop()[2:-2] if len(first) == 1 else None
+    if code is None or not vocabulary.multilingual or code in vocabulary.languages or language_code(code) != code:
+        return vocabulary
+    return vocabulary.with_language(code)
 
 
 def _conflicts(vocabulary: Vocabulary, claims: list[_Claim]) -> list[str]:
@@ -102,7 +116,7 @@ def _check_added_tokens(path: Path, vocabulary: Vocabulary, claims: list[_Claim]
         if _LANGUAGE.fullmatch(name):
             raise CheckpointError(
                 f"{file}: token {token} is the language {name}, which Whisper's vocabulary of {vocabulary.size} tokens "
-                "lacks; models with added languages are not supported"
+                "lacks; one added language is supported, as the next token, by its usual code"
             )
         if special is None:
             special = _special_names(path)

@@ -177,7 +177,7 @@ def generate(
     ]
     # The last position that fits is an input too, so the output may exceed the text context by one token.
     limits = np.array([min(sample_len, n_text_ctx - len(start) + 1) for start in starts])
-    filters = logit_filters(tokenizers[0], options, model.dims.n_vocab)
+    filters = logit_filters(tokenizers[0], options, model.vocabulary.size)
     decoder = _token_decoder(options, tokenizers[0].eot, keys)
     count = decoder.sequences_per_window
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from mlx_whisper_lora.whisper.decoding.overflow import check_overflow
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from mlx_whisper_lora.whisper.text.languages import language_code
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 LanguageProbs = dict[str, float]  # code -> probability
@@ -48,11 +47,13 @@ def detect_language_from_features(
         raise ValueError("this model is English-only and cannot detect a language")
     tokenizer = tokenizer or model.tokenizer()
     hidden, _ = model.decoder.hidden(mx.full((features.shape[0], 1), tokenizer.sot), features)
-    first, count = tokenizer.all_language_tokens[0], tokenizer.num_languages
-    logits = model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, first : first + count]
+    languages = mx.array(tokenizer.all_language_tokens, mx.uint32)
+    logits = model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, languages]
     check_overflow(model, logits)
     rows = np.array(mx.softmax(logits, axis=-1)).tolist()
-    return first + logits.argmax(axis=-1), [dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows]
+    return languages[logits.argmax(axis=-1)], [
+        dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows
+    ]
 
 
 class Languages(NamedTuple):
@@ -66,7 +67,7 @@ def resolve_languages(model: Whisper, features: mx.array, language: str | None) 
     """Return the language of each encoded window, shape (B, P, D): the given one, or else the one detected."""
     count = features.shape[0]
     if language is not None or not model.is_multilingual:
-        return Languages([language_code(language or "en")] * count, [None] * count)
+        return Languages([model.language_code(language)] * count, [None] * count)
     _, probs = detect_language_from_features(model, features)
     return Languages([*map(most_likely, probs)], [*probs])
 

@@ -23,8 +23,9 @@ def logit_filters(tokenizer: Tokenizer, options: DecodingOptions, n_vocab: int) 
     filters: list[LogitFilter] = []
     if options.suppress_blank:
         filters.append(SuppressBlank(tokenizer, n_vocab))
-    if options.suppress_tokens:
-        filters.append(SuppressTokens(tokenizer.suppressed_tokens(options.suppress_tokens, n_vocab), n_vocab))
+    given = options.suppress_tokens
+    if suppressed := tokenizer.suppressed_tokens(given, n_vocab) if given else set(tokenizer.added_tokens):
+        filters.append(SuppressTokens(suppressed, n_vocab))
     if not options.without_timestamps:
         filters.append(TimestampRules(tokenizer, n_vocab, options.max_initial_timestamp))
     return filters
@@ -68,12 +69,13 @@ class TimestampRules:
 
     def __init__(self, tokenizer: Tokenizer, n_vocab: int, max_initial_timestamp: float | None):
         self.eot = tokenizer.eot
-        self.begin = tokenizer.timestamp_begin
+        self.begin, self.end = tokenizer.timestamp_begin, tokenizer.timestamp_end
         self.text_end = tokenizer.no_timestamps  # the token before `begin`, forbidden if timestamps are generated
         self.ids = mx.arange(n_vocab)
-        self.first_limit = n_vocab
+        self.first_limit = self.end - 1
         if max_initial_timestamp:
-            self.first_limit = self.begin + round(max_initial_timestamp / SECONDS_PER_TIMESTAMP)
+            limit = self.begin + round(max_initial_timestamp / SECONDS_PER_TIMESTAMP)
+            self.first_limit = min(limit, self.first_limit)
 
     def apply(self, logits: mx.array, tokens: mx.array) -> mx.array:
         if tokens.shape[1] == 0:
@@ -90,8 +92,9 @@ class TimestampRules:
         time_floor = mx.where(opened, self.ids.size, mx.where(closed, newest, newest + 1))
         time_floor = mx.maximum(time_floor, self.begin)
         text = (self.ids >= text_floor) & (self.ids < self.text_end)
-        logits = mx.where(text | (self.ids >= time_floor), logits, -mx.inf)
+        time = (self.ids >= time_floor) & (self.ids < self.end)
+        logits = mx.where(text | time, logits, -mx.inf)
 
-        any_time = mx.logsumexp(logits[:, self.begin :], axis=-1, keepdims=True)
+        any_time = mx.logsumexp(logits[:, self.begin : self.end], axis=-1, keepdims=True)
         best_text = logits[:, : self.begin].max(axis=-1, keepdims=True)
         return mx.where((any_time > best_text) & (self.ids < self.begin), -mx.inf, logits)

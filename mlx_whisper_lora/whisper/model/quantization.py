@@ -74,7 +74,7 @@ def dequantize(model: Whisper) -> None:
 def plain_layer(layer: nn.Module) -> nn.Linear | nn.Embedding:
     """Return a plain layer with the weights of a linear layer or embedding, quantized or not."""
     weight = _full_weight(layer)
-    if isinstance(layer, nn.QuantizedEmbedding):
+    if isinstance(layer, nn.Embedding | nn.QuantizedEmbedding):
         embedding = nn.Embedding(*weight.shape)
         embedding.weight = weight
         return embedding

@@ -6,6 +6,7 @@ width.
 """
 
 import math
+import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
@@ -18,7 +19,13 @@ from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.ops import attention, decode_row, gelu, prepare_cpu, project
 from mlx_whisper_lora.whisper.model.silence import SILENT_LOG_MEL, SILENT_POSITIONS, SilenceCache
-from mlx_whisper_lora.whisper.text.languages import language_code
+from mlx_whisper_lora.whisper.text.languages import (
+    LANGUAGES,
+    lacking_language,
+    language_code,
+    language_name,
+    nearest_language,
+)
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer, Vocabulary, get_tokenizer, vocabulary_of_size
 
 
@@ -343,6 +350,13 @@ def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
     return mx.where((keys > queries) | (is_padding & (keys != queries)), -mx.inf, 0)[:, None]
 
 
+def token_logits(embedding: nn.Module, hidden: mx.array) -> mx.array:
+    """Return the products of hidden states (..., D) with the rows of an embedding of tokens, plain or not."""
+    if type(embedding) is nn.Embedding:
+        return project(embedding.weight, hidden)
+    return embedding.as_linear(hidden)
+
+
 class TextDecoder(nn.Module):
     """A Transformer over text tokens that attends to the encoder's output.
 
@@ -397,9 +411,7 @@ class TextDecoder(nn.Module):
 
     def logits(self, hidden: mx.array) -> mx.array:
         """Return next-token logits (..., n_vocab) of hidden states (..., D). The output layer is the embedding."""
-        if type(self.token_embedding) is nn.Embedding:
-            return project(self.token_embedding.weight, hidden)
-        return self.token_embedding.as_linear(hidden)
+        return token_logits(self.token_embedding, hidden)
 
     def __call__(self, tokens: mx.array, audio_features: mx.array, cache: list[LayerCache] | None = None) -> mx.array:
         """Return next-token logits (B, T, n_vocab) for `tokens` (B, T), given features (B, P, D)."""
@@ -424,6 +436,7 @@ class Whisper(nn.Module):
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
         self.audio_context: float = CHUNK_LENGTH  # seconds that a window is padded to, or AUTO
         self._silence = SilenceCache()
+        self._vocabulary = vocabulary_of_size(dims.n_vocab)
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known
         # Tokens that are suppressed anywhere and at the start, if the files of the model name them.
         self.suppress_tokens: tuple[int, ...] | None = None
@@ -484,21 +497,52 @@ class Whisper(nn.Module):
         """Return the tokenizer of this model's vocabulary.
 
         Args:
-            language: a code or an English name; None stands for English.
+            language: as for `language_code`.
             task: "transcribe" or "translate".
 
         Raises:
             ValueError: Whisper or this model lacks the language or the task.
         """
-        tokenizer = get_tokenizer(self.is_multilingual, num_languages=self.num_languages, language=language, task=task)
-        code = language_code(language) if language is not None else "en"
-        if not self.is_multilingual and (code != "en" or task != "transcribe"):
-            raise ValueError(f"this model is English-only: it cannot {task} language {code!r}")
-        if self.is_multilingual and code not in tokenizer.all_language_codes:
-            raise ValueError(f"this model does not know language {code!r}; it knows {tokenizer.num_languages} others")
+        tokenizer = get_tokenizer(
+            self.is_multilingual,
+            num_languages=self.num_languages,
+            language=self.language_code(language, task),
+            task=task,
+            new_language=self.vocabulary.new_language,
+        )
         if (self.suppress_tokens, self.begin_suppress_tokens) == (None, None):
             return tokenizer
         return replace(tokenizer, suppressed=self.suppress_tokens, suppressed_first=self.begin_suppress_tokens)
+
+    def language_code(self, language: str | None, task: str = "transcribe") -> str:
+        """Return the code of a language in this model's vocabulary.
+
+        The nearest relative stands for a language that Whisper lacks, and a warning says so.
+
+        Args:
+            language: a code or a name; None stands for English.
+            task: the task, to be named in errors.
+
+        Raises:
+            ValueError: Whisper or this model lacks the language, and no relative is known.
+        """
+        code = language_code(language) if language is not None else "en"
+        languages = self.vocabulary.languages
+        if not self.is_multilingual and (code != "en" or task != "transcribe"):
+            raise ValueError(f"this model is English-only: it cannot {task} language {code!r}")
+        if code in languages:
+            return code
+        if code in LANGUAGES:
+            raise ValueError(f"this model does not know language {code!r}; it knows {len(languages)} others")
+        near = nearest_language(code)
+        if near is None:
+            raise ValueError(lacking_language(code))
+        warnings.warn(  # once, whichever code asks
+            f"Whisper does not know {language_name(code)} ({code}), so it is taken for {language_name(near)} ({near}), "
+            "its nearest relative",
+            stacklevel=1,
+        )
+        return near
 
     def set_dtype(self, dtype: mx.Dtype, *predicate) -> None:
         """Cast the weights, and with them the computation, to `dtype`."""
@@ -530,16 +574,24 @@ class Whisper(nn.Module):
 
     @property
     def num_languages(self) -> int:
-        """The number of languages in the vocabulary."""
+        """The number of Whisper's languages in the vocabulary, without one that was added."""
         return self.vocabulary.num_languages
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The vocabulary. Raises CheckpointError if the model has another number of tokens than Whisper's."""
-        vocabulary = vocabulary_of_size(self.dims.n_vocab)
-        if vocabulary is None:
+        """The vocabulary. Raises CheckpointError if the meaning of the tokens is not known."""
+        if self._vocabulary is None:
             raise CheckpointError(
                 f"a vocabulary of {self.dims.n_vocab} tokens is not one of Whisper's, so the meaning of the tokens is "
                 "unknown"
             )
-        return vocabulary
+        return self._vocabulary
+
+    @vocabulary.setter
+    def vocabulary(self, vocabulary: Vocabulary | None) -> None:
+        self._vocabulary = vocabulary
+
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether the meaning of the tokens is known."""
+        return self._vocabulary is not None

@@ -1,6 +1,7 @@
 """The languages that Whisper knows, and the nearest relatives of others."""
 
 import difflib
+import re
 import textwrap
 import unicodedata
 
@@ -207,30 +208,67 @@ RELATIVES = (
 # fmt: on
 
 
+# Names and codes of those languages -> the first code, and that -> the code of the relative.
+_LACKING = {each: codes.split()[0] for names, codes, _ in RELATIVES for each in (*names.split(", "), *codes.split())}
+_NEAREST = {codes.split()[0]: relative for _, codes, relative in RELATIVES}
+_NAMES = {codes.split()[0]: names.split(", ")[0] for names, codes, _ in RELATIVES} | LANGUAGES
+_CODES = _LACKING | TO_LANGUAGE_CODE | OTHER_NAMES | OTHER_CODES | {code: code for code in LANGUAGES}
+_CODE = re.compile(r"[a-z]{2,3}")
+
+
 def language_code(language: str) -> str:
-    """Return the code of a language.
+    """Return the code of a language, which Whisper may lack.
 
     Args:
-        language: a code such as "te", "tel" or "te-IN", or a name such as "telugu" or "తెలుగు", in any case.
+        language: a code such as "te", "tel" or "te-IN", or a name such as "telugu" or "తెలుగు", in any case. A code of
+            two or three letters that is not known is returned as it is: a model may have been given that language.
 
     Raises:
-        ValueError: Whisper does not know the language. The message names the nearest one that it knows, if possible.
+        ValueError: the name of the language is not known. The message names a similar one, if there is one.
     """
     name = unicodedata.normalize("NFC", " ".join(language.lower().split()))
-    codes = TO_LANGUAGE_CODE | OTHER_NAMES | OTHER_CODES
     for each in (name, name.replace("_", "-").partition("-")[0]):  # without a region or a script
-        if each in LANGUAGES or each in codes:
-            return codes.get(each, each)
-        for names, other_codes, relative in RELATIVES:
-            if each in (*names.split(", "), *other_codes.split()):
-                known = LANGUAGES[relative].title()
-                raise ValueError(
-                    f"Whisper does not know {names.split(', ')[0].title()} ({language!r}); its nearest relative that "
-                    f"Whisper knows is {known}, {relative!r}"
-                )
+        if each in _CODES:
+            return _CODES[each]
+    if is_code(name):
+        return name
     near = difflib.get_close_matches(name, LANGUAGES.values(), n=1, cutoff=0.75)
     hint = f"did you mean {near[0]!r}?" if near else "give a code such as 'te' or an English name such as 'telugu'"
     raise ValueError(f"unknown language {language!r}: {hint}")
+
+
+def is_code(text: object) -> bool:
+    """Return whether a text looks like the code of a language, be it known or not."""
+    return isinstance(text, str) and bool(_CODE.fullmatch(text))
+
+
+def is_known(code: str) -> bool:
+    """Return whether the language of a code is known: it is Whisper's, or has a relative that is."""
+    return code in _NAMES
+
+
+def nearest_language(code: str) -> str | None:
+    """Return the nearest relative, which Whisper knows, of a language that it lacks. None if no relative is listed."""
+    return _NEAREST.get(code)
+
+
+def lacking_language(code: str) -> str:
+    """Return a message on a language that neither Whisper nor a model knows."""
+    near = nearest_language(code)
+    if near:
+        name, relative = language_name(code), language_name(near)
+        return (
+            f"Whisper does not know {name} ({code!r}); its nearest relative that Whisper knows is {relative}, {near!r}"
+        )
+    return (
+        f"unknown language {code!r}: give a near one that Whisper knows, such as 'hi', or train a token for it with "
+        f"lora --new-language {code} --language hi"
+    )
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a language, or the code if the name is not known."""
+    return _NAMES[code].title() if code in _NAMES else code
 
 
 def language_list() -> str:

@@ -2,21 +2,22 @@
 
 The vocabularies are openai-whisper's `gpt2.tiktoken` (English-only models) and `multilingual.tiktoken`. Special tokens
 follow the text tokens in a fixed order: end of text, start of transcript, languages, tasks, context markers, and the
-1,501 timestamps from <|0.00|> to <|30.00|> in steps of 20 ms.
+1,501 timestamps from <|0.00|> to <|30.00|> in steps of 20 ms. The token of a language that was added to the vocabulary
+comes last, so that the others keep their ids.
 """
 
 import base64
 import functools
 import string
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import tiktoken
 
 from mlx_whisper_lora.whisper.assets import ASSETS
 from mlx_whisper_lora.whisper.option import OptionError
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_code
+from mlx_whisper_lora.whisper.text.languages import LANGUAGES, lacking_language, language_code
 
 SECONDS_PER_TIMESTAMP = 0.02
 NON_SPEECH = -1  # stands for the non-speech tokens in the option `suppress_tokens`
@@ -38,24 +39,42 @@ _SYMBOLS = (
 _MUSIC = "♩♪♫♬♭♮♯"  # three bytes each, of which the first two are the same, so the first token suppresses them all
 
 
-class Vocabulary(NamedTuple):
+@dataclass(frozen=True)
+class Vocabulary:
     """One of Whisper's vocabularies."""
 
     multilingual: bool
-    num_languages: int
+    num_languages: int  # of Whisper's languages
     size: int
+    new_language: str | None = None  # the code of a language that was added, whose token is the last one
 
     def special_tokens(self) -> dict[str, int]:
         """Return the special tokens, such as <|en|>, and their ids. They are the last tokens of the vocabulary."""
-        names = _special_names(self.num_languages)
+        names = _special_names(self.num_languages, self.new_language)
         return {name: self.size - len(names) + i for i, name in enumerate(names)}
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of all languages, in the order of their tokens."""
+        return _language_codes(self.num_languages, self.new_language)
 
-def _special_names(num_languages: int) -> list[str]:
+    def with_language(self, code: str) -> "Vocabulary":
+        """Return the vocabulary with the token of another language at its end. Raise ValueError if it has that one."""
+        if code in self.languages:
+            raise ValueError(f"this model has the language {code!r} already")
+        return replace(self, size=self.size + 1, new_language=code)
+
+
+def _language_codes(num_languages: int, new_language: str | None) -> tuple[str, ...]:
+    return (*tuple(LANGUAGES)[:num_languages], *([new_language] if new_language else []))
+
+
+def _special_names(num_languages: int, new_language: str | None) -> list[str]:
     """Return the names of the special tokens in the order of their ids."""
     names = ["endoftext", "startoftranscript", *tuple(LANGUAGES)[:num_languages], "translate", "transcribe"]
     names += ["startoflm", "startofprev", "nospeech", "notimestamps"]
     names += [f"{i * SECONDS_PER_TIMESTAMP:.2f}" for i in range(N_TIMESTAMPS)]
+    names += [new_language] if new_language else []
     return [f"<|{name}|>" for name in names]
 
 
@@ -80,11 +99,12 @@ class Tokenizer:
     """Converts text to tokens and back."""
 
     encoding: tiktoken.Encoding
-    num_languages: int  # in the vocabulary
+    num_languages: int  # of Whisper's languages in the vocabulary
     language: str | None = None  # a code, or None for an English-only model
     task: str | None = None  # "transcribe" or "translate", or None for an English-only model
     suppressed: tuple[int, ...] | None = None  # in the place of `non_speech_tokens`, if a model's files name others
     suppressed_first: tuple[int, ...] | None = None  # in the place of `blank_tokens`
+    new_language: str | None = None  # the code of a language that was added to the vocabulary
 
     def encode(self, text: str, *, allowed_special: Literal["all"] | Collection[str] = ()) -> list[int]:
         """Return the tokens of a text.
@@ -154,6 +174,11 @@ class Tokenizer:
         return self.special("0.00")
 
     @property
+    def timestamp_end(self) -> int:
+        """The id after the last timestamp's."""
+        return self.timestamp_begin + N_TIMESTAMPS
+
+    @property
     def language_token(self) -> int:
         """The token of this tokenizer's language. Raises ValueError for an English-only model."""
         if self.language is None:
@@ -164,15 +189,20 @@ class Tokenizer:
         """Return the token of a language code. Raise KeyError if this vocabulary lacks it."""
         if code not in self.all_language_codes:
             raise KeyError(f"language {code!r} is not in this model's vocabulary")
-        return self.sot + 1 + self.all_language_codes.index(code)
+        return self.all_language_tokens[self.all_language_codes.index(code)]
 
     @functools.cached_property
     def all_language_codes(self) -> tuple[str, ...]:
-        return tuple(LANGUAGES)[: self.num_languages]
+        return _language_codes(self.num_languages, self.new_language)
 
     @functools.cached_property
     def all_language_tokens(self) -> tuple[int, ...]:
-        return tuple(range(self.sot + 1, self.sot + 1 + self.num_languages))
+        return (*range(self.sot + 1, self.sot + 1 + self.num_languages), *self.added_tokens)
+
+    @property
+    def added_tokens(self) -> tuple[int, ...]:
+        """The token of the language that was added. It comes after the timestamps, and is never in a transcript."""
+        return (self.special(self.new_language),) if self.new_language else ()
 
     @functools.cached_property
     def sot_sequence(self) -> tuple[int, ...]:
@@ -227,7 +257,7 @@ class Tokenizer:
             tokens.update(self.non_speech_tokens)
         if unknown := [token for token in tokens if not 0 <= token < n_vocab]:
             raise OptionError(f"`suppress_tokens` names tokens that this model lacks: {sorted(unknown)}")
-        tasks = {self.transcribe, self.translate}
+        tasks = {self.transcribe, self.translate, *self.added_tokens}
         return tokens | tasks | {self.sot, self.sot_prev, self.sot_lm, self.no_speech}
 
     def split_to_word_tokens(self, tokens: Sequence[int]) -> Words:
@@ -274,7 +304,7 @@ class Tokenizer:
 
 
 @functools.cache
-def get_encoding(name: str = "gpt2", num_languages: int = 99) -> tiktoken.Encoding:
+def get_encoding(name: str = "gpt2", num_languages: int = 99, new_language: str | None = None) -> tiktoken.Encoding:
     """Return the byte-pair encoding called `name` ("gpt2" or "multilingual") with Whisper's special tokens."""
     ranks = {}
     for line in (ASSETS / f"{name}.tiktoken").read_bytes().splitlines():
@@ -284,28 +314,37 @@ def get_encoding(name: str = "gpt2", num_languages: int = 99) -> tiktoken.Encodi
         name=name,
         pat_str=_PAT_STR,
         mergeable_ranks=ranks,
-        special_tokens={name: len(ranks) + i for i, name in enumerate(_special_names(num_languages))},
+        special_tokens={name: len(ranks) + i for i, name in enumerate(_special_names(num_languages, new_language))},
     )
 
 
 @functools.cache
 def get_tokenizer(
-    multilingual: bool, *, num_languages: int = 99, language: str | None = None, task: str | None = None
+    multilingual: bool,
+    *,
+    num_languages: int = 99,
+    language: str | None = None,
+    task: str | None = None,
+    new_language: str | None = None,
 ) -> Tokenizer:
     """Return the tokenizer of a vocabulary.
 
     Args:
         multilingual: whether the model is multilingual, and not English-only.
-        num_languages: languages in the vocabulary: 99, or 100 since large-v3.
+        num_languages: Whisper's languages in the vocabulary: 99, or 100 since large-v3.
         language: a code or an English name. By default English.
         task: "transcribe", which is the default, or "translate".
+        new_language: the code of a language that was added to the vocabulary.
 
     Raises:
-        ValueError: Whisper does not know the language or the task.
+        ValueError: neither Whisper nor the vocabulary knows the language, or the task is unknown.
     """
     if task is not None and task not in TASKS:
         raise ValueError(f"unknown task {task!r}: give 'transcribe' or 'translate'")
     code = language_code(language) if language is not None else "en"
+    if code != new_language and code not in LANGUAGES:
+        raise ValueError(lacking_language(code))
     if not multilingual:
         return Tokenizer(get_encoding("gpt2", num_languages), num_languages)
-    return Tokenizer(get_encoding("multilingual", num_languages), num_languages, code, task or "transcribe")
+    encoding = get_encoding("multilingual", num_languages, new_language)
+    return Tokenizer(encoding, num_languages, code, task or "transcribe", new_language=new_language)

@@ -24,7 +24,7 @@ from mlx_whisper_lora.whisper.decoding.language import resolve_languages
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import check_names
 from mlx_whisper_lora.whisper.terminal import say
-from mlx_whisper_lora.whisper.text.languages import LANGUAGES, language_code
+from mlx_whisper_lora.whisper.text.languages import language_name
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions, parse_clips, temperature_fallback
 from mlx_whisper_lora.whisper.transcription.segments import Segment
@@ -98,7 +98,7 @@ def shown_steps(transcription: "Transcription", verbose: bool | None) -> Iterato
     if transcription.detects_language and verbose:
         print("Detecting the language in the first 30 seconds; giving the language skips this.")
     if transcription.detects_language and verbose is not None:
-        print(f"Detected language: {LANGUAGES[transcription.language].title()}")
+        print(f"Detected language: {language_name(transcription.language)}")
     seconds = transcription.n_frames / FRAMES_PER_SECOND
     with tqdm(total=seconds, bar_format=_BAR_FORMAT, disable=verbose is not False) as bar:
         for step in transcription.steps():
@@ -129,7 +129,9 @@ class Transcription:
         if options.word_timestamps and options.task == "translate":
             warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
         note_type(model, options)
-        model.tokenizer(options.language, options.task)  # an unknown language is an error before the audio is read
+        if options.language is not None:  # an unknown language is an error before the audio is read
+            options = replace(options, language=model.language_code(options.language, options.task))
+        model.tokenizer(options.language, options.task)
         self.model = model
         self.options = options
         self._speech: np.ndarray | None = None  # its probability in each frame, if the option `vad` asks for it
@@ -153,7 +155,7 @@ class Transcription:
     def language(self) -> str:
         """Return the code of the language given, or else of the one detected."""
         if not self.detects_language:
-            return language_code(self.options.language or "en")
+            return self.options.language or "en"
         n_frames = min(context_frames(self.mel.n_frames, self._audio_context), self._window_frames)
         window = pad_or_trim(self.mel.window(0, n_frames), n_frames, axis=0)
         return resolve_languages(self.model, self.model.encode(window[None]), None).codes[0]

@@ -123,8 +123,8 @@ BAD_TABLES = {
     "text is null": (as_jsonl({**ROW, "text": None}), ", line 1: 'text' must be text, found nothing"),
     "text is a number": (as_jsonl({**ROW, "text": 7}), ", line 1: 'text' must be text, found 7"),
     "language": (
-        as_jsonl({**ROW, "language": "xx"}),
-        ", line 1: unknown language 'xx': give a code such as 'te' or an English name such as 'telugu'",
+        as_jsonl({**ROW, "language": "klingon"}),
+        ", line 1: unknown language 'klingon': give a code such as 'te' or an English name such as 'telugu'",
     ),
     "split": (as_jsonl({**ROW, "split": "tarin"}), ", line 1: split is 'tarin'; expected train, valid or test"),
     "one row without a split": (
@@ -273,7 +273,7 @@ def test_all_bad_rows_of_all_tables_are_reported_at_once(tmp_path):
 def test_bad_rows_can_be_collected_and_the_others_used(tmp_path):
     touch(tmp_path, "1.wav")
     good = {"audio": "1.wav", "text": "a", "language": "te"}
-    write_jsonl(tmp_path / "train.jsonl", [good, {**good, "language": "xx"}, good, {**good, "text": 3}])
+    write_jsonl(tmp_path / "train.jsonl", [good, {**good, "language": "klingon"}, good, {**good, "text": 3}])
     bad: list[DataError] = []
     assert len(load_clips(tmp_path, bad)["train"]) == 2
     assert [str(error).partition(": ")[0] for error in bad] == [f"{tmp_path}/train.jsonl, line {i}" for i in (2, 4)]

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.whisper.checkpoints.hf_tokenizer import tokenizer_files
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, export_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.text.tokenizer import get_tokenizer
 from tests.support.models import SMALL
 from tests.support.pt_writer import write_pt
 
@@ -107,24 +109,73 @@ def test_the_older_name_of_nospeech_is_known(tmp_path):
 @pytest.mark.parametrize(
     ("name", "special", "message"),
     [
-        ("<|dv|>", True, "token 51865 is the language <|dv|>, which Whisper's vocabulary of 51865 tokens lacks"),
-        ("<|yue|>", True, "token 51865 is the language <|yue|>, which Whisper's vocabulary of 51865 tokens lacks"),
+        ("<|div|>", True, "token 51865 is the language <|div|>, which Whisper's vocabulary of 51865 tokens lacks"),
+        ("<|zh-TW|>", True, "token 51865 is the language <|zh-TW|>, which Whisper's vocabulary of 51865 tokens lacks"),
         ("ᱥᱟ", False, "token 51865 is the text 'ᱥᱟ', which was added to Whisper's vocabulary"),
     ],
 )
 def test_an_added_token_that_a_transcript_needs_is_refused(name, special, message, tmp_path):
     folder = folder_of_transformers(tmp_path, TINY, 51866)
     add_token(folder, name, 51865, special)
-    with pytest.raises(CheckpointError, match="not supported") as caught:
+    with pytest.raises(CheckpointError, match="supported") as caught:
         load_model(folder)
     assert message in str(caught.value) and str(folder / "added_tokens.json") in str(caught.value)
 
 
-def test_a_language_that_only_the_generation_configuration_names_is_refused(tmp_path):
-    folder = folder_of_transformers(tmp_path, TINY, 51866)
-    edit(folder / "generation_config.json", lambda config: config["lang_to_id"].update({"<|dv|>": 51865}))
-    with pytest.raises(CheckpointError, match=r"generation_config\.json: token 51865 is the language <\|dv\|>"):
+def test_a_second_added_language_is_refused(tmp_path):
+    folder = folder_of_transformers(tmp_path, TINY, 51867)
+    languages = {"<|dv|>": 51865, "<|or|>": 51866}
+    edit(folder / "generation_config.json", lambda config: config["lang_to_id"].update(languages))
+    message = (
+        r"generation_config\.json: token 51866 is the language <\|or\|>, which .* of 51866 tokens lacks; one added"
+    )
+    with pytest.raises(CheckpointError, match=message):
         load_model(folder)
+
+
+@pytest.mark.parametrize(("dims", "code"), [(TINY, "dv"), (TINY, "yue"), (V3, "dv")])
+def test_an_added_language_is_known_by_its_name(dims, code, tmp_path):
+    """Rows alone say too little: 51866 of them may be large-v3's, or those of base and a new language."""
+    folder = folder_of_transformers(tmp_path, dims, dims.n_vocab + 3)
+    add_token(folder, f"<|{code}|>", dims.n_vocab, special=True)
+    model = load_model(folder, mx.float32)
+    tokenizer = model.tokenizer(code)
+    assert tokenizer.language_token == dims.n_vocab == model.dims.n_vocab - 1
+    assert model.num_languages == (100 if dims is V3 else 99)
+    assert (tokenizer.timestamp_begin, tokenizer.timestamp_end) == (dims.n_vocab - 1501, dims.n_vocab)
+
+
+@pytest.mark.parametrize("options", [{}, {"export": "hf"}, {"export": "ct2"}, {"quantize": True, "q_group_size": 32}])
+def test_a_model_with_an_added_language_is_written_and_read_again(options, tmp_path):
+    folder = folder_of_transformers(tmp_path, TINY, 51866)
+    add_token(folder, "<|dv|>", 51865, special=True)
+    model = load_model(folder, mx.float32)
+    row = np.array(model.decoder.token_embedding.weight[-1])
+    export_model(model, tmp_path / "out", ExportOptions("float32", **options))
+    written = load_model(tmp_path / "out", mx.float32)
+    assert (written.vocabulary, written.dims) == (model.vocabulary, model.dims)
+    np.testing.assert_allclose(written.decoder.token_embedding(mx.array([51865]))[0], row, atol=1e-3)
+
+
+def test_an_added_language_stands_behind_the_others_where_converters_look_for_it():
+    tokenizer = get_tokenizer(True, language="dv", new_language="dv")
+    files = tokenizer_files(tokenizer)
+    listed = files["tokenizer_config.json"]["additional_special_tokens"]
+    assert listed[2:-6] == [f"<|{code}|>" for code in tokenizer.all_language_codes] and listed[-7] == "<|dv|>"
+    assert files["added_tokens.json"]["<|dv|>"] == 51865
+    last = files["tokenizer.json"]["added_tokens"][-2:]
+    assert [(each["content"], each["id"], each["special"]) for each in last] == [
+        ("<|30.00|>", 51864, False),
+        ("<|dv|>", 51865, True),
+    ]
+
+
+def test_whisper_cpp_cannot_have_an_added_language(tmp_path):
+    folder = folder_of_transformers(tmp_path, TINY, 51866)
+    add_token(folder, "<|dv|>", 51865, special=True)
+    with pytest.raises(CheckpointError, match=r"cannot hold the new language 'dv', because whisper\.cpp takes the"):
+        export_model(load_model(folder), tmp_path / "ggml", ExportOptions("float32", export="ggml"))
+    assert not (tmp_path / "ggml").exists()
 
 
 MOVED = {

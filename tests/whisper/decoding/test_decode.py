@@ -376,6 +376,24 @@ def test_random_transcripts_follow_the_rules():
     assert len(lengths) > 5
 
 
+@pytest.mark.parametrize("options", [{}, {"suppress_tokens": ""}, {"suppress_tokens": "", "without_timestamps": True}])
+@pytest.mark.parametrize("tokens", [[], [50364], [50364, 7], [50364, 7, 50400], [50364, 7, 50400, 50400]])
+def test_the_token_of_a_new_language_is_never_generated_and_is_not_a_time(options, tokens):
+    """It lies behind the timestamps. The others have the scores that they have without it."""
+    new = get_tokenizer(True, language="dv", new_language="dv")
+    logits = np.random.default_rng(1).standard_normal((1, N_VOCAB)).astype(np.float32)
+    more = np.concatenate([logits, np.full((1, 1), 50, np.float32)], axis=1)  # it would win, and so would all times
+
+    def filtered(tokenizer, logits):
+        for each in logit_filters(tokenizer, DecodingOptions(**options), logits.shape[1]):
+            logits = each.apply(mx.array(logits), mx.array([tokens], mx.int32))
+        return np.array(logits)
+
+    found = filtered(new, more)
+    assert found[0, N_VOCAB] == -np.inf
+    np.testing.assert_array_equal(found[:, :N_VOCAB], filtered(TOKENIZER, logits))
+
+
 def test_blanks_are_suppressed_at_the_start_only():
     blank, _, _ = logit_filters(TOKENIZER, DecodingOptions(), N_VOCAB)
     space = TOKENIZER.encode(" ")[0]

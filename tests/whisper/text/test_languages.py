@@ -8,8 +8,11 @@ from mlx_whisper_lora.whisper.text.languages import (
     OTHER_CODES,
     OTHER_NAMES,
     RELATIVES,
+    lacking_language,
     language_code,
     language_list,
+    language_name,
+    nearest_language,
 )
 
 
@@ -32,11 +35,18 @@ def test_a_language_is_found_by_other_codes_and_names(given, code):
 
 
 @pytest.mark.parametrize("given", ["dv", "div", "dv-MV", "Divehi", "Maldivian"])
-def test_the_nearest_relative_of_a_language_that_whisper_lacks_is_named(given):
-    with pytest.raises(ValueError) as error:
-        language_code(given)
-    assert str(error.value) == (
-        f"Whisper does not know Divehi ({given!r}); its nearest relative that Whisper knows is Sinhala, 'si'"
+def test_a_language_that_whisper_lacks_has_a_code_and_a_relative(given):
+    assert (language_code(given), language_name("dv"), nearest_language("dv")) == ("dv", "Divehi", "si")
+    assert lacking_language("dv") == (
+        "Whisper does not know Divehi ('dv'); its nearest relative that Whisper knows is Sinhala, 'si'"
+    )
+
+
+def test_a_code_that_nothing_is_known_of_is_left_to_the_model():
+    assert (language_code("XYZ"), language_name("xyz"), nearest_language("xyz")) == ("xyz", "xyz", None)
+    assert lacking_language("xyz") == (
+        "unknown language 'xyz': give a near one that Whisper knows, such as 'hi', or train a token for it with lora "
+        "--new-language xyz --language hi"
     )
 
 

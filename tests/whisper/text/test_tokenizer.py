@@ -42,12 +42,25 @@ def test_timestamps_are_dropped_or_written_out(tokenizer):
     assert tokenizer.timestamp(99) == tokenizer.timestamp_begin + 1500
 
 
+@pytest.mark.parametrize("num_languages", [99, 100])
+def test_a_new_language_is_the_last_token_and_the_others_keep_their_ids(num_languages):
+    plain = get_tokenizer(True, num_languages=num_languages)
+    tokenizer = get_tokenizer(True, num_languages=num_languages, language="dv", new_language="dv")
+    new = plain.encoding.n_vocab
+    assert tokenizer.special_tokens == plain.special_tokens | {"<|dv|>": new}
+    assert tokenizer.sot_sequence == (tokenizer.sot, new, tokenizer.transcribe)
+    assert tokenizer.all_language_tokens == (*plain.all_language_tokens, new)
+    assert tokenizer.all_language_codes == (*plain.all_language_codes, "dv")
+    assert tokenizer.timestamp_end == new and tokenizer.timestamp(99) == new - 1
+    assert new in tokenizer.suppressed_tokens([], new + 1)
+
+
 def test_english_only_has_no_language_token():
     with pytest.raises(ValueError, match="English-only"):
         _ = get_tokenizer(False).language_token
 
 
-@pytest.mark.parametrize("options", [{"language": "klingon"}, {"task": "sing"}])
+@pytest.mark.parametrize("options", [{"language": "klingon"}, {"language": "xx"}, {"task": "sing"}])
 def test_an_unknown_language_or_task_is_refused(options):
     with pytest.raises(ValueError, match="unknown"):
         get_tokenizer(True, **options)
