@@ -12,8 +12,9 @@ from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
-from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run import Run
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 

@@ -13,8 +13,9 @@ from mlx_whisper_lora.adapters.inject import adapter_modules, fuse_adapter
 from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.fuse import fuse
-from mlx_whisper_lora.training.finetune import RunOptions, finetune
+from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.checkpoints.load import load_model as load_base
 from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.option import option

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten, tree_map
 
-from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.adapters.adapter_file import Base, load_adapter, read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
@@ -17,14 +16,13 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.training import finetune as module
 from mlx_whisper_lora.training.adapter_keeper import last_adapter_file
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
-from mlx_whisper_lora.training.finetune import Run, RunOptions, finetune
+from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions
-from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.clips import noise_examples, write_clips
@@ -79,26 +77,6 @@ def test_trained_saved_loaded_and_fused_it_is_the_same_model(tmp_path):
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-6)
     fuse_adapter(loaded)
     np.testing.assert_allclose(logits(loaded), expected, atol=1e-4)
-
-
-def test_the_default_base_is_base_and_demo_for_the_bundled_clips(tmp_path, monkeypatch):
-    asked: list[str] = []
-    monkeypatch.setattr(loading, "resolve_model", lambda name: asked.append(name) or tmp_path)
-    data_set = RunOptions(hub=HubDataOptions(hf_dataset="google/fleurs"))
-    for options in (RunOptions(data=str(tmp_path)), data_set, RunOptions()):
-        with pytest.raises(CheckpointError):  # the folder has no model
-            Run(options, trains=False)
-    assert asked == ["base", "base", "demo"]
-
-
-def test_data_sets_and_folders_are_given_with_weights_or_one_data_set_alone():
-    given = ["telugu", "google/fleurs@main:2"]
-    assert RunOptions(data=given).folders == [("telugu", 1), ("google/fleurs@main", 2)]
-    hub = HubDataOptions(hf_dataset="google/fleurs")
-    assert RunOptions(hub=hub).folders == [("google/fleurs", 1)]
-    with pytest.raises(OptionError) as error:
-        RunOptions(data=given, hub=hub)
-    assert error.value.with_flags() == "--data and --hf-dataset exclude each other: give one of them"
 
 
 def test_the_file_says_what_was_trained(tmp_path):

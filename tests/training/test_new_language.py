@@ -16,8 +16,9 @@ from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import evaluate
-from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run import Run
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.option import OptionError

@@ -25,8 +25,9 @@ import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.finetune import Run, RunOptions
 from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.training.run import Run
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from tools.digits import write_splits

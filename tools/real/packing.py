@@ -29,8 +29,9 @@ from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.callbacks import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import transcribe_examples
-from mlx_whisper_lora.training.finetune import RunOptions, finetune
+from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS

@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from unittest import mock
 
-from mlx_whisper_lora.training.finetune import Run, RunOptions
+from mlx_whisper_lora.training.run import Run
+from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.audio.context import AUTO
 from mlx_whisper_lora.whisper.model import whisper
