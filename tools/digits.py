@@ -44,11 +44,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train and test an adapter on spoken digits.")
     parser.add_argument("dataset", type=Path, help="folder of the dataset, with metadata.jsonl")
     parser.add_argument("--held-out-speaker", help="test on this speaker and train on the others")
+    parser.add_argument("--model", default="base", help="the base, which is tested before")
     parser.add_argument("--output", type=Path, default=Path("build/digits"))
     args, options = parser.parse_known_args()
     write_splits(args.dataset, args.output, args.held_out_speaker)
     adapter = args.output / "adapters.npz"
-    lora = [sys.executable, "-m", "mlx_whisper_lora.lora", "--data", str(args.output)]
+    lora = [sys.executable, "-m", "mlx_whisper_lora.lora", "--model", args.model, "--data", str(args.output)]
     for step in (["--test"], ["--train", "--test", "--overwrite", "--adapter-file", str(adapter), *options]):
         if subprocess.run(lora + step).returncode:
             sys.exit(1)
