@@ -70,8 +70,8 @@ class TrainingOptions:
     pack: float = option(
         0.0,
         "Share of the text that is trained in windows of up to 30 s, of several clips of a speaker, with the time of "
-        "each, as Whisper was trained. They are meant to keep the times, and long recordings free of loops. 0: "
-        "single clips.",
+        "each, as Whisper was trained. Give 0.5 if long recordings are to be transcribed, and their times are needed. "
+        "0: single clips.",
         minimum=0,
         maximum=1,
         metavar="SHARE",
