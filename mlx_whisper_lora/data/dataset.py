@@ -197,7 +197,7 @@ def _make_example(
     label = transcript_tokens(tokenizer, clip.text)
     if len(label.tokens) - label.prompt_length - 1 > max_tokens or len(label.tokens) > model.dims.n_text_ctx:
         return None
-    seconds = len(features) * HOP_LENGTH / SAMPLE_RATE
+    seconds = len(features) / FRAMES_PER_SECOND
     return Example(
         features,
         *learn_language(label, tokenizer),

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.clip import Clip, DataError
-from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.lengths import header_seconds
 from mlx_whisper_lora.whisper.audio.load import END_TOLERANCE, audio_blocks
@@ -95,7 +95,7 @@ class ClipFeatures:
         """Return the 16 kHz samples, shape (n_samples,). Raise as `read` does."""
         samples = read_samples(self.clip, self.max_seconds)
         if samples is None:
-            promised = f"its header promises {self.n_frames * HOP_LENGTH / SAMPLE_RATE:.1f} s"
+            promised = f"its header promises {self.n_frames / FRAMES_PER_SECOND:.1f} s"
             problem = f"{self.clip.name}: longer than {self.reader.max_seconds:g} s, and {promised}; export it again"
             raise OverlongClipError(str(self.clip.error(problem)))
         return samples

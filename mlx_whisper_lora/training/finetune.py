@@ -95,8 +95,9 @@ def finetune(
         check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
     mx.random.seed(training.seed)
-    augments = augmentation is not None and augmentation.changes_clips
-    augmenter = Augmenter(augmentation, train_set, model, training.seed) if augmentation and augments else None
+    augmenter = None
+    if augmentation and augmentation.changes_clips:
+        augmenter = Augmenter(augmentation, train_set, model, training.seed)
     config = _adapter_config(model, train_set, options, training, settings, resumed, new_language)
     errors = late_errors(options, callback, world)
     valid_set = decodable(_sample(valid_set, training.val_clips), errors)
