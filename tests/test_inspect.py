@@ -66,12 +66,22 @@ def test_a_model_listens_to_clips_with_a_text(run_main, model_folder):
     assert f"    heard: {suspect['heard'][:20]}" in outcome.out
 
 
+def test_several_folders_are_inspected_together(run_main):
+    write_clips(Path("more"), ["four", "one"])
+    outcome = run_main(inspect, "--data", "clips", "--data", "more", "--json", "found.json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines()[:2] == ["Clips in clips", "Clips in more"]
+    found = json.loads(Path("found.json").read_text(encoding="utf-8"))
+    assert found["folder"] == "clips, more" and len(found["clips"]) == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("--json", "clips/0.wav"), 2, "--json: expected the name of a file that ends in .json, got 'clips/0.wav'"),
         (("--html", "no/a.html"), 1, "no/a.html: the folder for this file does not exist"),
         (("--max-clips", "9"), 2, "--max-clips limits the work of a model: give --model too"),
+        (("--hf-streaming",), 2, "--hf-streaming is for Hugging Face data sets; clips is not one"),
         (("--data", "nothing"), 1, "nothing: no such data folder"),
         (("--model", "none"), 1, "none: model not found"),
     ],

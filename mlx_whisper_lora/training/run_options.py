@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.data.sources.weights import WeightedFolder, parse_weighted
-from mlx_whisper_lora.whisper.assets import DEMO_CLIPS
+from mlx_whisper_lora.data.sources.weights import WeightedFolder, data_folders
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, MODEL_HELP
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_code
@@ -91,11 +90,9 @@ class RunOptions:
 
     def __post_init__(self):
         check_ranges(self)
-        if self.data is not None and self.hub.hf_dataset is not None:
-            raise OptionError("`data` and `hf_dataset` exclude each other: give one of them")
         if self.task == "transcribe" and self.sources.translation_column is not None:
             raise OptionError("`task` transcribe and `translation_column` exclude each other: leave out one of them")
-        self.folders  # noqa: B018 - a wrong weight is an error at once
+        self.folders  # noqa: B018 - a wrong one is an error at once
 
     @property
     def bundled(self) -> bool:
@@ -105,6 +102,4 @@ class RunOptions:
     @property
     def folders(self) -> list[WeightedFolder]:
         """The data folders, or names of data sets, with their weights."""
-        given = self.hub.hf_dataset if self.data is None else self.data
-        data = str(DEMO_CLIPS) if given is None else given
-        return [parse_weighted(each) for each in ([data] if isinstance(data, str) else data)]
+        return data_folders(self.data, self.hub)
