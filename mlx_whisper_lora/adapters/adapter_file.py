@@ -6,14 +6,13 @@ It is read without pickle. Version 4 is that of adapters with a new language; th
 versions are read too: 2 had no `clips`, and 1 had the settings of LoRA beside the other keys of the configuration.
 """
 
-import contextlib
 import hashlib
 import json
 import math
 import types
 import typing
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -34,6 +33,7 @@ from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.context import is_context
 from mlx_whisper_lora.whisper.checkpoints.hub import absolute_name, hub_repository
 from mlx_whisper_lora.whisper.errors import NPZ_ERRORS, one_line
+from mlx_whisper_lora.whisper.model.randomness import random_numbers_from, random_state
 from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
 from mlx_whisper_lora.whisper.text.languages import is_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
@@ -246,7 +246,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
         adapter = read_adapter(adapter)
     config = adapter.config
     _check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
-    with _same_random_state():
+    with random_numbers_from(random_state()):
         modules = build_modules(model, config.settings, config.new_language)
     _fill(modules, adapter)
     put_adapter(model, config.method, modules)
@@ -282,14 +282,6 @@ def _trainable_arrays(modules: dict[str, nn.Module]) -> dict[str, mx.array]:
         for path, module in modules.items()
         for name, array in tree_flatten(module.trainable_parameters())
     }
-
-
-@contextlib.contextmanager
-def _same_random_state() -> Iterator[None]:
-    """Leave MLX's random numbers unaffected by those drawn inside."""
-    high, low = mx.random.state[0].tolist()
-    yield
-    mx.random.seed((high << 32) | low)
 
 
 def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:

@@ -35,6 +35,7 @@ from mlx_whisper_lora.training.callbacks import (
     RunEnd,
     RunStart,
 )
+from mlx_whisper_lora.training.checkpointing import checkpoint_blocks
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
@@ -115,6 +116,8 @@ def finetune(
             keeper.measure_kept()
             replace_adapter(model, resumed)
     model.audio_context = training.audio_context
+    if training.grad_checkpoint:
+        checkpoint_blocks(model, config.settings)
     frozen = frozen_blocks(model.encoder)
     notes = METHODS[config.method].notes(model, config.settings)
     if config.new_language:

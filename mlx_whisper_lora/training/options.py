@@ -38,6 +38,10 @@ class TrainingOptions:
     max_grad_norm: float = option(
         1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0, below=math.inf
     )
+    grad_checkpoint: bool = option(
+        False,
+        "Compute each block again for its gradient. A step takes a third more time, and a fraction of the memory.",
+    )
     steps_per_report: int = option(10, "Steps between reports of the training loss.", minimum=1)
     steps_per_eval: int | None = option(
         None,

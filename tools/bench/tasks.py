@@ -46,6 +46,7 @@ TASKS: dict[str, dict[str, Row]] = {
         "ours, 5 s": Row(OURS, "step", _step(SHORT)),
         # `lora --lora-layers 4` does this by default, from the second pass over the clips on.
         "ours, 5 s, cached": Row(OURS, "step-cached", _step(SHORT, cached=True)),
+        "ours, 5 s, --grad-checkpoint": Row(OURS, "step-checkpoint", _step(SHORT)),
     },
     "step-cached": {
         "ours, 5 s, last 2 blocks": Row(OURS, "step-2-blocks", _step(SHORT, layers=2)),

@@ -14,6 +14,7 @@ from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
+from mlx_whisper_lora.training.checkpointing import checkpoint_blocks
 from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
@@ -71,6 +72,7 @@ def training(
     labels: int = 24,
     layers: int = 4,
     cached: bool = False,
+    checkpoint: bool = False,
 ) -> Task:
     """Return the task of a training step: LoRA of rank 8 on query and value, as PEFT's examples have it.
 
@@ -80,6 +82,8 @@ def training(
     def task(_: Path, dtype: str = "float32") -> Repeat:
         model = base(dtype)
         add_adapter(model, LoRAConfig(rank=8, layers=layers, targets=TARGETS))
+        if checkpoint:
+            checkpoint_blocks(model)
         tokens = tuple(transcript_tokens(labels))
         dataset = [Example(mel, tokens, 3) for mel in random_mels(clips, frames)]
         options = TrainingOptions(
@@ -183,6 +187,7 @@ TASKS: dict[str, Task] = {
     "step-30s": training(30.0),
     "step-all-blocks": training(layers=-1),
     "step-cached": training(cached=True),
+    "step-checkpoint": training(checkpoint=True),
     "step-2-blocks": training(layers=2),
     "step-2-blocks-cached": training(layers=2, cached=True),
     "step-100-labels": training(clips=8, labels=100),
