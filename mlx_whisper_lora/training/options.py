@@ -72,10 +72,9 @@ class TrainingOptions:
         metavar="SHARE",
     )
     pack: float = option(
-        0.0,
+        0.5,
         "Share of the text that is trained in windows of up to 30 s, of several clips of a speaker, with the time of "
-        "each, as Whisper was trained. Give 0.5 if long recordings are to be transcribed, and their times are needed. "
-        "0: single clips.",
+        "each, as Whisper was trained. So the adapter keeps times, and long recordings. 0: single clips.",
         minimum=0,
         maximum=1,
         metavar="SHARE",
