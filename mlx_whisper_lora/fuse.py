@@ -9,6 +9,7 @@ from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.adapters.loading import find_model
+from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions, build_fuse_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
@@ -43,7 +44,10 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
     load_adapter(model, adapter, base)
     if left := fuse_adapter(model):
         method = adapter.config.method
-        raise AdapterError(f"{adapter_file}: {method} cannot be merged into {left[0]}; use transcribe --adapter-file")
+        raise AdapterError(
+            f"{adapter_file}: {method} cannot be merged into {left[0]}, because {METHODS[method].unfused}; use "
+            "transcribe --adapter-file"
+        )
     export_model(model, save_path, options or FusedExportOptions())
 
 

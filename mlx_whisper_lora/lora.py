@@ -3,8 +3,7 @@
 import argparse
 from typing import NoReturn
 
-from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, note_how_to_continue
+from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, method_settings, note_how_to_continue
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
@@ -24,7 +23,6 @@ __all__ = ["build_parser", "cli", "main"]
 def main(args: argparse.Namespace) -> None:
     """Train and test as the command line asks."""
     command = from_args(CommandOptions, args)
-    settings = from_args(LoRAConfig, args, prefix="lora_")
     # The batch size of the command line is that of training. Clips need no batches of windows. An audio context is that
     # of the adapter in training; the base is measured in its own.
     others = {"batch_size": None} | ({"audio_context": None} if command.train else {})
@@ -36,6 +34,7 @@ def main(args: argparse.Namespace) -> None:
         hub=from_args(HubDataOptions, args),
         transcription=transcription,
     )
+    settings = method_settings(args, command.fine_tune_type, options.resume_adapter_file is not None)
     training = from_args(TrainingOptions, args)
     augmentation = from_args(AugmentationOptions, args)
     if augmentation.changes_clips and not command.train:

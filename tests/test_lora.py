@@ -111,7 +111,7 @@ def test_options_reach_the_adapter(train):
         "te.npz",
     )
     config = read_adapter_config("te_last.npz")  # the best one may be the base
-    assert config.settings == LoRAConfig(3, 1.5, 0.1, 1, ("attn.key", "cross_attn.out"))
+    assert config.settings == LoRAConfig(3, 1.5, 0.1, ("attn.key", "cross_attn.out"), layers=1)
     assert (config.language, config.task, config.audio_context) == ("te", "translate", 1.5)
     assert not list(Path().glob("adapters*.npz"))
 

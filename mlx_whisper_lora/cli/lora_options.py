@@ -4,11 +4,12 @@ import argparse
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from os import PathLike
+from typing import Any
 
-from mlx_whisper_lora.adapters.methods import METHODS
-from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
+from mlx_whisper_lora.adapters.methods import DEFAULT_METHOD, METHODS
+from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args, hyphenated
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
@@ -68,26 +69,72 @@ class CommandOptions:
 
     train: bool = option(False, "Train an adapter and save it.")
     test: bool = option(False, "Print loss, WER and CER on the test clips, as `transcribe` transcribes them.")
+    fine_tune_type: str | None = option(
+        None,
+        f"Method of training. {'; '.join(f'{name}: {method.about}' for name, method in METHODS.items())}.",
+        choices=tuple(METHODS),
+        shown_default=f"{DEFAULT_METHOD}, or that of the adapter to resume from",
+    )
 
     def __post_init__(self):
         check_ranges(self)
         if not (self.train or self.test):
             raise OptionError("nothing to do: give `train`, `test` or both")
+        if self.fine_tune_type and not self.train:
+            raise OptionError("`fine_tune_type` requires `train`; a test takes that of its adapter")
 
 
 def build_parser() -> CommandParser:
-    """Build the parser. The flags of each method come after its name: --lora-rank."""
+    """Build the parser. The flags of each method begin with its prefix: --lora-rank."""
     parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)
     add_options(parser.add_argument_group("Hugging Face data sets"), HubDataOptions)
-    for name, method in METHODS.items():
-        add_options(parser.add_argument_group(f"adapter: {name}"), method.Config, prefix=f"{name}_")
+    for prefix, names in _names_by_prefix().items():
+        group = parser.add_argument_group(f"adapter: {' and '.join(names)}")
+        add_options(group, METHODS[names[0]].Config, prefix=prefix)
     add_options(parser.add_argument_group("training"), TrainingOptions)
     add_options(parser.add_argument_group("augmentation of training clips"), AugmentationOptions)
     add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser
+
+
+def _names_by_prefix() -> dict[str, list[str]]:
+    """Return the methods that have flags, by what these begin with."""
+    names: dict[str, list[str]] = {}
+    for name, method in METHODS.items():
+        if method.prefix:
+            names.setdefault(method.prefix, []).append(name)
+    return names
+
+
+def method_settings(args: argparse.Namespace, method: str | None, resumes: bool) -> Any:
+    """Build the settings of a method from the command line.
+
+    Args:
+        args: the parsed command line.
+        method: the name of the method, if one is given.
+        resumes: whether training starts from an adapter.
+
+    Returns:
+        The configuration of the method. None if it is that of the adapter to resume from.
+
+    Raises:
+        OptionError: a value is out of range, or a flag of another method is given.
+    """
+    if method is None and resumes:
+        return None
+    name = method or DEFAULT_METHOD
+    own = METHODS[name].prefix
+    for prefix, names in _names_by_prefix().items():
+        for each in fields(METHODS[names[0]].Config):
+            if prefix != own and hasattr(args, prefix + each.name):
+                raise OptionError(
+                    f"`{prefix}{each.name}` is an option of `fine_tune_type` {' and '.join(names)}, not of {name}: "
+                    "remove it, or choose another type"
+                )
+    return from_args(METHODS[name].Config, args, prefix=own)
 
 
 def note_how_to_continue(error: BaseException, newest: str | PathLike | None, n_processes: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from typing import Any, NoReturn, TypeVar
 
-from mlx_whisper_lora.whisper.option import OptionError, flag
+from mlx_whisper_lora.whisper.option import OptionError, flag, with_flags
 from mlx_whisper_lora.whisper.terminal import encodable, terminal_text
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def from_args(options: type[T], args: argparse.Namespace, prefix: str = "", **ot
 
 def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any, prefix: str) -> None:
     about = each.metadata
-    default = about["shown_default"] or _shown(each.default)
+    default = with_flags(about["shown_default"] or _shown(each.default), prefix)
     settings: dict[str, Any] = {"help": f"{about['help']} Default: {default}.".replace("%", "%%")}
     kind, optional = _kind(annotation)
     parse = about["parse"] or _PARSERS.get(kind, str)

@@ -17,7 +17,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
     replace_adapter,
 )
 from mlx_whisper_lora.adapters.inject import add_adapter, count_parameters
-from mlx_whisper_lora.adapters.methods import METHODS
+from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token
 from mlx_whisper_lora.data.ahead import LateErrors, decodable, load_unchanged, read_ahead
 from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
@@ -45,6 +45,7 @@ from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 from mlx_whisper_lora.whisper.transcription.options import temperature_fallback
 
@@ -73,7 +74,8 @@ def finetune(
         valid_set: the examples to validate on, or none.
         options: the names of files, the task of the texts, and how clips are transcribed.
         training: how to train.
-        settings: the configuration of the method, such as LoRAConfig.
+        settings: the configuration of the method, such as LoRAConfig. None stands for that of the adapter to resume
+            from.
         callback: gets the events of the run, in the first of several processes, which all call this.
         augmentation: how training clips are changed.
         new_language: a language whose token is trained too. The examples have it. An adapter to resume from has its
@@ -84,7 +86,7 @@ def finetune(
 
     Raises:
         AdapterError: the adapter to resume from does not fit.
-        OptionError: an adapter of another run would be replaced.
+        OptionError: an adapter of another run would be replaced, or the one to resume from has another method.
         OSError: an adapter file cannot be written. A wrong place is reported before training.
         ValueError, FloatingPointError: as `train` raises them.
     """
@@ -92,6 +94,7 @@ def finetune(
     callback = callback if callback and world.speaks else Callback()
     adapter_file = options.adapter_file or ADAPTER_FILE
     resumed = read_adapter_of_first(world, options.resume_adapter_file)
+    _check_same_method(settings, resumed)
     if world.speaks:
         check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
     training = training.resolve(len(train_set))
@@ -180,6 +183,15 @@ def _adapter_config(
         clips=clips | old.clips if old else clips,
         new_language=old.new_language if old else new_language,
     )
+
+
+def _check_same_method(settings: Any, resumed: Adapter | None) -> None:
+    """Raise OptionError if the settings of a run are of another method than the adapter that it resumes from."""
+    if resumed and settings is not None and method_name(settings) != resumed.config.method:
+        raise OptionError(
+            f"{resumed.path}: the `fine_tune_type` of this adapter is {resumed.config.method}, not "
+            f"{method_name(settings)}: remove that option, or train from the base"
+        )
 
 
 def _packer(

@@ -124,7 +124,7 @@ class Run:
         """Train an adapter and save it.
 
         Args:
-            settings: the configuration of the method, such as LoRAConfig.
+            settings: the configuration of the method, such as LoRAConfig, or None as for `finetune`.
 
         Raises:
             AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.

@@ -39,7 +39,7 @@ class OptionError(ValueError):
 
     def with_flags(self) -> str:
         """Return the message with options as they are typed: --batch-size."""
-        return _NAME.sub(lambda match: flag(match[1]), self.args[0])
+        return with_flags(self.args[0])
 
     def prefixed(self, prefix: str) -> "OptionError":
         """Return the same error for options whose names begin with `prefix` on the command line."""
@@ -53,6 +53,11 @@ class UnknownOption(OptionError, TypeError):
 def flag(name: str) -> str:
     """Return the flag of an option: batch_size -> --batch-size."""
     return "--" + name.replace("_", "-")
+
+
+def with_flags(text: str, prefix: str = "") -> str:
+    """Return a text whose names between backticks are typed as flags, each after a prefix."""
+    return _NAME.sub(lambda match: flag(prefix + match[1]), text)
 
 
 def option(
@@ -81,7 +86,8 @@ def option(
         metavar: a name for the value in `--help`, such as SECONDS.
         short: a short flag beside the long one, such as -o.
         parse: turns the text of a flag into the value. By default the field's type decides. Raises ValueError.
-        shown_default: how `--help` describes the default, if its value says too little.
+        shown_default: how `--help` describes the default, if its value says too little. A name between backticks is
+            an option of the same dataclass.
         repeats: whether the flag can be given several times; the value is then a list.
     """
     about = {

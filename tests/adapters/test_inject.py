@@ -126,7 +126,7 @@ def test_more_layers_than_blocks_are_as_many_as_there_are_with_a_note(layers, no
     config = LoRAConfig(layers=layers, targets=("mlp1",))
     model = adapted(config, n_audio_layer=3)
     blocks = {"encoder": 3 if layers == -1 else min(layers, 3), "decoder": 2}
-    assert LoRA.notes(model, config) == note
+    assert LoRA().notes(model, config) == note
     for side, count in blocks.items():
         assert sum(path.startswith(side) for path in adapter_modules(model)) == count
 

@@ -11,6 +11,7 @@ from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter_co
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import adapter_modules, fuse_adapter
 from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.adapters.method import Method
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.training.finetune import finetune
@@ -40,17 +41,13 @@ class ShiftedEncoder(nn.Module):
         return self.encoder(mel + self.shift.astype(mel.dtype), first)
 
 
-class Shift:
+class Shift(Method):
     Config = ShiftConfig
+    about = "a number for each mel band"
+    unfused = "no layer computes it"
 
     def wrap(self, model, config):
         return {"encoder": ShiftedEncoder(model.encoder, config.bands)}
-
-    def notes(self, model, config):
-        return []
-
-    def fuse(self, module):
-        return None
 
 
 @pytest.fixture
@@ -89,7 +86,10 @@ def test_a_model_with_it_decodes_and_keeps_the_module(adapter_file, model_folder
 def test_it_cannot_be_fused_and_the_error_says_so(adapter_file, tmp_path):
     with pytest.raises(AdapterError) as caught:
         fuse(str(adapter_file), str(tmp_path / "fused"))
-    assert str(caught.value) == f"{adapter_file}: shift cannot be merged into encoder; use transcribe --adapter-file"
+    assert str(caught.value) == (
+        f"{adapter_file}: shift cannot be merged into encoder, because no layer computes it; use transcribe "
+        "--adapter-file"
+    )
     assert not (tmp_path / "fused").exists()
 
 
