@@ -92,7 +92,7 @@ class AdapterConfig:
         return {
             "version": VERSION if new else _WITHOUT_NEW_LANGUAGE,
             "method": self.method,
-            "settings": {name: value for name, value in asdict(self.settings).items() if value is not None},
+            "settings": {name: value for name, value in asdict(self.settings).items() if not _is_off(value)},
             "language": self.language,
             "task": self.task,
             "audio_context": self.audio_context,
@@ -346,8 +346,13 @@ def _settings_from_json(settings_type: type, stored: dict[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"its setting {unknown[0]} is unknown: update mlx_whisper_lora")
     kinds = typing.get_type_hints(settings_type)
-    needed = [each.name for each in fields(settings_type) if each.default is not None or each.name in stored]
+    needed = [each.name for each in fields(settings_type) if each.name in stored or not _is_off(each.default)]
     return settings_type(**{name: _typed(name, stored[name], kinds[name]) for name in needed})
+
+
+def _is_off(value: Any) -> bool:
+    """Return whether a setting is off, and so is not stored: earlier versions may lack it."""
+    return value is None or value is False
 
 
 def _typed(name: str, value: Any, annotation: Any) -> Any:

@@ -3,6 +3,9 @@
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021): y = W x + scale * B A x. W is frozen, A starts
 random and B at zero, so that training begins at the base model. In PEFT's terms scale = alpha / rank. The frozen layer
 may be quantized (Dettmers et al., "QLoRA", 2023); A and B are not.
+
+A rank-stabilized scale is alpha / sqrt(rank) (Kalajdzievski, "A Rank Stabilization Scaling Factor for Fine-Tuning with
+LoRA", 2023). B may learn faster than A (Hayou et al., "LoRA+: Efficient Low Rank Adaptation of Large Models", 2024).
 """
 
 import math
@@ -13,17 +16,12 @@ import mlx.nn as nn
 
 from mlx_whisper_lora.adapters.blocks import BlockChoice
 from mlx_whisper_lora.adapters.method import Method
+from mlx_whisper_lora.adapters.targets import TARGETS, TARGETS_HELP, resolve_targets
 from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shape
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, documented, option
 
-_ATTENTION = ("query", "key", "value", "out")
-TARGETS = (
-    *(f"attn.{name}" for name in _ATTENTION),
-    *(f"cross_attn.{name}" for name in _ATTENTION),  # decoder only
-    "mlp1",
-    "mlp2",
-)
+_SCALE = 2.0
 
 
 @documented
@@ -36,21 +34,50 @@ class LoRAConfig(BlockChoice):
     """
 
     rank: int = option(16, "Rank of the low-rank matrices.", minimum=1, maximum=1280)
-    scale: float = option(2.0, "Factor of the low-rank addition: alpha / rank in PEFT.", above=0, maximum=1e4)
+    scale: float | None = option(
+        None,
+        "Factor of the low-rank addition: alpha / rank in PEFT.",
+        above=0,
+        maximum=1e4,
+        shown_default=f"{_SCALE:g}, unless `alpha` is given",
+    )
     dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
-    targets: tuple[str, ...] = option(
-        TARGETS,
-        f"Layers to adapt in each block, separated by commas. Choose from {', '.join(TARGETS)}.",
-        shown_default="all",
+    targets: tuple[str, ...] = option(TARGETS, TARGETS_HELP, shown_default="all")
+    alpha: float | None = option(
+        None,
+        "The scale times the rank, in place of the scale.",
+        above=0,
+        maximum=1e7,
+        shown_default="not used",
+    )
+    rank_stabilized: bool = option(
+        False, "Divide alpha by the square root of the rank, and not by the rank, as suits large ranks."
+    )
+    plus_ratio: float | None = option(
+        None,
+        "Learning rate of the second matrix, as a multiple of that of the first one (LoRA+).",
+        above=0,
+        maximum=1e4,
+        metavar="X",
+        shown_default="1",
     )
 
     def __post_init__(self):
         super().__post_init__()
-        unknown = [target for target in self.targets if target not in TARGETS]
-        if unknown or not self.targets:
-            raise OptionError(
-                f"`targets` must be chosen from {', '.join(TARGETS)}, got {', '.join(unknown) or 'nothing'}"
-            )
+        if self.scale is not None and self.alpha is not None:
+            raise OptionError("`scale` and `alpha` exclude each other: scale is alpha / rank")
+        if self.rank_stabilized and self.alpha is None:
+            raise OptionError("`rank_stabilized` changes what alpha is divided by: give `alpha`")
+        if self.scale is None and self.alpha is None:
+            object.__setattr__(self, "scale", _SCALE)
+        object.__setattr__(self, "targets", resolve_targets(self.targets))
+
+    @property
+    def factor(self) -> float:
+        """The factor of the low-rank addition."""
+        if self.alpha is None:
+            return self.scale or _SCALE
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
     def __str__(self) -> str:
         return f"rank {self.rank}, layers {self.describe_layers()}, targets {', '.join(self.targets)}"
@@ -115,13 +142,17 @@ class LoRA(Method):
         """Return a fresh LoRALinear for each target of the model, by module path."""
         modules = dict(model.named_modules())
         return {
-            path: LoRALinear.from_base(modules[path], config.rank, config.scale, config.dropout)
+            path: LoRALinear.from_base(modules[path], config.rank, config.factor, config.dropout)
             for path in config.paths(model, config.targets)
         }
 
     def notes(self, model: Whisper, config: LoRAConfig) -> list[str]:
         """Return a line for a model that has fewer blocks than `config.layers`."""
         return config.notes(model)
+
+    def learning_rates(self, config: LoRAConfig) -> dict[str, float]:
+        """Return the factor for matrix B, if it has one."""
+        return {"lora_b": config.plus_ratio} if config.plus_ratio else {}
 
     def fuse(self, module: nn.Module) -> nn.Linear:
         """Return the plain linear layer that a LoRALinear can be replaced by."""

@@ -153,7 +153,8 @@ def finetune(
             keeper.evaluate_and_save(iteration)
             cache.renew_silence()
 
-        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read)
+        rates = METHODS[config.method].learning_rates(config.settings)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read, rates)
     end = keeper.end()
     callback.end(end)
     return end

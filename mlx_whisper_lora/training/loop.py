@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,8 @@ from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import PiecewiseGradients
+from mlx_whisper_lora.training.optimizer import make_optimizer
 from mlx_whisper_lora.training.options import TrainingOptions
-from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, N_FRAMES
 from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -42,6 +42,7 @@ def train(
     loss_function: Callable[[Whisper, Any], mx.array],
     packer: Packer | None = None,
     read: Callable[[Iterator[DrawnBatch]], Generator[DrawnBatch, None, None]] | None = None,
+    learning_rates: Mapping[str, float] | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -58,6 +59,7 @@ def train(
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
         packer: draws windows of several clips from the dataset. None trains on single clips.
         read: loads the examples of batches. By default `read_ahead`, and a clip that cannot be decoded is an error.
+        learning_rates: factors of the learning rate, as for `make_optimizer`.
 
     Raises:
         ValueError: there are no examples.
@@ -72,7 +74,7 @@ def train(
     if min(options.batch_size, len(dataset)) < world.size:
         raise OptionError(f"each of {world.size} processes needs a clip of every batch: give a larger `batch_size`")
     mixture = _Mixture(options, packer, len(dataset))
-    optimizer = optim.AdamW(learning_rate_schedule(options), weight_decay=options.weight_decay, bias_correction=True)
+    optimizer = make_optimizer(options, learning_rates or {})
     optimizer.init(model.trainable_parameters())
     read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
     batches = read(mixture.draw(iterate_batches(dataset, options.batch_size, options.seed)))

@@ -104,6 +104,9 @@ def test_fusing_gives_the_same_logits_and_a_plain_model():
         ({"scale": 0.0}, "scale must be above 0"),
         ({"scale": math.nan}, "scale must be a number, got nan"),
         ({"dropout": 1.0}, "dropout must be below 1, got 1.0"),
+        ({"scale": 1.0, "alpha": 4.0}, "scale and alpha exclude each other"),
+        ({"rank_stabilized": True}, "give alpha"),
+        ({"plus_ratio": 0.0}, "plus_ratio must be above 0"),
         ({"layers": 0}, "at least 1, or -1 for all blocks, got 0"),
         ({"layers": -2}, "at least 1, or -1 for all blocks, got -2"),
     ],
@@ -111,6 +114,23 @@ def test_fusing_gives_the_same_logits_and_a_plain_model():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(OptionError, match=message):
         LoRAConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "targets"),
+    [
+        (("q_proj", "fc1"), ("attn.query", "cross_attn.query", "mlp1")),
+        (("cross_attn.out", "out_proj"), ("cross_attn.out", "attn.out")),
+        (("all-linear",), TARGETS),
+    ],
+)
+def test_pefts_names_of_targets_are_understood(given, targets):
+    assert LoRAConfig(targets=given).targets == targets
+
+
+def test_alpha_is_the_scale_times_the_rank():
+    assert LoRAConfig().factor == LoRAConfig(alpha=32).factor == 2.0
+    assert LoRAConfig(rank=4, alpha=6, rank_stabilized=True).factor == 3.0
 
 
 @pytest.mark.parametrize(

@@ -7,39 +7,40 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.adapters.lora import LoRALinear
+from mlx_whisper_lora.adapters.lora import LoRAConfig, LoRALinear
 
 REFERENCE = Path(__file__).parent / "reference" / "lora_linear.npz"
-either_bias = pytest.mark.parametrize("case", ["bias", "no_bias"])
+either_bias = pytest.mark.parametrize("case", ["bias", "no_bias", "rank_stabilized"])
 
 
 def reference(case: str) -> dict[str, np.ndarray]:
     return {key.split("/")[1]: array for key, array in np.load(REFERENCE).items() if key.startswith(case + "/")}
 
 
-def layer_of(numbers: dict[str, np.ndarray]) -> LoRALinear:
+def layer_of(case: str) -> LoRALinear:
     """PEFT's layer in our layout: its A is (rank, inputs) and its B (outputs, rank)."""
+    numbers = reference(case)
+    config = LoRAConfig(len(numbers["a"]), alpha=float(numbers["alpha"]), rank_stabilized=case == "rank_stabilized")
     outputs, inputs = numbers["weight"].shape
     linear = nn.Linear(inputs, outputs, bias="bias" in numbers)
     linear.weight = mx.array(numbers["weight"])
     if "bias" in numbers:
         linear.bias = mx.array(numbers["bias"])
-    scale = float(numbers["alpha"]) / len(numbers["a"])
-    return LoRALinear(linear, mx.array(numbers["a"].T), mx.array(numbers["b"].T), scale, dropout=0.0)
+    return LoRALinear(linear, mx.array(numbers["a"].T), mx.array(numbers["b"].T), config.factor, dropout=0.0)
 
 
 @either_bias
 def test_output_is_pefts(case):
     numbers = reference(case)
-    output = layer_of(numbers)(mx.array(numbers["x"]))
+    output = layer_of(case)(mx.array(numbers["x"]))
     np.testing.assert_allclose(np.array(output), numbers["output"], atol=1e-5)
 
 
 @either_bias
 def test_fused_layer_is_pefts_merged_one(case):
     numbers = reference(case)
-    fused = layer_of(numbers).fuse()
-    assert type(fused) is nn.Linear and ("bias" in fused) == (case == "bias")
+    fused = layer_of(case).fuse()
+    assert type(fused) is nn.Linear and ("bias" in fused) == (case != "no_bias")
     np.testing.assert_allclose(np.array(fused.weight), numbers["merged_weight"], atol=1e-5)
     np.testing.assert_allclose(np.array(fused(mx.array(numbers["x"]))), numbers["merged_output"], atol=1e-5)
 
@@ -47,7 +48,7 @@ def test_fused_layer_is_pefts_merged_one(case):
 @either_bias
 def test_gradients_are_pefts(case):
     numbers = reference(case)
-    layer, x = layer_of(numbers), mx.array(numbers["x"])
+    layer, x = layer_of(case), mx.array(numbers["x"])
     gradients = nn.value_and_grad(layer, lambda layer: layer(x).square().mean())(layer)[1]
     np.testing.assert_allclose(np.array(gradients["lora_a"]).T, numbers["gradient_a"], atol=1e-5)
     np.testing.assert_allclose(np.array(gradients["lora_b"]).T, numbers["gradient_b"], atol=1e-5)
