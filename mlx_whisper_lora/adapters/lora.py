@@ -94,14 +94,14 @@ class LoRALinear(nn.Module):
         dropout: dropout of the input of A. It acts in training only.
     """
 
-    @staticmethod
+    @classmethod
     def from_base(
-        linear: nn.Linear | nn.QuantizedLinear, rank: int = 8, scale: float = 2.0, dropout: float = 0.0
+        cls, linear: nn.Linear | nn.QuantizedLinear, rank: int = 8, scale: float = 2.0, dropout: float = 0.0
     ) -> "LoRALinear":
         """Wrap a linear layer in a new low-rank addition that starts at zero."""
         output_dims, input_dims = weight_shape(linear)
         lora_a = mx.random.uniform(-1, 1, (input_dims, rank)) / math.sqrt(input_dims)
-        return LoRALinear(linear, lora_a, mx.zeros((rank, output_dims)), scale, dropout)
+        return cls(linear, lora_a, mx.zeros((rank, output_dims)), scale, dropout)
 
     def __init__(
         self,
@@ -126,23 +126,29 @@ class LoRALinear(nn.Module):
     def fuse(self) -> nn.Linear:
         """Return a plain linear layer with the addition merged into its weight, computed in float32."""
         fused = plain_layer(self.linear)
-        delta = self.scale * (self.lora_b.T.astype(mx.float32) @ self.lora_a.T.astype(mx.float32))
-        fused.weight = (fused.weight.astype(mx.float32) + delta).astype(fused.weight.dtype)
+        fused.weight = self.merged(fused.weight).astype(fused.weight.dtype)
         return fused
+
+    def merged(self, weight: mx.array) -> mx.array:
+        """Return a weight (output dimensions, input dimensions) with the addition, in float32."""
+        return weight.astype(mx.float32) + self.scale * (
+            self.lora_b.T.astype(mx.float32) @ self.lora_a.T.astype(mx.float32)
+        )
 
 
 class LoRA(Method):
     """The method "lora" of the registry."""
 
-    Config = LoRAConfig
+    Config: type[LoRAConfig] = LoRAConfig
+    Layer: type[LoRALinear] = LoRALinear
     about = "low-rank matrices beside linear layers"
     prefix = "lora_"
 
     def wrap(self, model: Whisper, config: LoRAConfig) -> dict[str, nn.Module]:
-        """Return a fresh LoRALinear for each target of the model, by module path."""
+        """Return a fresh layer for each target of the model, by module path."""
         modules = dict(model.named_modules())
         return {
-            path: LoRALinear.from_base(modules[path], config.rank, config.factor, config.dropout)
+            path: self.Layer.from_base(modules[path], config.rank, config.factor, config.dropout)
             for path in config.paths(model, config.targets)
         }
 
@@ -155,5 +161,5 @@ class LoRA(Method):
         return {"lora_b": config.plus_ratio} if config.plus_ratio else {}
 
     def fuse(self, module: nn.Module) -> nn.Linear:
-        """Return the plain linear layer that a LoRALinear can be replaced by."""
+        """Return the plain linear layer that a trained one can be replaced by."""
         return module.fuse()

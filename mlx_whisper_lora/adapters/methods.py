@@ -6,11 +6,15 @@ and fusing follow from them.
 
 from typing import Any
 
+from mlx_whisper_lora.adapters.dora import DoRA
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRA
 from mlx_whisper_lora.adapters.method import Method
 
-METHODS: dict[str, Method] = {"lora": LoRA()}
+METHODS: dict[str, Method] = {
+    "lora": LoRA(),
+    "dora": DoRA(),
+}
 DEFAULT_METHOD = "lora"
 
 

@@ -4,7 +4,6 @@ A piece needs a fraction of the memory of the batch, its numbers stay in the cac
 for the other ones, also in the operations that MLX computes on one core.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import mlx.nn as nn
 from mlx.utils import tree_map
 
 from mlx_whisper_lora.whisper.model.ops import n_side_by_side, side_by_side
+from mlx_whisper_lora.whisper.model.twin import twin
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 _PIECE_FRAMES = 600  # mel frames of a piece, if it has several examples
@@ -39,7 +39,7 @@ class PiecewiseGradients:
         self.model, self.collate, self.loss_function = model, collate, loss_function
         mx.eval(model.parameters())  # an array is computed in the thread that made it
         # `mx.value_and_grad` traces the parameters in the model itself, so each core has a model of its own.
-        self.twins = [_twin(model) for _ in range(n_side_by_side())]
+        self.twins = [twin(model) for _ in range(n_side_by_side())]
 
     def __call__(self, examples: list, frames: int) -> Sum:
         """Return the sums for examples, which may be none, in windows of `frames` mel frames."""
@@ -71,15 +71,3 @@ class PiecewiseGradients:
 
 def _add_up(sums: Sequence[Sum]) -> Sum:
     return tree_map(lambda *arrays: sum(arrays[1:], start=arrays[0]), *sums)
-
-
-def _twin(node: Any) -> Any:
-    """Return a copy of a model, or of a part of it, with the same arrays."""
-    if isinstance(node, nn.Module):
-        twin = copy.copy(node)
-        for key, value in node.items():
-            dict.__setitem__(twin, key, _twin(value))
-        return twin
-    if isinstance(node, dict):
-        return {key: _twin(value) for key, value in node.items()}
-    return [_twin(each) for each in node] if isinstance(node, list) else node

@@ -1,32 +1,14 @@
 """The LoRA layer, against PEFT's numbers (tools/references/make_lora.py)."""
 
-from pathlib import Path
-
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
 
-from mlx_whisper_lora.adapters.lora import LoRAConfig, LoRALinear
+from mlx_whisper_lora.adapters.lora import LoRALinear
+from tests.support.peft_layers import layer_of, reference
 
-REFERENCE = Path(__file__).parent / "reference" / "lora_linear.npz"
 either_bias = pytest.mark.parametrize("case", ["bias", "no_bias", "rank_stabilized"])
-
-
-def reference(case: str) -> dict[str, np.ndarray]:
-    return {key.split("/")[1]: array for key, array in np.load(REFERENCE).items() if key.startswith(case + "/")}
-
-
-def layer_of(case: str) -> LoRALinear:
-    """PEFT's layer in our layout: its A is (rank, inputs) and its B (outputs, rank)."""
-    numbers = reference(case)
-    config = LoRAConfig(len(numbers["a"]), alpha=float(numbers["alpha"]), rank_stabilized=case == "rank_stabilized")
-    outputs, inputs = numbers["weight"].shape
-    linear = nn.Linear(inputs, outputs, bias="bias" in numbers)
-    linear.weight = mx.array(numbers["weight"])
-    if "bias" in numbers:
-        linear.bias = mx.array(numbers["bias"])
-    return LoRALinear(linear, mx.array(numbers["a"].T), mx.array(numbers["b"].T), config.factor, dropout=0.0)
 
 
 @either_bias
