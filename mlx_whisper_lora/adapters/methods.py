@@ -6,6 +6,7 @@ and fusing follow from them.
 
 from typing import Any
 
+from mlx_whisper_lora.adapters.bottleneck import Adapters
 from mlx_whisper_lora.adapters.dora import DoRA
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRA
@@ -14,6 +15,7 @@ from mlx_whisper_lora.adapters.method import Method
 METHODS: dict[str, Method] = {
     "lora": LoRA(),
     "dora": DoRA(),
+    "adapter": Adapters(),
 }
 DEFAULT_METHOD = "lora"
 
