@@ -31,9 +31,14 @@ def add_adapter(model: Whisper, config: Any, new_language: NewLanguage | None = 
 
 def build_modules(model: Whisper, config: Any, new_language: NewLanguage | None) -> dict[str, nn.Module]:
     """Return the fresh modules of an adapter by path, as for `add_adapter`. The model stays unchanged."""
-    modules = METHODS[method_name(config)].wrap(model, config)
+    method = method_name(config)
+    modules = METHODS[method].wrap(model, config)
+    if not modules:
+        raise AdapterError(f"the settings of {method} choose no layer of this model: {config}")
     if new_language is None:
         return modules
+    if any(TOKEN_EMBEDDING.startswith(f"{path}.") for path in modules):
+        raise AdapterError(f"{method} trains all tokens, and a new language has one of its own: choose another method")
     return modules | {TOKEN_EMBEDDING: NewLanguageEmbedding.from_base(model, new_language)}
 
 
@@ -70,14 +75,19 @@ def fuse_adapter(model: Whisper) -> list[str]:
     left = [path for path, module in fused.items() if module is None]
     if modules and not left:
         model.unfreeze()
+        model.set_dtype(model.dtype)  # trained numbers may have been longer
     if TOKEN_EMBEDDING in modules:
         model.dims = replace(model.dims, n_vocab=model.vocabulary.size)
     return left
 
 
 def _fuse(module: nn.Module) -> nn.Module | None:
-    is_language = isinstance(module, NewLanguageEmbedding)
-    return module.fuse() if is_language else METHODS[module.adapter_method].fuse(module)
+    if isinstance(module, NewLanguageEmbedding):
+        return module.fuse()
+    fused = METHODS[module.adapter_method].fuse(module)
+    if fused is module:
+        del module.adapter_method  # it is a plain one already
+    return fused
 
 
 def _replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:

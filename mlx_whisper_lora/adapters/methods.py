@@ -6,16 +6,22 @@ and fusing follow from them.
 
 from typing import Any
 
+from mlx_whisper_lora.adapters.bitfit import BitFit
 from mlx_whisper_lora.adapters.bottleneck import Adapters
 from mlx_whisper_lora.adapters.dora import DoRA
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRA
 from mlx_whisper_lora.adapters.method import Method
+from mlx_whisper_lora.adapters.weights import DecoderConfig, EncoderConfig, FullConfig, Weights
 
 METHODS: dict[str, Method] = {
     "lora": LoRA(),
     "dora": DoRA(),
     "adapter": Adapters(),
+    "bitfit": BitFit(),
+    "encoder": Weights(EncoderConfig, "all weights of the encoder", "encoder"),
+    "decoder": Weights(DecoderConfig, "all weights of the decoder", "decoder"),
+    "full": Weights(FullConfig, "all weights", "encoder", "decoder"),
 }
 DEFAULT_METHOD = "lora"
 
