@@ -12,6 +12,7 @@ from mlx_whisper_lora.adapters.dora import DoRA
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRA
 from mlx_whisper_lora.adapters.method import Method
+from mlx_whisper_lora.adapters.reprogramming import Reprogramming
 from mlx_whisper_lora.adapters.weights import DecoderConfig, EncoderConfig, FullConfig, Weights
 
 METHODS: dict[str, Method] = {
@@ -22,6 +23,7 @@ METHODS: dict[str, Method] = {
     "encoder": Weights(EncoderConfig, "all weights of the encoder", "encoder"),
     "decoder": Weights(DecoderConfig, "all weights of the decoder", "decoder"),
     "full": Weights(FullConfig, "all weights", "encoder", "decoder"),
+    "reprogram": Reprogramming(),
 }
 DEFAULT_METHOD = "lora"
 

@@ -55,6 +55,9 @@ examples:
     python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
     python -m mlx_whisper_lora.lora --test --model small --data telugu --language te
 
+  another method: adapters of 64 dimensions in the encoder alone
+    python -m mlx_whisper_lora.lora --train --fine-tune-type adapter --adapter-decoder-layers 0 --data telugu
+
   continue training
     python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
 

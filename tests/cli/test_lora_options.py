@@ -2,7 +2,11 @@
 
 import pytest
 
+from mlx_whisper_lora.adapters.bitfit import BitFitConfig
+from mlx_whisper_lora.adapters.bottleneck import BottleneckConfig
+from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.adapters.weights import FullConfig
 from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, method_settings
 from mlx_whisper_lora.whisper.option import OptionError
 
@@ -29,3 +33,30 @@ def test_help_names_the_option_that_a_default_follows(capsys):
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--help"])
     assert "Default:as--lora-layers." in "".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "expected"),
+    [
+        ("dora", ["--lora-rank", "4"], DoRAConfig(rank=4)),
+        ("adapter", ["--adapter-dim", "8", "--adapter-decoder-layers", "0"], BottleneckConfig(dim=8, decoder_layers=0)),
+        ("bitfit", [], BitFitConfig()),
+        ("full", [], FullConfig()),
+    ],
+)
+def test_a_method_has_its_own_flags(method, arguments, expected):
+    assert settings(*arguments, method=method) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("bitfit", ["--lora-rank", "4"], "--lora-rank is an option of --fine-tune-type lora and dora, not of bitfit"),
+        ("lora", ["--adapter-dim", "8"], "--adapter-dim is an option of --fine-tune-type adapter, not of lora"),
+        ("adapter", ["--adapter-dim", "0"], "--adapter-dim must be at least 1, got 0"),
+    ],
+)
+def test_flags_of_another_method_and_values_out_of_range_are_refused(method, arguments, message):
+    with pytest.raises(OptionError) as caught:
+        settings(*arguments, method=method)
+    assert caught.value.with_flags().startswith(message)

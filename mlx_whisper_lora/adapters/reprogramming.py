@@ -1,0 +1,66 @@
+"""A trained change of the input, with the entire model frozen.
+
+Neural reprogramming adds one trained perturbation to the log-mel of every window (Yang et al., "Voice2Series:
+Reprogramming Acoustic Models for Time Series Classification", 2021; of Whisper, Radhakrishnan et al., "A
+Parameter-Efficient Learning Approach to Arabic Dialect Identification with Pre-Trained General-Purpose Speech Model",
+2023). It starts as normal noise with mean and standard deviation 0.35, so an untrained one is not the base.
+"""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from mlx_whisper_lora.adapters.method import Method
+from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.option import documented
+
+_MEAN, _DEVIATION = 0.35, 0.35
+
+
+@documented
+@dataclass(frozen=True)
+class ReprogrammingConfig:
+    """A perturbation of the log-mel is trained: there is nothing to choose."""
+
+    def __str__(self) -> str:
+        return "a perturbation of the log-mel"
+
+
+class ReprogrammedEncoder(nn.Module):
+    """A frozen encoder with a trained perturbation of its input.
+
+    Attributes:
+        encoder: the frozen encoder.
+        perturbation: what is added to a log-mel of 30 s, shape (F, n_mels). A shorter window has its start.
+    """
+
+    def __init__(self, encoder: nn.Module, perturbation: mx.array):
+        super().__init__()
+        self.encoder = encoder
+        self.encoder.freeze()
+        self.perturbation = perturbation
+
+    def __call__(self, mel: mx.array, first: int = 0) -> mx.array:
+        start = first * FRAMES_PER_POSITION
+        change = self.perturbation[start : start + mel.shape[1]]
+        return self.encoder(mel + change.astype(mel.dtype), first)
+
+
+class Reprogramming(Method):
+    """The method "reprogram" of the registry."""
+
+    Config = ReprogrammingConfig
+    about = "a change of the log-mel"
+    unfused = "it changes the input, and no weight does"
+
+    def wrap(self, model: Whisper, config: ReprogrammingConfig) -> dict[str, nn.Module]:
+        """Return the encoder with a fresh perturbation."""
+        shape = model.dims.n_audio_ctx * FRAMES_PER_POSITION, model.dims.n_mels
+        start = mx.random.normal(shape, loc=_MEAN, scale=_DEVIATION)
+        return {"encoder": ReprogrammedEncoder(model.encoder, start)}
+
+    def notes(self, model: Whisper, config: ReprogrammingConfig) -> list[str]:
+        """Return that the adapter stays one."""
+        return [f"fuse cannot merge such an adapter ({self.unfused}); transcribe takes it as it is"]
