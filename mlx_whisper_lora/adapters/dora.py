@@ -50,6 +50,7 @@ class DoRALinear(LoRALinear):
             self.freeze(keys="bias", recurse=False)
         weight = plain_layer(linear).weight.astype(mx.float32)
         self.magnitude = self._base_norm = mx.sqrt(mx.maximum((weight**2).sum(axis=1), _SMALLEST_SQUARE))
+        mx.eval(self._base_norm)  # an array is computed in the thread that made it
         self._kept = _KeptNorm()
 
     def __call__(self, x: mx.array) -> mx.array:
