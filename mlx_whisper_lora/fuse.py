@@ -16,6 +16,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
 from mlx_whisper_lora.whisper.destinations import check_folder
+from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of
 from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_fuse_parser
@@ -24,12 +25,23 @@ build_parser = build_fuse_parser
 def main(args: argparse.Namespace) -> None:
     """Fuse the adapter of a command line."""
     command = from_args(FuseOptions, args)
-    fuse(command.adapter_file, command.save_path, command.model, from_args(FusedExportOptions, args))
+    options = from_args(FusedExportOptions, args)
+    quantization = fuse(command.adapter_file, command.save_path, command.model, options)
     say(f"Fused {command.adapter_file} into its base: {command.save_path}")
+    if quantization and not options.quantize:
+        say(
+            f"Note: the base is quantized in {quantization.bits} bits, and the fused model is not; --quantize would "
+            "round what the adapter changed"
+        )
 
 
-def fuse(adapter_file: str, save_path: str, base: str | None = None, options: ExportOptions | None = None) -> None:
+def fuse(
+    adapter_file: str, save_path: str, base: str | None = None, options: ExportOptions | None = None
+) -> Quantization | None:
     """Merge an adapter into its base, and write the result (by default a plain model in float32).
+
+    Returns:
+        The way that the base is quantized. None if it is not.
 
     Raises:
         CheckpointError, AdapterError: base or adapter cannot be loaded, or the adapter cannot be merged.
@@ -41,6 +53,7 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
     base, path = find_model(base, adapter.config, adapter_file)
     check_not_source(save_path, path)
     model = load_model(base, mx.float32, path)
+    quantization = quantization_of(model)
     load_adapter(model, adapter, base)
     if left := fuse_adapter(model):
         method = adapter.config.method
@@ -49,6 +62,7 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
             "transcribe --adapter-file"
         )
     export_model(model, save_path, options or FusedExportOptions())
+    return quantization
 
 
 def cli() -> NoReturn:

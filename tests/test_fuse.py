@@ -15,6 +15,7 @@ import mlx_whisper_lora
 from mlx_whisper_lora import fuse
 from mlx_whisper_lora.adapters import adapter_file as adapters
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, save_adapter
+from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.whisper.audio.context import AUTO
@@ -168,14 +169,13 @@ def test_the_fused_model_is_written_in_any_form(adapter_file, run_main):
     assert np.abs(logits(quantized) - expected).mean() < 0.05 * np.abs(expected).mean()
 
 
-def test_an_adapter_on_a_quantized_base(run_main):
+@pytest.mark.parametrize("kind", [LoRAConfig, DoRAConfig])
+def test_an_adapter_on_a_quantized_base(kind, run_main):
     model = small_model()
     quantize(model, Quantization(64, 4))
     save_model(model, "quantized")
     model = load_model("quantized", mx.float32)
-    config = AdapterConfig(
-        LoRAConfig(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantized")
-    )
+    config = AdapterConfig(kind(layers=-1, targets=TARGETS), "te", "transcribe", 30.0, Base.of(model, "quantized"))
     add_adapter(model, config.settings)
     for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.05
@@ -184,7 +184,8 @@ def test_an_adapter_on_a_quantized_base(run_main):
     np.testing.assert_allclose(
         logits(mlx_whisper_lora.load_model("quantized", adapter_file="adapters.npz")), expected, atol=1e-3
     )
-    assert run_main(fuse).code == 0
+    outcome = run_main(fuse)
+    assert outcome.code == 0 and "the base is quantized in 4 bits, and the fused model is not" in outcome.out
     fused = load_model("fused_model", mx.float32)
     assert quantization_of(fused) is None
     np.testing.assert_allclose(logits(fused), expected, atol=1e-3)
