@@ -93,7 +93,4 @@ class Adapters(Method):
 
     def notes(self, model: Whisper, config: BottleneckConfig) -> list[str]:
         """Return what `BlockChoice.notes` does, and that the adapter stays one."""
-        return [
-            *config.notes(model),
-            f"fuse cannot merge such an adapter ({self.unfused}); transcribe takes it as it is",
-        ]
+        return [*config.notes(model), *super().notes(model, config)]

@@ -156,7 +156,7 @@ class LoRA(Method):
         """Return a line for a model that has fewer blocks than `config.layers`."""
         return config.notes(model)
 
-    def learning_rates(self, config: LoRAConfig) -> dict[str, float]:
+    def rate_factors(self, config: LoRAConfig) -> dict[str, float]:
         """Return the factor for matrix B, if it has one."""
         return {"lora_b": config.plus_ratio} if config.plus_ratio else {}
 

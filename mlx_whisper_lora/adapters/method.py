@@ -16,12 +16,14 @@ class Method:
         about: a few words for `--help`.
         prefix: comes before the names of the settings on the command line: with "lora_", `rank` is --lora-rank.
             Methods with the same settings share it.
+        learning_rate: the largest learning rate, unless another one is given.
         unfused: why `fuse` cannot replace a module, as the end of a sentence, if that is so.
     """
 
     Config: Any
     about: str
     prefix: str = ""
+    learning_rate: float = 1e-3
     unfused: str = ""
 
     def wrap(self, model: Whisper, config: Any) -> dict[str, nn.Module]:
@@ -36,10 +38,12 @@ class Method:
         raise NotImplementedError
 
     def notes(self, model: Whisper, config: Any) -> list[str]:
-        """Return sentences for the user, such as about a configuration that the model can follow in part only."""
-        return []
+        """Return sentences for the user, such as one on a setting that the model can follow in part only."""
+        if not self.unfused:
+            return []
+        return [f"fuse cannot merge such an adapter ({self.unfused}); transcribe takes it as it is"]
 
-    def learning_rates(self, config: Any) -> dict[str, float]:
+    def rate_factors(self, config: Any) -> dict[str, float]:
         """Return factors of the learning rate for trained arrays that have their own, by the name of the array."""
         return {}
 

@@ -60,7 +60,3 @@ class Reprogramming(Method):
         shape = model.dims.n_audio_ctx * FRAMES_PER_POSITION, model.dims.n_mels
         start = mx.random.normal(shape, loc=_MEAN, scale=_DEVIATION)
         return {"encoder": ReprogrammedEncoder(model.encoder, start)}
-
-    def notes(self, model: Whisper, config: ReprogrammingConfig) -> list[str]:
-        """Return that the adapter stays one."""
-        return [f"fuse cannot merge such an adapter ({self.unfused}); transcribe takes it as it is"]

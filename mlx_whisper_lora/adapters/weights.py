@@ -60,6 +60,7 @@ class Weights(Method):
 
     def __init__(self, config: type, about: str, *sides: str):
         self.Config, self.about, self.sides = config, about, sides
+        self.learning_rate = 1e-5  # trained weights are large, and a higher rate soon forgets what they know
 
     def wrap(self, model: Whisper, config: Any) -> dict[str, nn.Module]:
         """Return a copy of each side with all weights in float32, by its path.
@@ -75,8 +76,8 @@ class Weights(Method):
         return {side: _trained(getattr(model, side)) for side in self.sides}
 
     def notes(self, model: Whisper, config: Any) -> list[str]:
-        """Return how much memory and disk the weights take, and a note on the learning rate."""
-        return [describe_size(model, config), "all weights of a side are most often trained at a learning rate of 1e-5"]
+        """Return how much memory and disk the weights take."""
+        return [describe_size(model, config)]
 
     def fuse(self, module: nn.Module) -> nn.Module:
         """Return the side itself."""

@@ -97,7 +97,7 @@ def finetune(
     _check_same_method(settings, resumed)
     if world.speaks:
         check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
-    training = training.resolve(len(train_set))
+    training = training.resolve(len(train_set), resumed.config.method if resumed else method_name(settings))
     mx.random.seed(training.seed)
     augmenter = None
     if augmentation and augmentation.changes_clips:
@@ -153,8 +153,8 @@ def finetune(
             keeper.evaluate_and_save(iteration)
             cache.renew_silence()
 
-        rates = METHODS[config.method].learning_rates(config.settings)
-        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read, rates)
+        factors = METHODS[config.method].rate_factors(config.settings)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read, factors)
     end = keeper.end()
     callback.end(end)
     return end

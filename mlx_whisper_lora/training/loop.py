@@ -42,7 +42,7 @@ def train(
     loss_function: Callable[[Whisper, Any], mx.array],
     packer: Packer | None = None,
     read: Callable[[Iterator[DrawnBatch]], Generator[DrawnBatch, None, None]] | None = None,
-    learning_rates: Mapping[str, float] | None = None,
+    rate_factors: Mapping[str, float] | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -59,7 +59,7 @@ def train(
         loss_function: sums the loss over the targets of a batch, which are `n_targets` in each example.
         packer: draws windows of several clips from the dataset. None trains on single clips.
         read: loads the examples of batches. By default `read_ahead`, and a clip that cannot be decoded is an error.
-        learning_rates: factors of the learning rate, as for `make_optimizer`.
+        rate_factors: factors of the learning rate, as for `make_optimizer`.
 
     Raises:
         ValueError: there are no examples.
@@ -74,7 +74,7 @@ def train(
     if min(options.batch_size, len(dataset)) < world.size:
         raise OptionError(f"each of {world.size} processes needs a clip of every batch: give a larger `batch_size`")
     mixture = _Mixture(options, packer, len(dataset))
-    optimizer = make_optimizer(options, learning_rates or {})
+    optimizer = make_optimizer(options, rate_factors or {})
     optimizer.init(model.trainable_parameters())
     read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
     batches = read(mixture.draw(iterate_batches(dataset, options.batch_size, options.seed)))

@@ -3,11 +3,22 @@
 import math
 from dataclasses import dataclass, replace
 
+from mlx_whisper_lora.adapters.methods import DEFAULT_METHOD, METHODS
 from mlx_whisper_lora.whisper.audio.context import AUTO, check_context, parse_context
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 # Steps if their number is not given.
 PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
+
+
+def _shown_rates() -> str:
+    """Return the learning rates of the methods for `--help`, such as "0.001, or 1e-05 for encoder and full"."""
+    usual = METHODS[DEFAULT_METHOD].learning_rate
+    others: dict[float, list[str]] = {}
+    for name, method in METHODS.items():
+        if method.learning_rate != usual:
+            others.setdefault(method.learning_rate, []).append(name)
+    return ", ".join([f"{usual:g}", *(f"{rate:g} for {' and '.join(names)}" for rate, names in others.items())])
 
 
 @documented
@@ -27,7 +38,9 @@ class TrainingOptions:
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
     )
     batch_size: int = option(2, "Number of clips in a step.", minimum=1, maximum=4096)
-    learning_rate: float = option(1e-3, "Largest learning rate of AdamW.", above=0, below=math.inf)
+    learning_rate: float | None = option(
+        None, "Largest learning rate of AdamW.", above=0, below=math.inf, shown_default=_shown_rates()
+    )
     warmup: int | None = option(
         None,
         "Number of steps over which the learning rate rises.",
@@ -113,8 +126,12 @@ class TrainingOptions:
         if self.val_clips == 0:
             raise OptionError("`val_clips` must be at least 1, or -1 for all, got 0")
 
-    def resolve(self, n_clips: int) -> "TrainingOptions":
-        """Return the options with the numbers of steps that a number of training clips leads to.
+    def resolve(self, n_clips: int, method: str = DEFAULT_METHOD) -> "TrainingOptions":
+        """Return the options with the numbers of steps, and the learning rate, that are not given.
+
+        Args:
+            n_clips: the number of training clips.
+            method: the method of training, by its name in METHODS.
 
         Raises:
             ValueError: there are no clips.
@@ -125,4 +142,5 @@ class TrainingOptions:
         iters = self.iters or min(max(PASSES * batches, FEWEST_STEPS), MOST_STEPS)
         warmup = min(iters // 10, 50) if self.warmup is None else min(self.warmup, iters)
         steps_per_eval = self.steps_per_eval or min(max(iters // 4, 1), 200)
-        return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval)
+        rate = self.learning_rate or METHODS[method].learning_rate
+        return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval, learning_rate=rate)

@@ -50,6 +50,6 @@ def test_the_rate_that_is_reported_is_that_of_the_other_arrays():
     add_adapter(model, LoRAConfig(rank=2, layers=1))
     options = TrainingOptions(iters=1, warmup=0, learning_rate=1e-3)
     hooks = training_hooks(model)
-    train(model, noise_examples(2), options, lambda _: None, Recorder(), *hooks, learning_rates={"lora_b": 16.0})
+    train(model, noise_examples(2), options, lambda _: None, Recorder(), *hooks, rate_factors={"lora_b": 16.0})
     assert rates == [pytest.approx(1e-3)]
     assert mx.abs(model.decoder.blocks[1].mlp2.lora_b).max().item() == pytest.approx(16e-3, rel=1e-3)
