@@ -25,7 +25,7 @@ from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.foreign import describe_foreign
-from mlx_whisper_lora.adapters.inject import adapter_modules, build_modules, check_plain, put_adapter
+from mlx_whisper_lora.adapters.inject import adapter_modules, build_modules, check_plain, put_adapter, trained_arrays
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, read_new_language
 from mlx_whisper_lora.version import __version__
@@ -196,7 +196,7 @@ def save_adapter(path: str | PathLike, model: Whisper, config: AdapterConfig) ->
     """
     arrays: dict[str, Any] = {_CONFIG_KEY: np.frombuffer(json.dumps(config.to_json()).encode(), dtype=np.uint8)}
     arrays[_CLIPS_KEY] = _clip_array(config.clips)
-    for name, array in _trainable_arrays(adapter_modules(model)).items():
+    for name, array in trained_arrays(adapter_modules(model)).items():
         arrays[name] = np.array(array.astype(mx.float32))
         if not np.isfinite(arrays[name]).all():
             raise FloatingPointError(
@@ -264,7 +264,7 @@ def replace_adapter(model: Whisper, adapter: Adapter) -> None:
 
 
 def _fill(modules: dict[str, nn.Module], adapter: Adapter) -> None:
-    _check_arrays(adapter, _trainable_arrays(modules))
+    _check_arrays(adapter, trained_arrays(modules))
     for path, module in modules.items():
         names = [name for name, _ in tree_flatten(module.trainable_parameters())]
         stored = [(name, mx.array(adapter.arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
@@ -273,15 +273,6 @@ def _fill(modules: dict[str, nn.Module], adapter: Adapter) -> None:
 
 def _clip_array(clips: frozenset[int]) -> np.ndarray:
     return np.array(sorted(clips), dtype=np.uint64)
-
-
-def _trainable_arrays(modules: dict[str, nn.Module]) -> dict[str, mx.array]:
-    """Return the trainable arrays of modules, by path in the model."""
-    return {
-        f"{path}.{name}": array
-        for path, module in modules.items()
-        for name, array in tree_flatten(module.trainable_parameters())
-    }
 
 
 def _read_arrays(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
@@ -37,7 +38,7 @@ def build_modules(model: Whisper, config: Any, new_language: NewLanguage | None)
         raise AdapterError(f"the settings of {method} choose no layer of this model: {config}")
     if new_language is None:
         return modules
-    if any(TOKEN_EMBEDDING.startswith(f"{path}.") for path in modules):
+    if any(name.startswith(f"{TOKEN_EMBEDDING}.") for name in trained_arrays(modules)):
         raise AdapterError(f"{method} trains all tokens, and a new language has one of its own: choose another method")
     return modules | {TOKEN_EMBEDDING: NewLanguageEmbedding.from_base(model, new_language)}
 
@@ -55,6 +56,15 @@ def put_adapter(model: Whisper, method: str, modules: dict[str, nn.Module]) -> N
 def adapter_modules(model: Whisper) -> dict[str, nn.Module]:
     """Return the modules that `put_adapter` put into the model, by path."""
     return {path: module for path, module in model.named_modules() if hasattr(module, "adapter_method")}
+
+
+def trained_arrays(modules: dict[str, nn.Module]) -> dict[str, mx.array]:
+    """Return the trained arrays of the modules of an adapter, by path in the model."""
+    return {
+        f"{path}.{name}": array
+        for path, module in modules.items()
+        for name, array in tree_flatten(module.trainable_parameters())
+    }
 
 
 def check_plain(model: Whisper) -> None:
@@ -85,13 +95,14 @@ def _fuse(module: nn.Module) -> nn.Module | None:
     if isinstance(module, NewLanguageEmbedding):
         return module.fuse()
     fused = METHODS[module.adapter_method].fuse(module)
-    if fused is module:
-        del module.adapter_method  # it is a plain one already
+    if fused is not None and fused is module:
+        del fused.adapter_method  # it is a plain one already
     return fused
 
 
 def _replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
-    model.update_modules(tree_unflatten(list(modules.items())))
+    for path, module in sorted(modules.items()):  # a side comes before a layer of it
+        model.update_modules(tree_unflatten([(path, module)]))
     model.train(model.training)  # new modules take the model's mode, so that dropout acts in training only
 
 

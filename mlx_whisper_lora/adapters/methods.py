@@ -13,6 +13,7 @@ from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRA
 from mlx_whisper_lora.adapters.method import Method
 from mlx_whisper_lora.adapters.reprogramming import Reprogramming
+from mlx_whisper_lora.adapters.soft_prompt import SoftPrompts
 from mlx_whisper_lora.adapters.weights import DecoderConfig, EncoderConfig, FullConfig, Weights
 
 METHODS: dict[str, Method] = {
@@ -24,6 +25,7 @@ METHODS: dict[str, Method] = {
     "decoder": Weights(DecoderConfig, "all weights of the decoder", "decoder"),
     "full": Weights(FullConfig, "all weights", "encoder", "decoder"),
     "reprogram": Reprogramming(),
+    "prompt": SoftPrompts(),
 }
 DEFAULT_METHOD = "lora"
 

@@ -14,6 +14,7 @@ from mlx_whisper_lora.adapters.loading import load_model
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.reprogramming import ReprogrammingConfig
+from mlx_whisper_lora.adapters.soft_prompt import SoftPromptConfig
 from mlx_whisper_lora.adapters.weights import DecoderConfig, EncoderConfig, FullConfig
 from mlx_whisper_lora.fuse import fuse
 from mlx_whisper_lora.training.callbacks import Callback
@@ -33,19 +34,17 @@ SETTINGS = (
     DecoderConfig(),
     FullConfig(),
     ReprogrammingConfig(),
+    SoftPromptConfig(encoder_length=4, decoder_length=4),
 )
-CACHED_BLOCKS = {
-    "lora": 1,
-    "dora": 1,
-    "adapter": 1,
-    "decoder": 2,
-}  # of two. The other methods train the encoder's start.
+# Of two. The other methods train the start of the encoder.
+CACHED_BLOCKS = {"lora": 1, "dora": 1, "adapter": 1, "decoder": 2}
 each_method = pytest.mark.parametrize("settings", SETTINGS, ids=method_name)
 
 
 class Notes(Callback):
     def start(self, start):
         self.notes = start.notes
+        self.rate = start.training.learning_rate
 
 
 def trained(folder, model_folder, settings, resume=None, callback=None, **training) -> Whisper:
@@ -72,7 +71,7 @@ def test_a_trained_adapter_is_saved_used_and_resumed(settings, tmp_path, model_f
     assert np.abs(expected - logits(load_model(model_folder, dtype=mx.float32))).max() > 0.05
     used = load_model(model_folder, adapter_file=tmp_path / "a.npz", dtype=mx.float32)
     np.testing.assert_allclose(logits(used), expected, atol=1e-3)
-    assert bool(adapter_modules(used)) == (method_name(settings) in ("adapter", "reprogram"))
+    assert bool(adapter_modules(used)) == bool(METHODS[method_name(settings)].unfused)
     assert read_adapter(tmp_path / "a.npz").config.settings == settings
     resumed = trained(tmp_path, model_folder, None, resume=tmp_path / "a.npz", iters=1, learning_rate=1e-9)
     np.testing.assert_allclose(logits(resumed), expected, atol=1e-3)
@@ -96,6 +95,18 @@ def test_fuse_writes_a_plain_model(settings, tmp_path, model_folder):
     expected = logits(trained(tmp_path, model_folder, settings))
     fuse(str(tmp_path / "a.npz"), str(tmp_path / "fused"))
     np.testing.assert_allclose(logits(load_model(tmp_path / "fused", dtype=mx.float32)), expected, atol=1e-3)
+
+
+def test_a_method_has_its_own_learning_rate(tmp_path, model_folder):
+    def rate(settings, **given) -> float:
+        notes = Notes()
+        trained(tmp_path, model_folder, settings, callback=notes, iters=1, **given)
+        (tmp_path / "a.npz").unlink()
+        return notes.rate
+
+    assert rate(LoRAConfig(layers=1), learning_rate=None) == 1e-3
+    assert rate(DecoderConfig(), learning_rate=None) == 1e-5
+    assert rate(DecoderConfig(), learning_rate=1e-4) == 1e-4
 
 
 def test_fuse_says_why_an_adapter_stays_apart(tmp_path, model_folder):

@@ -333,21 +333,27 @@ class AudioEncoder(nn.Module):
         return self.ln_post(x)
 
 
-def _padding_mask(past: int, length: int, padding: mx.array) -> mx.array:
-    """Return the mask of self-attention if sequences start with padding.
+def text_mask(
+    past: int, length: int, padding: mx.array | None, dtype: mx.Dtype, prompt: int = 0
+) -> mx.array | str | None:
+    """Return the mask of a decoder's self-attention.
 
     Args:
         past: keys before those of the queries.
         length: queries T, which have keys too.
-        padding: tokens at the start of each sequence that are padding, shape (B,).
+        padding: for each sequence, how many tokens at its start are padding, shape (B,). None stands for zeros.
+        dtype: of the hidden states.
+        prompt: keys before the padding that all queries attend to.
 
     Returns:
-        Zeros, and -inf for keys that are padding or later than the query, shape (B, 1, T, S). A query that is padding
-        itself attends to its own key, as it has to attend to something.
+        "causal", None for a single query, or zeros, and -inf for keys that are padding or later than the query, shape
+        (B, 1, T, S). A query that is padding itself attends to its own key, as it has to attend to something.
     """
+    if padding is None:
+        return "causal" if length > 1 else None
     queries, keys = mx.arange(past, past + length)[:, None], mx.arange(past + length)
-    is_padding = keys < padding[:, None, None]
-    return mx.where((keys > queries) | (is_padding & (keys != queries)), -mx.inf, 0)[:, None]
+    is_padding = (keys >= prompt) & (keys < prompt + padding[:, None, None])
+    return mx.where((keys > queries) | (is_padding & (keys != queries)), -mx.inf, 0)[:, None].astype(dtype)
 
 
 def token_logits(embedding: nn.Module, hidden: mx.array) -> mx.array:
@@ -395,14 +401,34 @@ class TextDecoder(nn.Module):
             or None.
         """
         past, padding = (cache[0].length, cache[0].padding) if cache else (0, None)
-        length = tokens.shape[1]
+        x = self.embed(tokens, past, padding)
+        mask = text_mask(past, tokens.shape[1], padding, x.dtype)
+        return self.upper(x, audio_features, mask, cache, need_weights)
+
+    def embed(self, tokens: mx.array, past: int, padding: mx.array | None) -> mx.array:
+        """Return the states (B, T, D) of tokens (B, T) before the blocks.
+
+        Args:
+            tokens: token ids.
+            past: tokens before these.
+            padding: for each sequence, how many tokens at its start are padding, shape (B,). None stands for zeros.
+        """
+        end = past + tokens.shape[1]
         if padding is None:
-            positions = self.positional_embedding[past : past + length]
-            mask: mx.array | str | None = "causal" if length > 1 else None
+            positions = self.positional_embedding[past:end]
         else:
-            positions = self.positional_embedding[mx.maximum(mx.arange(past, past + length) - padding[:, None], 0)]
-            mask = _padding_mask(past, length, padding).astype(positions.dtype)
-        x = self.token_embedding(tokens) + positions
+            positions = self.positional_embedding[mx.maximum(mx.arange(past, end) - padding[:, None], 0)]
+        return self.token_embedding(tokens) + positions
+
+    def upper(
+        self,
+        x: mx.array,
+        audio_features: Features,
+        mask: mx.array | str | None,
+        cache: list[LayerCache] | None,
+        need_weights: bool,
+    ) -> tuple[mx.array, list[mx.array | None]]:
+        """Compute the blocks: states (B, T, D) to what `hidden` returns."""
         scores = []
         for i, block in enumerate(self.blocks):
             x, block_scores = block(x, audio_features, mask, cache[i] if cache else None, need_weights)
