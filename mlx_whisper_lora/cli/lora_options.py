@@ -95,7 +95,7 @@ def build_parser() -> CommandParser:
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)
     add_options(parser.add_argument_group("Hugging Face data sets"), HubDataOptions)
     for prefix, names in _names_by_prefix().items():
-        group = parser.add_argument_group(f"adapter: {' and '.join(names)}")
+        group = parser.add_argument_group(f"settings of --fine-tune-type {' and '.join(names)}")
         add_options(group, METHODS[names[0]].Config, prefix=prefix)
     add_options(parser.add_argument_group("training"), TrainingOptions)
     add_options(parser.add_argument_group("augmentation of training clips"), AugmentationOptions)

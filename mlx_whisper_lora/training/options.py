@@ -12,13 +12,13 @@ PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
 
 
 def _shown_rates() -> str:
-    """Return the learning rates of the methods for `--help`, such as "0.001, or 1e-05 for encoder and full"."""
+    """Return the learning rates of the methods for `--help`, such as "0.001; 1e-05 for encoder, full"."""
     usual = METHODS[DEFAULT_METHOD].learning_rate
     others: dict[float, list[str]] = {}
     for name, method in METHODS.items():
         if method.learning_rate != usual:
             others.setdefault(method.learning_rate, []).append(name)
-    return ", ".join([f"{usual:g}", *(f"{rate:g} for {' and '.join(names)}" for rate, names in others.items())])
+    return "; ".join([f"{usual:g}", *(f"{rate:g} for {', '.join(names)}" for rate, names in others.items())])
 
 
 @documented

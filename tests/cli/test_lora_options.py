@@ -6,6 +6,7 @@ from mlx_whisper_lora.adapters.bitfit import BitFitConfig
 from mlx_whisper_lora.adapters.bottleneck import BottleneckConfig
 from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.adapters.soft_prompt import SoftPromptConfig
 from mlx_whisper_lora.adapters.weights import FullConfig
 from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, method_settings
 from mlx_whisper_lora.whisper.option import OptionError
@@ -29,10 +30,12 @@ def test_a_test_alone_takes_the_method_of_its_adapter():
         CommandOptions(test=True, fine_tune_type="lora")
 
 
-def test_help_names_the_option_that_a_default_follows(capsys):
+def test_help_names_what_a_default_follows(capsys):
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--help"])
-    assert "Default:as--lora-layers." in "".join(capsys.readouterr().out.split())
+    shown = "".join(capsys.readouterr().out.split())
+    assert "Default:as--lora-layers." in shown
+    assert "LargestlearningrateofAdamW.Default:0.001;1e-05forencoder,decoder,full." in shown
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,7 @@ def test_help_names_the_option_that_a_default_follows(capsys):
     [
         ("dora", ["--lora-rank", "4"], DoRAConfig(rank=4)),
         ("adapter", ["--adapter-dim", "8", "--adapter-decoder-layers", "0"], BottleneckConfig(dim=8, decoder_layers=0)),
+        ("prompt", ["--prompt-encoder-length", "0"], SoftPromptConfig(encoder_length=0)),
         ("bitfit", [], BitFitConfig()),
         ("full", [], FullConfig()),
     ],
