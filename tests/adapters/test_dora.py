@@ -63,6 +63,18 @@ def test_a_row_of_zeros_stays_one():
     np.testing.assert_allclose(DoRALinear.from_base(linear)(x), linear(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("bits", [None, 4])
+def test_a_float16_base_stays_float16_and_its_norms_are_float32(bits):
+    linear, x = nn.Linear(64, 24), mx.random.normal((2, 64)).astype(mx.float16)
+    linear.set_dtype(mx.float16)
+    if bits:
+        linear = nn.QuantizedLinear.from_linear(linear, group_size=32, bits=bits)
+    layer = DoRALinear.from_base(linear)
+    assert layer(x).dtype == layer.fuse().weight.dtype == mx.float16
+    assert layer.magnitude.dtype == layer.lora_a.dtype == mx.float32
+    np.testing.assert_allclose(layer(x), linear(x), atol=5e-3)
+
+
 @pytest.mark.parametrize("bits", [None, 8, 4])
 def test_a_model_starts_as_its_base_and_is_fused_exactly(bits):
     model, base = small_model(), small_model()
