@@ -251,7 +251,7 @@ NOT_ADAPTERS = {
     "newer": (lambda path: rewrite(path, config=config_bytes(path, version=5)), "version 5, and .* update mlx_whisper"),
     "other clips": (lambda path: rewrite(path, clips=np.zeros(2, np.uint64)), "its clips are not those that it names"),
     "clips of objects": (lambda path: rewrite(path, clips=np.zeros((2, 2))), "but not an adapter"),
-    "other method": (lambda path: rewrite(path, config=config_bytes(path, method="dora")), "its method is 'dora'"),
+    "other method": (lambda path: rewrite(path, config=config_bytes(path, method="ia3")), "its method is 'ia3'"),
     "unknown target": (lambda path: rewrite(path, config=with_settings(path, targets=["x"])), "targets must be chosen"),
     "half a layer": (lambda path: rewrite(path, config=with_settings(path, layers=0.5)), "its setting layers is 0.5"),
     "dropout": (lambda path: rewrite(path, config=with_settings(path, dropout=1.0)), "dropout must be below 1"),

@@ -97,16 +97,14 @@ def test_fuse_writes_a_plain_model(settings, tmp_path, model_folder):
     np.testing.assert_allclose(logits(load_model(tmp_path / "fused", dtype=mx.float32)), expected, atol=1e-3)
 
 
-def test_a_method_has_its_own_learning_rate(tmp_path, model_folder):
-    def rate(settings, **given) -> float:
-        notes = Notes()
-        trained(tmp_path, model_folder, settings, callback=notes, iters=1, **given)
-        (tmp_path / "a.npz").unlink()
-        return notes.rate
-
-    assert rate(LoRAConfig(layers=1), learning_rate=None) == 1e-3
-    assert rate(DecoderConfig(), learning_rate=None) == 1e-5
-    assert rate(DecoderConfig(), learning_rate=1e-4) == 1e-4
+@pytest.mark.parametrize(
+    ("settings", "given", "expected"),
+    [(LoRAConfig(layers=1), None, 1e-3), (DecoderConfig(), None, 1e-5), (DecoderConfig(), 1e-4, 1e-4)],
+)
+def test_a_method_has_its_own_learning_rate(settings, given, expected, tmp_path, model_folder):
+    notes = Notes()
+    trained(tmp_path, model_folder, settings, callback=notes, iters=1, learning_rate=given)
+    assert notes.rate == expected
 
 
 def test_fuse_says_why_an_adapter_stays_apart(tmp_path, model_folder):
