@@ -30,8 +30,9 @@ def checkpoint_blocks(model: Whisper, settings: Any = None) -> None:
     """
     if compiles() and getattr(settings, "dropout", None):
         raise OptionError("`grad_checkpoint` and dropout exclude each other on a GPU: leave out one of them")
-    for block in (*model.encoder.blocks, *model.decoder.blocks):
-        block.__class__ = CheckpointedBlock
+    for module in model.modules():
+        if isinstance(module, ResidualAttentionBlock):
+            module.__class__ = CheckpointedBlock
 
 
 class CheckpointedBlock(ResidualAttentionBlock):
@@ -77,6 +78,7 @@ def _recomputed(compute: Compute) -> Compute:
 
     @function.vjp
     def _(inputs, cotangent, output):
+        inputs = [inputs] if isinstance(inputs, mx.array) else inputs  # MLX gives a single input as it is
         with random_numbers_from(start):
             _, gradients = mx.vjp(compute, [_untraced(each) for each in inputs], [_untraced(cotangent)])
             return [_untraced(each) for each in gradients]

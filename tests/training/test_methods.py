@@ -90,6 +90,14 @@ def test_the_encoder_cache_changes_nothing(settings, tmp_path, model_folder):
     np.testing.assert_allclose(logits(cached), logits(plain), atol=0.05)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS[1], *SETTINGS[6:]], ids=method_name)
+def test_gradient_checkpointing_changes_nothing(settings, tmp_path, model_folder):
+    plain = trained(tmp_path, model_folder, settings)
+    (tmp_path / "checkpointed").mkdir()
+    checkpointed = trained(tmp_path / "checkpointed", model_folder, settings, grad_checkpoint=True)
+    np.testing.assert_allclose(logits(checkpointed), logits(plain), atol=1e-3)
+
+
 @pytest.mark.parametrize("settings", [SETTINGS[1], SETTINGS[6]], ids=method_name)
 def test_fuse_writes_a_plain_model(settings, tmp_path, model_folder):
     expected = logits(trained(tmp_path, model_folder, settings))
