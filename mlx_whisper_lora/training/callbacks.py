@@ -214,7 +214,7 @@ class ConsoleCallback(Callback):
             f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
             f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
         )
-        iters, size = start.training.iters or 0, start.training.batch_size
+        iters, size = start.training.iters or 0, start.training.clips_per_step
         if start.training.warmup == iters:
             self.print_line(f"Note: the learning rate rises over all {iters} steps (warmup), and does not fall")
         self.print_line(

@@ -82,13 +82,14 @@ class EncoderCache:
         rows = np.stack([states[each.key] for each in examples])
         return CachedBatch(mx.array(rows).astype(self.model.dtype), self._silence_after(frames), *make_labels(examples))
 
-    def loss(self, model: Whisper, batch: CachedBatch) -> mx.array:
-        """Return `cross_entropy_loss` of a batch."""
+    def loss(self, model: Whisper, batch: CachedBatch, label_smoothing: float = 0.0) -> mx.array:
+        """Return `cross_entropy_loss` of a batch, with smooth labels as in `loss_from_features`."""
         if self.n_blocks is None:
             features = model.encoder(batch.states)
         else:
             features = model.encoder.upper(batch.states, self.n_blocks)
-        return loss_from_features(model, (features, batch.silence) if batch.silence.size else features, batch)
+        heard = (features, batch.silence) if batch.silence.size else features
+        return loss_from_features(model, heard, batch, label_smoothing)
 
     def renew_silence(self) -> None:
         """Compute the silence anew when it is needed, with the encoder as it is then."""

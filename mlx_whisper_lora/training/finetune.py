@@ -154,7 +154,8 @@ def finetune(
             cache.renew_silence()
 
         factors = METHODS[config.method].rate_factors(config.settings)
-        train(model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read, factors)
+        loss = partial(cache.loss, label_smoothing=training.label_smoothing)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, loss, packer, read, factors)
     end = keeper.end()
     callback.end(end)
     return end

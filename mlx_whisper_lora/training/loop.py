@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_map
@@ -20,7 +19,7 @@ from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.packing import Packer
 from mlx_whisper_lora.training.callbacks import Callback, StepReport
 from mlx_whisper_lora.training.distributed import World
-from mlx_whisper_lora.training.gradients import PiecewiseGradients
+from mlx_whisper_lora.training.gradients import CompiledGradients, PiecewiseGradients
 from mlx_whisper_lora.training.optimizer import make_optimizer
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, N_FRAMES
@@ -29,6 +28,7 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 
+_SHOWN_CLIPS, _SHOWN_TEXT = 4, 40  # of a step whose loss is not finite: clips, and characters of a text
 _FULL_CONTEXT_COST = 4  # a window of 30 s costs about as much as this many clips, or more
 
 
@@ -71,16 +71,18 @@ def train(
     world = World()
     options = options.resolve(len(dataset))
     iters, steps_per_eval = options.iters or 1, options.steps_per_eval or 1
-    if min(options.batch_size, len(dataset)) < world.size:
+    if min(options.clips_per_step, len(dataset)) < world.size:
         raise OptionError(f"each of {world.size} processes needs a clip of every batch: give a larger `batch_size`")
     mixture = _Mixture(options, packer, len(dataset))
     optimizer = make_optimizer(options, rate_factors or {})
     optimizer.init(model.trainable_parameters())
     read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
-    batches = read(mixture.draw(iterate_batches(dataset, options.batch_size, options.seed)))
+    batches = read(mixture.draw(iterate_batches(dataset, options.clips_per_step, options.seed)))
     meter = _Meter()
     model.train()
-    take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
+    take_step = _step_function(
+        model, optimizer, options.max_grad_norm, options.batch_size, world, collate, loss_function
+    )
     hidden = None if world.speaks else True
     with contextlib.closing(batches), tqdm(total=iters, desc="Training", unit="it", disable=hidden) as bar:
         for iteration in range(1, iters + 1):
@@ -90,10 +92,10 @@ def train(
             with _undone_if_cut_short(model), world.together():
                 loss = take_step(world.share(examples), frames, count)
                 mx.eval(model.trainable_parameters(), optimizer.state, loss)
+                if not math.isfinite(loss.item()):
+                    raise FloatingPointError(_not_finite(iteration, examples))
             meter.add(loss.item(), count)
             bar.update()
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"the loss is not finite at iteration {iteration}: lower the learning rate")
             last = iteration == iters
             if last or iteration % options.steps_per_report == 0:
                 report = meter.report(iteration, optimizer.learning_rate.item())
@@ -107,6 +109,13 @@ def train(
     model.eval()
 
 
+def _not_finite(iteration: int, examples: Sequence[Example]) -> str:
+    """Return the message that ends training at a loss which is not a number, or is infinite."""
+    names = [each.clip.name if each.clip else repr(each.text[:_SHOWN_TEXT]) for each in examples]
+    clips = ", ".join(names[:_SHOWN_CLIPS]) + (f" and {len(names) - _SHOWN_CLIPS} more" * (len(names) > _SHOWN_CLIPS))
+    return f"the loss is not finite at iteration {iteration}: lower the learning rate, or look at its clips ({clips})"
+
+
 def _undone_if_cut_short(model: Whisper) -> contextlib.AbstractContextManager[None]:
     """Restore the parameters if the body fails: some would be new, and some would wait for a lost process for good."""
     before = model.trainable_parameters()
@@ -117,6 +126,7 @@ def _step_function(
     model: Whisper,
     optimizer: optim.Optimizer,
     max_grad_norm: float,
+    batch_size: int,
     world: World,
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
@@ -126,33 +136,25 @@ def _step_function(
     Its arguments are the examples of this process, the mel frames of a window, and the targets of all processes.
     """
 
-    def update(loss: mx.array, gradients: dict, count: mx.array | int) -> mx.array:
+    if compiles():
+        # The batch size counts the clips of all processes together.
+        sums: Callable = CompiledGradients(model, collate, loss_function, math.ceil(batch_size / world.size))
+    else:
+        sums = PiecewiseGradients(model, collate, loss_function)
+
+    def update(loss: mx.array, gradients: dict, count: mx.array) -> mx.array:
         # Each process has the sums over its share of the batch. The step takes the mean over all label tokens.
         mean = tree_map(lambda total: total * (world.size / count), world.average({"loss": loss, "of": gradients}))
         clipped, _ = optim.clip_grad_norm(mean["of"], max_grad_norm)
         optimizer.update(model, clipped)
         return mean["loss"]
 
-    if not compiles():
-        piecewise = PiecewiseGradients(model, collate, loss_function)
-        return lambda examples, frames, count: update(*piecewise(examples, frames), count)
-
-    batch_type: Callable = tuple  # `mx.compile` does not keep it
-    gradient_of_loss = nn.value_and_grad(model, lambda model, fields: loss_function(model, batch_type(*fields)))
-    state = [model.state, optimizer.state, mx.random.state]
-
-    @partial(mx.compile, inputs=state, outputs=state)
-    def compiled(fields: list[mx.array], count: mx.array) -> mx.array:
-        loss, gradients = gradient_of_loss(model, fields)
-        return update(loss, gradients, count)
+    state = [model.state, optimizer.state]
+    apply = partial(mx.compile, inputs=state, outputs=state)(update) if compiles() else update
 
     def take_step(examples: list, frames: int, count: int) -> mx.array:
-        nonlocal batch_type
-        if not examples:  # a step of long windows may have fewer of them than there are processes
-            return update(mx.array(0.0), tree_map(mx.zeros_like, model.trainable_parameters()), count)
-        batch = collate(examples, frames)
-        batch_type = type(batch)
-        return compiled(list(batch), mx.array(count))
+        loss, gradients = sums(examples, frames)
+        return apply(loss, gradients, mx.array(count))
 
     return take_step
 

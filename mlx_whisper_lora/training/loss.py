@@ -30,18 +30,28 @@ def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:
     return loss_from_features(model, model.encode(batch.mel), batch)
 
 
-def loss_from_features(model: Whisper, features: Features, batch: LabelBatch) -> mx.array:
+def loss_from_features(model: Whisper, features: Features, batch: LabelBatch, label_smoothing: float = 0.0) -> mx.array:
     """Return `cross_entropy_loss` for windows that are encoded already.
 
     Only the label positions are projected onto the vocabulary: it is the costliest product of a small model.
+
+    Args:
+        model: the model.
+        features: of the windows.
+        batch: the tokens and labels.
+        label_smoothing: the share of the probability of each label that is spread over all tokens (Szegedy et al.,
+            "Rethinking the Inception architecture", 2016).
     """
     hidden, _ = model.decoder.hidden(batch.tokens, features)
     hidden = hidden.reshape(-1, hidden.shape[-1])[batch.positions]
     trained = tree_flatten(model.decoder.token_embedding.trainable_parameters())
-    return _output_loss(model, batch.labels, [name for name, _ in trained])(hidden, *(array for _, array in trained))[0]
+    names = [name for name, _ in trained]
+    return _output_loss(model, batch.labels, names, label_smoothing)(hidden, *(array for _, array in trained))[0]
 
 
-def _output_loss(model: Whisper, labels: mx.array, names: list[str]) -> Callable[..., list[mx.array]]:
+def _output_loss(
+    model: Whisper, labels: mx.array, names: list[str], label_smoothing: float
+) -> Callable[..., list[mx.array]]:
     """Return a function of the hidden states (N, D) before labels (N,), and of the trained arrays of the output layer.
 
     It returns the sum of the cross-entropies, and its gradients for the arguments. They are computed together, for one
@@ -64,6 +74,8 @@ def _output_loss(model: Whisper, labels: mx.array, names: list[str]) -> Callable
             piece = hidden[first : first + _PIECE]
             logits = logits_of(piece, *weights)
             losses, gradient = cross_entropies(logits, labels[first : first + _PIECE])
+            if label_smoothing:
+                losses, gradient = _smooth(losses, gradient, logits, labels[first : first + _PIECE], label_smoothing)
             _, (of_hidden, *of_weights) = mx.vjp(logits_of, [piece, *weights], [gradient])
             total = total + losses.sum()
             for_hidden.append(of_hidden)
@@ -76,3 +88,14 @@ def _output_loss(model: Whisper, labels: mx.array, names: list[str]) -> Callable
         return [gradient * cotangents[0].astype(gradient.dtype) for gradient in outputs[1:]]
 
     return loss
+
+
+def _smooth(
+    losses: mx.array, gradient: mx.array, logits: mx.array, labels: mx.array, share: float
+) -> tuple[mx.array, mx.array]:
+    """Return cross-entropies of labels (N,), and their gradients for `logits` (N, V), with smooth labels."""
+    # A smooth label wants less of its own token, and as much of all tokens.
+    change = mx.full(logits.shape, -share / logits.shape[-1]).at[mx.arange(len(labels)), labels].add(share)
+    counts = (labels >= 0)[:, None]
+    change = mx.where(counts, change, 0)
+    return losses + (change * logits.astype(mx.float32)).sum(axis=-1), gradient + change.astype(gradient.dtype)

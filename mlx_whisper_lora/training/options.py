@@ -10,6 +10,11 @@ from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documente
 # Steps if their number is not given.
 PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
 
+# The learning rate of each optimizer, as a multiple of AdamW's. Lion moves all numbers by the rate, and AdamW most of
+# them by less. Muon moves a matrix by the rate in each of its directions, of which there are few.
+OPTIMIZERS = {"adamw": 1.0, "adafactor": 1.0, "lion": 0.1, "muon": 20.0}
+SCHEDULES = ("cosine", "linear", "constant")
+
 
 def _shown_rates() -> str:
     """Return the learning rates of the methods for `--help`, such as "0.001; 1e-05 for encoder, full"."""
@@ -37,9 +42,36 @@ class TrainingOptions:
         maximum=10_000_000,
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
     )
-    batch_size: int = option(2, "Number of clips in a step.", minimum=1, maximum=4096)
+    epochs: float | None = option(
+        None,
+        "Number of passes over the clips, in place of a number of steps.",
+        above=0,
+        maximum=100_000,
+        shown_default="the number of steps decides",
+    )
+    batch_size: int = option(2, "Number of clips that are computed together.", minimum=1, maximum=4096)
+    grad_accumulation_steps: int = option(
+        1,
+        "Number of such batches in a step. The step is that of a batch as large as all of them, in the memory of one.",
+        minimum=1,
+        maximum=4096,
+    )
+    optimizer: str = option(
+        "adamw",
+        "Optimizer. With muon, arrays that are not matrices have AdamW.",
+        choices=tuple(OPTIMIZERS),
+    )
     learning_rate: float | None = option(
-        None, "Largest learning rate of AdamW.", above=0, below=math.inf, shown_default=_shown_rates()
+        None,
+        "Largest learning rate.",
+        above=0,
+        below=math.inf,
+        shown_default=f"{_shown_rates()}; with lion a tenth, and with muon {OPTIMIZERS['muon']:g} times as much",
+    )
+    lr_schedule: str = option(
+        "cosine",
+        "The learning rate after it has risen. It falls to a hundredth along a cosine, or linearly, or stays constant.",
+        choices=SCHEDULES,
     )
     warmup: int | None = option(
         None,
@@ -47,7 +79,14 @@ class TrainingOptions:
         minimum=0,
         shown_default="a tenth of the steps, up to 50",
     )
-    weight_decay: float = option(0.01, "Weight decay of AdamW.", minimum=0, maximum=100)
+    weight_decay: float = option(0.01, "Weight decay.", minimum=0, maximum=100)
+    label_smoothing: float = option(
+        0.0,
+        "Share of the probability of each label token that is spread over all tokens. The loss of validation has none.",
+        minimum=0,
+        below=1,
+        metavar="SHARE",
+    )
     max_grad_norm: float = option(
         1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0, below=math.inf
     )
@@ -125,6 +164,13 @@ class TrainingOptions:
         check_context(self.audio_context)
         if self.val_clips == 0:
             raise OptionError("`val_clips` must be at least 1, or -1 for all, got 0")
+        if self.iters is not None and self.epochs is not None:
+            raise OptionError("`iters` and `epochs` exclude each other: give one of them")
+
+    @property
+    def clips_per_step(self) -> int:
+        """The number of clips in a step, if there are as many."""
+        return self.batch_size * self.grad_accumulation_steps
 
     def resolve(self, n_clips: int, method: str = DEFAULT_METHOD) -> "TrainingOptions":
         """Return the options with the numbers of steps, and the learning rate, that are not given.
@@ -138,9 +184,12 @@ class TrainingOptions:
         """
         if n_clips < 1:
             raise ValueError("there are no clips to train on")
-        batches = -(-n_clips // self.batch_size)
-        iters = self.iters or min(max(PASSES * batches, FEWEST_STEPS), MOST_STEPS)
+        steps_per_epoch = n_clips / min(self.clips_per_step, n_clips)
+        if self.epochs is not None:
+            iters = max(round(self.epochs * steps_per_epoch), 1)
+        else:
+            iters = self.iters or min(max(PASSES * math.ceil(steps_per_epoch), FEWEST_STEPS), MOST_STEPS)
         warmup = min(iters // 10, 50) if self.warmup is None else min(self.warmup, iters)
         steps_per_eval = self.steps_per_eval or min(max(iters // 4, 1), 200)
-        rate = self.learning_rate or METHODS[method].learning_rate
-        return replace(self, iters=iters, warmup=warmup, steps_per_eval=steps_per_eval, learning_rate=rate)
+        rate = self.learning_rate or METHODS[method].learning_rate * OPTIMIZERS[self.optimizer]
+        return replace(self, iters=iters, epochs=None, warmup=warmup, steps_per_eval=steps_per_eval, learning_rate=rate)

@@ -1,5 +1,7 @@
 """The training loop."""
 
+from dataclasses import replace
+
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
@@ -133,6 +135,14 @@ def test_the_learning_rate_without_warm_up():
     assert found[0] == pytest.approx(1e-3) and found[-1] == pytest.approx(1e-5) and sorted(found, reverse=True) == found
 
 
+def test_the_learning_rate_can_fall_linearly_or_stay():
+    options = TrainingOptions(iters=12, warmup=1, learning_rate=1.0)
+    linear, constant = (rates(replace(options, lr_schedule=name)) for name in ("linear", "constant"))
+    assert linear[0] == constant[0] == 0.5
+    np.testing.assert_allclose(linear[1:], np.linspace(1, 0.01, 11), rtol=1e-5)
+    assert constant[1:] == [1.0] * 11
+
+
 @pytest.mark.parametrize(("warmup", "expected"), [(1, [0.5e-3, 1e-3, 1e-5]), (3, [0.25e-3, 0.5e-3, 0.75e-3])])
 def test_every_step_of_a_short_run_has_a_rate_above_0(warmup, expected):
     assert rates(TrainingOptions(iters=3, warmup=warmup, learning_rate=1e-3)) == pytest.approx(expected)
@@ -165,10 +175,42 @@ def test_the_given_share_of_the_text_is_trained_in_windows_of_several_clips(shar
     assert packed == (share if share in (0, 1) else pytest.approx(share, abs=0.15))
 
 
-def test_a_loss_that_is_not_finite_ends_training():
-    broken = [Example(np.full((100, 80), np.nan, np.float16), (1, 2, 3), 1)] * 2
-    with pytest.raises(FloatingPointError, match="not finite at iteration 1: lower the learning rate"):
-        run(broken)
+def test_a_loss_that_is_not_finite_ends_training_and_leaves_the_parameters_of_the_step_before():
+    broken = Example(np.full((100, 80), np.nan, np.float16), (1, 2, 3), 1, text="broken")
+    model = small_model()
+    add_adapter(model, LoRAConfig(layers=1))
+    options = TrainingOptions(iters=5, batch_size=2, full_context_share=0.0)
+    seen: list[dict] = []
+
+    def collate(examples, frames):
+        seen.append(dict(tree_flatten(model.trainable_parameters())))
+        return make_batch(examples, frames)
+
+    with pytest.raises(FloatingPointError, match=r"not finite at iteration 1: .*look at its clips \('', 'broken'\)|.*"):
+        train(
+            model, [broken, noise_examples(1)[0]], options, lambda iteration: None, Callback(), collate,
+            cross_entropy_loss,
+        )  # fmt: skip
+    for name, array in tree_flatten(model.trainable_parameters()):
+        assert np.array_equal(np.array(array), np.array(seen[-1][name]))
+
+
+def test_several_batches_of_a_step_are_one_large_batch():
+    large = run(noise_examples(8), batch_size=8, iters=3)
+    several = run(noise_examples(8), batch_size=2, grad_accumulation_steps=4, iters=3)
+    assert losses(several) == pytest.approx(losses(large), rel=1e-6)
+
+
+def test_passes_over_the_clips_decide_the_number_of_steps():
+    def iters(n_clips: int, **settings) -> int:
+        return TrainingOptions(**settings).resolve(n_clips).iters
+
+    assert iters(10, epochs=3, batch_size=4) == 8  # 7.5
+    assert iters(10, epochs=3, batch_size=2, grad_accumulation_steps=2) == 8
+    assert iters(10, epochs=0.01) == 1
+    assert iters(3, epochs=2, batch_size=8) == 2  # a step has all clips
+    with pytest.raises(ValueError, match="iters and epochs exclude each other"):
+        TrainingOptions(iters=1, epochs=1)
 
 
 def test_nothing_to_train_on_is_an_error():

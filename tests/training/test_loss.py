@@ -12,7 +12,7 @@ from mlx.utils import tree_flatten
 from mlx_whisper_lora.data.batches import Batch, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training import loss
-from mlx_whisper_lora.training.loss import cross_entropy_loss
+from mlx_whisper_lora.training.loss import cross_entropy_loss, loss_from_features
 from tests.support.models import small_model
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "loss.json").read_text())
@@ -67,6 +67,31 @@ def test_loss_is_the_summed_cross_entropy_of_each_label(model):
         for place in range(example.prompt_length, len(example.tokens)):
             expected -= log_probabilities[row, place - 1, example.tokens[place]]
     assert cross_entropy_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_smooth_labels_have_the_loss_and_gradients_of_mlx(model):
+    batch = make_batch([random_example(0, tokens=60), random_example(1, tokens=40)])
+    labels = mx.where(mx.arange(len(batch.labels)) == 3, -1, batch.labels)  # as padding is
+
+    def expected_loss(embedding: mx.array) -> mx.array:
+        model.decoder.token_embedding.weight = embedding
+        logits = model(batch.mel, batch.tokens)
+        logits = logits.reshape(-1, logits.shape[-1])[batch.positions]
+        losses = nn.losses.cross_entropy(logits, mx.maximum(labels, 0), label_smoothing=0.2)
+        return mx.where(labels >= 0, losses, 0).sum()
+
+    def found_loss(embedding: mx.array) -> mx.array:
+        model.decoder.token_embedding.weight = embedding
+        return loss_from_features(model, model.encode(batch.mel), batch._replace(labels=labels), 0.2)
+
+    weight = model.decoder.token_embedding.weight
+    model.decoder.token_embedding.unfreeze()
+    (expected, of_expected), (found, of_found) = (
+        mx.value_and_grad(each)(weight) for each in (expected_loss, found_loss)
+    )
+    model.decoder.token_embedding.weight = weight
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    np.testing.assert_allclose(np.array(of_found), np.array(of_expected), atol=2e-5)
 
 
 def test_padding_changes_neither_the_loss_nor_its_count(model):

@@ -9,7 +9,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.training.callbacks import Callback
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.optimizer import make_optimizer
-from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.options import OPTIMIZERS, TrainingOptions
 from tests.support.clips import noise_examples
 from tests.support.models import small_model
 from tests.support.training import training_hooks
@@ -53,3 +53,20 @@ def test_the_rate_that_is_reported_is_that_of_the_other_arrays():
     train(model, noise_examples(2), options, lambda _: None, Recorder(), *hooks, rate_factors={"lora_b": 16.0})
     assert rates == [pytest.approx(1e-3)]
     assert mx.abs(model.decoder.blocks[1].mlp2.lora_b).max().item() == pytest.approx(16e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimizer_goes_down_a_valley_at_its_own_rate(name):
+    """A vector and a matrix, of which one has a rate of its own."""
+    options = TrainingOptions(iters=300, optimizer=name, learning_rate=0.1 * OPTIMIZERS[name], weight_decay=0.0)
+    optimizer = make_optimizer(options.resolve(2), {"slow": 1e-9})
+    start = {
+        "matrix": mx.random.uniform(-1, 1, (4, 8), key=mx.random.key(0)),
+        "vector": mx.ones(3),
+        "slow": mx.ones((2, 2)),
+    }
+    parameters = start
+    for _ in range(300):
+        parameters = optimizer.apply_gradients({key: 2 * array for key, array in parameters.items()}, parameters)
+    assert mx.abs(parameters["matrix"]).max() < 0.3 and mx.abs(parameters["vector"]).max() < 0.3
+    assert mx.allclose(parameters["slow"], start["slow"], atol=1e-5)
