@@ -18,6 +18,7 @@ from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.options import SCORES
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
@@ -26,8 +27,9 @@ from mlx_whisper_lora.whisper.option import OptionError
 class AdapterKeeper:
     """Evaluates a model in training, and keeps its newest and its best adapter on disk.
 
-    An adapter is the best if its WER on the validation clips is the lowest so far (or its loss, at equal WER). The base
-    without an adapter counts too, so that no adapter is kept as the best that makes the base worse.
+    An adapter is the best if its score on the validation clips is the lowest so far; at equal scores, WER, CER and loss
+    decide in this order. The base without an adapter counts too, so that no adapter is kept as the best that makes the
+    base worse.
 
     Args:
         model: the model.
@@ -35,6 +37,8 @@ class AdapterKeeper:
         adapter_file: the file for the best adapter. The newest goes to a file beside it.
         evaluate: evaluates the model on the validation clips. None if there are none: then the newest is the best.
         callback: gets the evaluations and the files.
+        best_by: the score that decides, one of SCORES.
+        patience: after how many evaluations without a better adapter training should end. None if it should not.
         writes: whether files are written. Of several processes, one does.
     """
 
@@ -45,14 +49,18 @@ class AdapterKeeper:
         adapter_file: str | PathLike,
         evaluate: Callable[[], Evaluation] | None,
         callback: Callback,
+        best_by: str = SCORES[0],
+        patience: int | None = None,
         writes: bool = True,
     ):
         self.model, self.config, self.evaluate, self.callback = model, config, evaluate, callback
-        self.writes = writes
+        self.best_by, self.patience, self.writes = best_by, patience, writes
         self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
         self.base: Evaluation | None = None
         self.best: Evaluation | None = None
         self.best_iteration: int | None = None  # None while the base, or the adapter of an earlier run, is the best
+        self.without_gain = 0  # evaluations since the best adapter
+        self.stopped_at: int | None = None  # the iteration at which patience ended
 
     def measure_base(self) -> None:
         """Evaluate the model, which has no adapter yet, as the first candidate."""
@@ -68,8 +76,11 @@ class AdapterKeeper:
             if self._is_best(result):
                 self.best = result
 
-    def evaluate_and_save(self, iteration: int) -> None:
+    def evaluate_and_save(self, iteration: int) -> bool:
         """Evaluate the model, and save its adapter as the newest, and as the best if it is.
+
+        Returns:
+            Whether patience has ended.
 
         Raises:
             FloatingPointError: the adapter is not finite.
@@ -79,13 +90,22 @@ class AdapterKeeper:
         if result:
             self.callback.evaluation(Evaluated(iteration, result))
         self.save_newest()
+        self.without_gain += 1
         if result is None or self._is_best(result):
-            self.best, self.best_iteration = result, iteration
+            self.best, self.best_iteration, self.without_gain = result, iteration, 0
             self._save(self.adapter_file)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=result is not None))
+        if self.patience and self.without_gain >= self.patience:
+            self.stopped_at = iteration
+        return self.stopped_at is not None
 
     def _is_best(self, result: Evaluation) -> bool:
-        return self.best is None or _score(result) < _score(self.best)
+        return self.best is None or self._order(result) < self._order(self.best)
+
+    def _order(self, result: Evaluation) -> list[float]:
+        """Return what results are compared by. A number that is not finite is the worst."""
+        numbers = (getattr(result, name) for name in (self.best_by, *SCORES))
+        return [number if math.isfinite(number) else math.inf for number in numbers]
 
     def save_newest(self) -> None:
         """Save the adapter as the newest."""
@@ -96,20 +116,20 @@ class AdapterKeeper:
             save_adapter(path, self.model, self.config)
 
     def save_cut_short(self, error: BaseException) -> None:
-        """Save the adapter as the newest because an error ends training, unless it is one of options or of numbers."""
-        if not isinstance(error, (OptionError, FloatingPointError)):
+        """Save the adapter as the newest because an error ends training, unless it is one of options.
+
+        The adapter is that of the last whole step. If it is not finite, the newest one on disk stays.
+        """
+        if isinstance(error, OptionError):
+            return
+        with contextlib.suppress(FloatingPointError):
             self.save_newest()
             with contextlib.suppress(OSError):  # the error may be that nobody reads the output anymore
                 self.callback.save(AdapterSaved(self.newest_file, None, best=False))
 
     def end(self) -> RunEnd:
         """Return the outcome of the run."""
-        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration)
-
-
-def _score(result: Evaluation) -> tuple[float, float]:
-    """Return WER and loss. A number that is not finite is the worst."""
-    return tuple(number if math.isfinite(number) else math.inf for number in (result.wer, result.loss))  # type: ignore[return-value]
+        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, self.stopped_at)
 
 
 def last_adapter_file(adapter_file: str | PathLike) -> Path:

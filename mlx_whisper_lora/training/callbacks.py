@@ -89,6 +89,7 @@ class RunEnd:
     base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
     best: Evaluation | None  # of the best candidate
     iteration: int | None  # when the best adapter was saved; None if this run had none that was better
+    stopped_at: int | None = None  # the iteration that training ended at, before its time, because nothing got better
 
     @property
     def base_is_best(self) -> bool:
@@ -247,6 +248,8 @@ class ConsoleCallback(Callback):
             self.print_line(f"Iter {saved.iteration}: Saved adapter to {saved.path}{remark}")
 
     def end(self, end: RunEnd) -> None:
+        if end.stopped_at is not None:
+            self.print_line(f"Iter {end.stopped_at}: no better adapter for too long (early stopping): training ends")
         if end.base is None or end.best is None:
             return
         if end.iteration is not None:

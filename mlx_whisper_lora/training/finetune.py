@@ -105,8 +105,19 @@ def finetune(
     config = _adapter_config(model, train_set, options, training, settings, resumed, new_language)
     errors = late_errors(options, callback, world)
     valid_set = decodable(_sample(valid_set, training.val_clips), errors)
+    if training.early_stopping and not valid_set:
+        raise OptionError("`early_stopping` needs validation clips, and there are none")
     evaluate_now = _validation(model, valid_set, options, world) if valid_set else None
-    keeper = AdapterKeeper(model, config, adapter_file, evaluate_now, callback, writes=world.speaks)
+    keeper = AdapterKeeper(
+        model,
+        config,
+        adapter_file,
+        evaluate_now,
+        callback,
+        training.best_by,
+        training.early_stopping,
+        writes=world.speaks,
+    )
     with borrowed_token(model, config.new_language):
         keeper.measure_base()
     if resumed is None:
@@ -149,9 +160,10 @@ def finetune(
         cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
         read = partial(read_ahead, errors=errors, load=augmenter.load if augmenter else load_unchanged)
 
-        def on_evaluate(iteration: int) -> None:
-            keeper.evaluate_and_save(iteration)
+        def on_evaluate(iteration: int) -> bool:
+            enough = keeper.evaluate_and_save(iteration)
             cache.renew_silence()
+            return enough
 
         factors = METHODS[config.method].rate_factors(config.settings)
         loss = partial(cache.loss, label_smoothing=training.label_smoothing)

@@ -36,7 +36,7 @@ def train(
     model: Whisper,
     dataset: Sequence[Any],
     options: TrainingOptions,
-    on_evaluate: Callable[[int], None],
+    on_evaluate: Callable[[int], bool | None],
     callback: Callback,
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
@@ -52,7 +52,8 @@ def train(
         model: the model. It is trained in place.
         dataset: the examples, or others with `n_frames`, `n_targets` and `loaded`, if the next arguments suit them.
         options: how to train. The number of examples decides the numbers of steps that are not given.
-        on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one.
+        on_evaluate: called with the iteration every `steps_per_eval` steps and after the last one. Training ends if it
+            returns true.
         callback: its `step` is called every `steps_per_report` steps and after the last one.
         collate: makes a batch of examples, with mel frames of the given number, or as many as the longest needs, such
             as `EncoderCache.collate`.
@@ -90,9 +91,9 @@ def train(
             frames = batch_frames(examples, audio_context)
             count = sum(example.n_targets for example in examples)
             with _undone_if_cut_short(model), world.together():
-                loss = take_step(world.share(examples), frames, count)
-                mx.eval(model.trainable_parameters(), optimizer.state, loss)
-                if not math.isfinite(loss.item()):
+                loss, norm = take_step(world.share(examples), frames, count)
+                mx.eval(model.trainable_parameters(), optimizer.state, loss, norm)
+                if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
                     raise FloatingPointError(_not_finite(iteration, examples))
             meter.add(loss.item(), count)
             bar.update()
@@ -104,13 +105,15 @@ def train(
             if last or iteration % steps_per_eval == 0:
                 with meter.paused():
                     model.eval()
-                    on_evaluate(iteration)
+                    enough = on_evaluate(iteration)
                     model.train()
+                if enough:
+                    break
     model.eval()
 
 
 def _not_finite(iteration: int, examples: Sequence[Example]) -> str:
-    """Return the message that ends training at a loss which is not a number, or is infinite."""
+    """Return the message for a loss, or a gradient, that is not a number or infinite."""
     names = [each.clip.name if each.clip else repr(each.text[:_SHOWN_TEXT]) for each in examples]
     clips = ", ".join(names[:_SHOWN_CLIPS]) + (f" and {len(names) - _SHOWN_CLIPS} more" * (len(names) > _SHOWN_CLIPS))
     return f"the loss is not finite at iteration {iteration}: lower the learning rate, or look at its clips ({clips})"
@@ -130,8 +133,8 @@ def _step_function(
     world: World,
     collate: Callable[[list, int | None], Any],
     loss_function: Callable[[Whisper, Any], mx.array],
-) -> Callable[[list, int, int], mx.array]:
-    """Return a function that takes a step, and returns the mean loss of all processes.
+) -> Callable[[list, int, int], tuple[mx.array, mx.array]]:
+    """Return a function that takes a step, and returns the mean loss of all processes, and the norm of the gradient.
 
     Its arguments are the examples of this process, the mel frames of a window, and the targets of all processes.
     """
@@ -142,17 +145,17 @@ def _step_function(
     else:
         sums = PiecewiseGradients(model, collate, loss_function)
 
-    def update(loss: mx.array, gradients: dict, count: mx.array) -> mx.array:
+    def update(loss: mx.array, gradients: dict, count: mx.array) -> tuple[mx.array, mx.array]:
         # Each process has the sums over its share of the batch. The step takes the mean over all label tokens.
         mean = tree_map(lambda total: total * (world.size / count), world.average({"loss": loss, "of": gradients}))
-        clipped, _ = optim.clip_grad_norm(mean["of"], max_grad_norm)
+        clipped, norm = optim.clip_grad_norm(mean["of"], max_grad_norm)
         optimizer.update(model, clipped)
-        return mean["loss"]
+        return mean["loss"], norm
 
     state = [model.state, optimizer.state]
     apply = partial(mx.compile, inputs=state, outputs=state)(update) if compiles() else update
 
-    def take_step(examples: list, frames: int, count: int) -> mx.array:
+    def take_step(examples: list, frames: int, count: int) -> tuple[mx.array, mx.array]:
         loss, gradients = sums(examples, frames)
         return apply(loss, gradients, mx.array(count))
 

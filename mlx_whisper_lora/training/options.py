@@ -14,6 +14,7 @@ PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
 # them by less. Muon moves a matrix by the rate in each of its directions, of which there are few.
 OPTIMIZERS = {"adamw": 1.0, "adafactor": 1.0, "lion": 0.1, "muon": 20.0}
 SCHEDULES = ("cosine", "linear", "constant")
+SCORES = ("wer", "cer", "loss")  # of an evaluation
 
 
 def _shown_rates() -> str:
@@ -106,6 +107,19 @@ class TrainingOptions:
         "Number of validation clips to evaluate on. -1 takes all. The best adapter is chosen on them: with only a few, "
         "it may not be the best on others.",
         minimum=-1,
+    )
+    best_by: str = option(
+        "wer",
+        "What the best adapter has the least of, on the validation clips. cer suits languages that are written without "
+        "spaces.",
+        choices=SCORES,
+    )
+    early_stopping: int | None = option(
+        None,
+        "End training after so many evaluations in a row that found no better adapter.",
+        minimum=1,
+        metavar="N",
+        shown_default="all steps are taken",
     )
     audio_context: float = option(
         AUTO,

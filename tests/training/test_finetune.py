@@ -110,6 +110,26 @@ def test_the_best_and_the_newest_are_kept(tmp_path, scores):
     )
 
 
+@pytest.mark.parametrize(
+    ("best_by", "best"), [("wer", 3), ("cer", 2), ("loss", 1)]
+)  # at equal WERs, the CER decides, and then the loss
+def test_the_best_adapter_is_chosen_by_the_score_asked_for(best_by, best, tmp_path, monkeypatch):
+    found = iter([(9, 99, 99), (1, 50, 40), (2, 50, 20), (2, 40, 30), (1.5, 40, 30), (1.5, 40, 30)])
+    monkeypatch.setattr(module, "evaluate", lambda *_, **__: Evaluation(*map(float, next(found)), []))
+    _, lines = run(tmp_path / "a.npz", valid=1, iters=3, steps_per_eval=1, best_by=best_by)
+    assert f"Best: iteration {best}," in lines[-1]
+
+
+def test_training_ends_early_if_nothing_gets_better(tmp_path, scores):
+    scores(90.0, 60.0, 70.0, 50.0, 55.0, 50.5)
+    _, lines = run(tmp_path / "a.npz", valid=1, iters=9, steps_per_eval=1, steps_per_report=1, early_stopping=2)
+    assert [line.split(":")[0] for line in lines if "Train loss" in line] == [f"Iter {i}" for i in range(1, 6)]
+    assert lines[-2] == "Iter 5: no better adapter for too long (early stopping): training ends"
+    assert "Best: iteration 3, WER 50.00 %" in lines[-1]
+    with pytest.raises(OptionError, match="early_stopping needs validation clips, and there are none"):
+        run(tmp_path / "b.npz", early_stopping=2)
+
+
 @pytest.mark.parametrize("later", [(90.0, 95.0), (math.nan, math.inf)])
 def test_no_adapter_that_is_worse_than_the_base_or_nan_is_kept_as_the_best(later, tmp_path, scores):
     scores(90.0, *later)
@@ -123,7 +143,7 @@ def test_no_adapter_that_is_worse_than_the_base_or_nan_is_kept_as_the_best(later
 
 def test_an_adapter_that_is_not_finite_replaces_no_file(tmp_path, monkeypatch):
     def spoil(gradients, norm):
-        return tree_map(lambda gradient: gradient * mx.nan, gradients), norm
+        return tree_map(lambda gradient: gradient * mx.nan, gradients), mx.array(norm)
 
     run(tmp_path / "a.npz")
     before = (tmp_path / "a_last.npz").read_bytes()
