@@ -18,10 +18,11 @@ _BATCHES_AHEAD = 4
 
 
 class DrawnBatch(NamedTuple):
-    """Examples of a batch, and the seconds of audio that the encoder sees of them."""
+    """Examples of a batch, the seconds of audio that the encoder sees of them, and the number of the batch."""
 
     examples: list[Example]
     audio_context: float = AUTO
+    number: int = 0
 
 
 class LateErrors:
@@ -62,7 +63,7 @@ def read_ahead(
     Args:
         batches: the batches; there may be no end to them.
         errors: decides about clips that cannot be used.
-        load: loads an example of a batch, which is given by its number, from 0. Threads call it.
+        load: loads an example of a batch, which is given by its number. Threads call it.
 
     Raises:
         DataError: a clip cannot be used, when its batch would come.
@@ -70,8 +71,8 @@ def read_ahead(
     waiting: deque[tuple[DrawnBatch, list[Future[Example]]]] = deque()
     pool = ThreadPoolExecutor(min(_WORKERS, (os.cpu_count() or 1)), thread_name_prefix="features")
     try:
-        for number, batch in enumerate(batches):
-            waiting.append((batch, [pool.submit(load, example, number) for example in batch.examples]))
+        for batch in batches:
+            waiting.append((batch, [pool.submit(load, example, batch.number) for example in batch.examples]))
             if len(waiting) > _BATCHES_AHEAD:
                 yield from _finished(*waiting.popleft(), errors)
         while waiting:

@@ -4,8 +4,10 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import (
     Adapter,
@@ -22,6 +24,27 @@ from mlx_whisper_lora.training.options import SCORES
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The scores of a run so far."""
+
+    base: Evaluation | None
+    best: Evaluation | None
+    best_iteration: int | None
+    base_is_best: bool
+    without_gain: int
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> "Progress":
+        """Return what `asdict` made a dictionary of, after JSON.
+
+        Raises:
+            KeyError, TypeError: it is not such a dictionary.
+        """
+        base, best = (Evaluation(**each) if each else None for each in (stored["base"], stored["best"]))
+        return Progress(**stored | {"base": base, "best": base if stored["base_is_best"] else best})
 
 
 class AdapterKeeper:
@@ -61,6 +84,16 @@ class AdapterKeeper:
         self.best_iteration: int | None = None  # None while the base, or the adapter of an earlier run, is the best
         self.without_gain = 0  # evaluations since the best adapter
         self.stopped_at: int | None = None  # the iteration at which patience ended
+
+    @property
+    def progress(self) -> Progress:
+        """The scores so far."""
+        return Progress(self.base, self.best, self.best_iteration, self.best is self.base, self.without_gain)
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from the scores of an interrupted run."""
+        self.base, self.best, self.best_iteration = progress.base, progress.best, progress.best_iteration
+        self.without_gain = progress.without_gain
 
     def measure_base(self) -> None:
         """Evaluate the model, which has no adapter yet, as the first candidate."""

@@ -17,6 +17,7 @@ from mlx_whisper_lora.data.batches import batch_frames, make_labels, pad_mels
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.loss import loss_from_features
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
+from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper
 
 
@@ -62,7 +63,7 @@ class EncoderCache:
     def __init__(self, model: Whisper, n_blocks: int | None, limit: float):
         self.model, self.n_blocks = model, n_blocks
         self._states = ArrayCache(limit if n_blocks else 0, "encoder-")  # the convolutions alone are faster than a file
-        self._silence: dict[int, mx.array] = {}  # features by the mel frames before them
+        self.silence: dict[int, mx.array] = {}  # features by the mel frames before them
         self._dtype = mx.float16 if self._states.limit else model.dtype
         self._lock = threading.Lock()  # of the silence
 
@@ -75,7 +76,11 @@ class EncoderCache:
         states = {key: array for key, array in kept.items() if array is not None}
         new = {each.key: each for each in examples if each.key not in states}
         if new:
-            states |= zip(new, self._compute(list(new.values()), frames), strict=True)
+            # The states of a clip that are kept should not depend on the clips beside it, and a product may.
+            alone = self._states.limit and not compiles()
+            parts = [[each] for each in new.values()] if alone else [list(new.values())]
+            computed = np.concatenate([self._compute(part, frames) for part in parts])
+            states |= zip(new, computed, strict=True)
         for key, example in new.items():
             if not example.once:
                 self._states.put((key, frames), states[key])
@@ -93,16 +98,16 @@ class EncoderCache:
 
     def renew_silence(self) -> None:
         """Compute the silence anew when it is needed, with the encoder as it is then."""
-        self._silence = {}
+        self.silence = {}
 
     def _silence_after(self, frames: int) -> mx.array:
         with self._lock:
-            if frames not in self._silence:
+            if frames not in self.silence:
                 self.model.eval()  # without dropout
-                self._silence[frames] = self.model.encode_silence(frames // FRAMES_PER_POSITION)
-                mx.eval(self._silence[frames])  # an array is computed in the thread that made it
+                self.silence[frames] = self.model.encode_silence(frames // FRAMES_PER_POSITION)
+                mx.eval(self.silence[frames])  # an array is computed in the thread that made it
                 self.model.train()
-            return self._silence[frames]
+            return self.silence[frames]
 
     def _compute(self, examples: Sequence[Example], frames: int) -> np.ndarray:
         mel = pad_mels(examples, frames).astype(self.model.dtype)

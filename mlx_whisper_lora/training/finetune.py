@@ -40,8 +40,9 @@ from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
-from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.options import SaveEvery, TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.run_state import RunState, check_no_state, digest_of, read_state_of_first, state_file
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -66,7 +67,8 @@ def finetune(
     At every evaluation, the newest adapter is saved beside `options.adapter_file`. If it is better on `valid_set` than
     the base without an adapter and all adapters before it, it is saved there too; without validation clips, always.
     Whatever cuts training short, such as Ctrl-C, the newest adapter is saved first. Resuming takes the settings of the
-    old adapter; that one, and the one in `options.adapter_file`, have to be beaten.
+    old adapter; that one, and the one in `options.adapter_file`, have to be beaten. With `options.resume`, a run that
+    was cut off goes on from its state (`run_state`) to the same end.
 
     Args:
         model: the base, which was loaded by the name `options.model`.
@@ -93,16 +95,20 @@ def finetune(
     world = World()
     callback = callback if callback and world.speaks else Callback()
     adapter_file = options.adapter_file or ADAPTER_FILE
+    saved = read_state_of_first(world, state_file(adapter_file)) if options.resume else None
     resumed = read_adapter_of_first(world, options.resume_adapter_file)
     _check_same_method(settings, resumed)
-    if world.speaks:
+    if world.speaks and saved is None:
         check_places(adapter_file, resumed.config if resumed else None, options.overwrite)
+        check_no_state(adapter_file, resumed.config.run if resumed else None, options.overwrite)
     training = training.resolve(len(train_set), resumed.config.method if resumed else method_name(settings))
     mx.random.seed(training.seed)
     augmenter = None
     if augmentation and augmentation.changes_clips:
         augmenter = Augmenter(augmentation, train_set, model, training.seed)
     config = _adapter_config(model, train_set, options, training, settings, resumed, new_language)
+    if saved:
+        config = replace(config, run=saved.place.run)
     errors = late_errors(options, callback, world)
     valid_set = decodable(_sample(valid_set, training.val_clips), errors)
     if training.early_stopping and not valid_set:
@@ -118,13 +124,20 @@ def finetune(
         training.early_stopping,
         writes=world.speaks,
     )
-    with borrowed_token(model, config.new_language):
-        keeper.measure_base()
+    digest = digest_of(train_set, valid_set, training, config.settings, augmentation, options.resume_adapter_file)
+    if saved and saved.place.digest != digest:
+        raise OptionError(
+            f"{saved.path}: the clips or the options are not those of that run: give it the same, or start from its "
+            f"newest adapter with `resume_adapter_file` {keeper.newest_file}"
+        )
+    if saved is None:
+        with borrowed_token(model, config.new_language):
+            keeper.measure_base()
     if resumed is None:
         add_adapter(model, settings, config.new_language)
     else:
         load_adapter(model, resumed, options.model or BASE)
-        continues = world.speaks and is_of_run(adapter_file, resumed.config)
+        continues = world.speaks and saved is None and is_of_run(adapter_file, resumed.config)
         if kept := read_adapter_of_first(world, adapter_file if continues else None):
             replace_adapter(model, kept)
             keeper.measure_kept()
@@ -154,20 +167,24 @@ def finetune(
             notes,
         )
     )
-    if resumed and valid_set:
+    if resumed and valid_set and saved is None:
         keeper.evaluate_and_save(0)
-    with at_stop(keeper.save_cut_short):
-        cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
+    cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
+    save_every = SaveEvery.parse(training.save_every)
+    state = RunState(state_file(adapter_file), model, keeper, cache, digest, save_every, saved, writes=world.speaks)
+    with at_stop(state.save_cut_short), at_stop(keeper.save_cut_short):
         read = partial(read_ahead, errors=errors, load=augmenter.load if augmenter else load_unchanged)
 
         def on_evaluate(iteration: int) -> bool:
             enough = keeper.evaluate_and_save(iteration)
             cache.renew_silence()
+            state.evaluation_done()
             return enough
 
         factors = METHODS[config.method].rate_factors(config.settings)
         loss = partial(cache.loss, label_smoothing=training.label_smoothing)
-        train(model, train_set, training, on_evaluate, callback, cache.collate, loss, packer, read, factors)
+        train(model, train_set, training, on_evaluate, callback, cache.collate, loss, packer, read, factors, state)
+    state.end()
     end = keeper.end()
     callback.end(end)
     return end

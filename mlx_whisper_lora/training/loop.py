@@ -1,6 +1,7 @@
 """The training loop."""
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import CompiledGradients, PiecewiseGradients
 from mlx_whisper_lora.training.optimizer import make_optimizer
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run_state import RunState
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, N_FRAMES
 from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -43,6 +45,7 @@ def train(
     packer: Packer | None = None,
     read: Callable[[Iterator[DrawnBatch]], Generator[DrawnBatch, None, None]] | None = None,
     rate_factors: Mapping[str, float] | None = None,
+    state: RunState | None = None,
 ) -> None:
     """Train the parameters of a model that are not frozen.
 
@@ -61,6 +64,7 @@ def train(
         packer: draws windows of several clips from the dataset. None trains on single clips.
         read: loads the examples of batches. By default `read_ahead`, and a clip that cannot be decoded is an error.
         rate_factors: factors of the learning rate, as for `make_optimizer`.
+        state: saves the state of the run, and gives the one to go on from.
 
     Raises:
         ValueError: there are no examples.
@@ -78,37 +82,54 @@ def train(
     optimizer = make_optimizer(options, rate_factors or {})
     optimizer.init(model.trainable_parameters())
     read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
-    batches = read(mixture.draw(iterate_batches(dataset, options.clips_per_step, options.seed)))
+    drawn = mixture.draw(iterate_batches(dataset, options.clips_per_step, options.seed))
+    done, evaluated = 0, 0
+    if state:
+        state.begin(optimizer)
+        done, evaluated = state.iteration, state.evaluated
+        drawn = itertools.islice(drawn, state.n_drawn, None)
+    batches = read(drawn)
     meter = _Meter()
     model.train()
     take_step = _step_function(
         model, optimizer, options.max_grad_norm, options.batch_size, world, collate, loss_function
     )
+
+    def is_due(iteration: int, steps: int) -> bool:
+        return iteration == iters or (iteration > 0 and iteration % steps == 0)
+
+    def evaluate(iteration: int) -> bool:
+        with meter.paused():
+            model.eval()
+            enough = on_evaluate(iteration)
+            model.train()
+        return bool(enough)
+
     hidden = None if world.speaks else True
     with contextlib.closing(batches), tqdm(total=iters, desc="Training", unit="it", disable=hidden) as bar:
-        for iteration in range(1, iters + 1):
-            examples, audio_context = next(batches)
+        bar.update(done)
+        if evaluated < done and is_due(done, steps_per_eval) and evaluate(done):
+            iters = done
+        for iteration in range(done + 1, iters + 1):
+            examples, audio_context, number = next(batches)
             frames = batch_frames(examples, audio_context)
             count = sum(example.n_targets for example in examples)
-            with _undone_if_cut_short(model), world.together():
+            mx.random.seed(_seed_of_step(options.seed, iteration, world.rank))
+            with _undone_if_cut_short(model, optimizer), world.together():
                 loss, norm = take_step(world.share(examples), frames, count)
                 mx.eval(model.trainable_parameters(), optimizer.state, loss, norm)
                 if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
                     raise FloatingPointError(_not_finite(iteration, examples))
             meter.add(loss.item(), count)
             bar.update()
-            last = iteration == iters
-            if last or iteration % options.steps_per_report == 0:
+            if state:
+                state.step_taken(iteration, number + 1)
+            if is_due(iteration, options.steps_per_report):
                 report = meter.report(iteration, optimizer.learning_rate.item())
                 if world.speaks:
                     callback.step(report)
-            if last or iteration % steps_per_eval == 0:
-                with meter.paused():
-                    model.eval()
-                    enough = on_evaluate(iteration)
-                    model.train()
-                if enough:
-                    break
+            if is_due(iteration, steps_per_eval) and evaluate(iteration):
+                break
     model.eval()
 
 
@@ -119,10 +140,20 @@ def _not_finite(iteration: int, examples: Sequence[Example]) -> str:
     return f"the loss is not finite at iteration {iteration}: lower the learning rate, or look at its clips ({clips})"
 
 
-def _undone_if_cut_short(model: Whisper) -> contextlib.AbstractContextManager[None]:
-    """Restore the parameters if the body fails: some would be new, and some would wait for a lost process for good."""
-    before = model.trainable_parameters()
-    return at_stop(lambda error: model.update(before))
+def _seed_of_step(seed: int, iteration: int, rank: int) -> int:
+    """Return the seed of what a process draws in a step, so that a run that goes on draws it again."""
+    return int(np.random.SeedSequence([seed, iteration, rank]).generate_state(1)[0])
+
+
+def _undone_if_cut_short(model: Whisper, optimizer: optim.Optimizer) -> contextlib.AbstractContextManager[None]:
+    """Restore parameters and optimizer if the body fails: some would be new, and some would wait for a lost process."""
+    parameters, state = model.trainable_parameters(), tree_map(lambda array: array, optimizer.state)
+
+    def restore(error: BaseException) -> None:
+        model.update(parameters)
+        optimizer.state = state
+
+    return at_stop(restore)
 
 
 def _step_function(
@@ -177,23 +208,23 @@ class _Mixture:
 
     def draw(self, batches: Iterable[list[Example]]) -> Iterator[DrawnBatch]:
         """Yield what a step is made of, for each batch of clips."""
-        return map(self._draw_step, batches)
+        return (self._draw_step(clips, number) for number, clips in enumerate(batches))
 
-    def _draw_step(self, clips: list[Example]) -> DrawnBatch:
+    def _draw_step(self, clips: list[Example], number: int) -> DrawnBatch:
         """Return the examples of a step, some with timestamps."""
         audio_context = self.options.audio_context
         joinable = [each for each in clips if self.packer.joins(each)] if self.packer else []
         if self.packer and joinable and self.n_packed <= self.share * self.n_targets:
             windows = self.packer.draw(joinable[::_FULL_CONTEXT_COST], self.rng)
             self._count(windows, packed=True)
-            return DrawnBatch(windows, audio_context)
+            return DrawnBatch(windows, audio_context, number)
         is_short = batch_frames(clips, audio_context) < N_FRAMES
         if is_short and self.rng.random() < self.options.full_context_share:
             clips, audio_context = clips[::_FULL_CONTEXT_COST], CHUNK_LENGTH
         timed = self.rng.random(len(clips)) < self.options.timestamps_share
         examples = [each.with_timestamps() if draw else each for each, draw in zip(clips, timed, strict=True)]
         self._count(examples, packed=False)
-        return DrawnBatch(examples, audio_context)
+        return DrawnBatch(examples, audio_context, number)
 
     def _count(self, examples: list[Example], packed: bool) -> None:
         count = sum(example.n_targets for example in examples)

@@ -1,6 +1,7 @@
 """The options of the training loop."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 from mlx_whisper_lora.adapters.methods import DEFAULT_METHOD, METHODS
@@ -25,6 +26,33 @@ def _shown_rates() -> str:
         if method.learning_rate != usual:
             others.setdefault(method.learning_rate, []).append(name)
     return "; ".join([f"{usual:g}", *(f"{rate:g} for {', '.join(names)}" for rate, names in others.items())])
+
+
+@dataclass(frozen=True)
+class SaveEvery:
+    """After how many steps, or minutes, the state of a run is saved."""
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    @staticmethod
+    def parse(text: str) -> "SaveEvery":
+        """Parse a number of steps, "200", or of minutes, "10m".
+
+        Raises:
+            OptionError: it is neither.
+        """
+        if re.fullmatch(r"[0-9]{1,9}", text) and int(text):
+            return SaveEvery(steps=int(text))
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?m", text) and float(text[:-1]):
+            return SaveEvery(minutes=float(text[:-1]))
+        raise OptionError(f"`save_every` must be a number of steps (200) or of minutes (10m), got {text!r}")
+
+    def is_due(self, iteration: int, seconds: float) -> bool:
+        """Return whether to save after a step, so many seconds after the last time."""
+        if self.steps is not None:
+            return iteration % self.steps == 0
+        return self.minutes is not None and seconds >= 60 * self.minutes
 
 
 @documented
@@ -108,6 +136,12 @@ class TrainingOptions:
         "it may not be the best on others.",
         minimum=-1,
     )
+    save_every: str = option(
+        "10m",
+        "When the newest adapter and the state of the run are saved, besides evaluations: after so many steps (200) or "
+        "minutes (10m). A run that is cut off goes on from there with --resume.",
+        metavar="N",
+    )
     best_by: str = option(
         "wer",
         "What the best adapter has the least of, on the validation clips. cer suits languages that are written without "
@@ -176,6 +210,7 @@ class TrainingOptions:
     def __post_init__(self):
         check_ranges(self)
         check_context(self.audio_context)
+        SaveEvery.parse(self.save_every)
         if self.val_clips == 0:
             raise OptionError("`val_clips` must be at least 1, or -1 for all, got 0")
         if self.iters is not None and self.epochs is not None:

@@ -47,6 +47,11 @@ class RunOptions:
         metavar="FILE",
         shown_default="training starts from the base",
     )
+    resume: bool = option(
+        False,
+        "Go on with a run that was cut off, from the state beside its adapter (adapters_state.npz), with the options "
+        "that it had. It ends with the adapter that it would have had.",
+    )
     overwrite: bool = option(False, "Replace the adapter of another run in those files.")
     language: str | None = option(
         None,
