@@ -132,6 +132,20 @@ class AdapterKeeper:
             self.stopped_at = iteration
         return self.stopped_at is not None
 
+    def try_mean(self, iteration: int, n_adapters: int) -> None:
+        """Evaluate the model, which has the mean of the last adapters, and save it as the best if it is.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self.evaluate:
+            result = self.evaluate()
+            self.callback.evaluation(Evaluated(iteration, result, f"mean of {n_adapters} adapters"))
+            if self._is_best(result):
+                self.best, self.best_iteration = result, iteration
+                self._save(self.adapter_file)
+                self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
+
     def _is_best(self, result: Evaluation) -> bool:
         return self.best is None or self._order(result) < self._order(self.best)
 

@@ -77,7 +77,7 @@ class Evaluated:
 
     iteration: int
     result: Evaluation
-    candidate: str | None = None  # "base", or the file of an adapter of an earlier run; None for the one in training
+    candidate: str | None = None  # "base", a file of an earlier run, or a mean; None for the adapter in training
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from mlx_whisper_lora.training.adapter_keeper import (
     is_of_run,
     read_adapter_of_first,
 )
+from mlx_whisper_lora.training.averages import Averages
 from mlx_whisper_lora.training.callbacks import (
     Callback,
     RunEnd,
@@ -170,13 +171,31 @@ def finetune(
     if resumed and valid_set and saved is None:
         keeper.evaluate_and_save(0)
     cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
-    save_every = SaveEvery.parse(training.save_every)
-    state = RunState(state_file(adapter_file), model, keeper, cache, digest, save_every, saved, writes=world.speaks)
-    with at_stop(state.save_cut_short), at_stop(keeper.save_cut_short):
+    averages = Averages(model, training)
+    state = RunState(
+        state_file(adapter_file),
+        model,
+        keeper,
+        cache,
+        averages,
+        digest,
+        SaveEvery.parse(training.save_every),
+        saved,
+        writes=world.speaks,
+    )
+
+    def save_cut_short(error: BaseException) -> None:
+        state.save_cut_short(error)
+        with averages.moving_in_model():
+            keeper.save_cut_short(error)
+
+    with at_stop(save_cut_short):
         read = partial(read_ahead, errors=errors, load=augmenter.load if augmenter else load_unchanged)
 
         def on_evaluate(iteration: int) -> bool:
-            enough = keeper.evaluate_and_save(iteration)
+            with averages.moving_in_model():
+                enough = keeper.evaluate_and_save(iteration)
+                averages.add_checkpoint()
             cache.renew_silence()
             state.evaluation_done()
             return enough
@@ -184,6 +203,9 @@ def finetune(
         factors = METHODS[config.method].rate_factors(config.settings)
         loss = partial(cache.loss, label_smoothing=training.label_smoothing)
         train(model, train_set, training, on_evaluate, callback, cache.collate, loss, packer, read, factors, state)
+        if training.average_last and averages.n_checkpoints > 1:
+            with averages.mean_in_model():
+                keeper.try_mean(state.iteration, averages.n_checkpoints)
     state.end()
     end = keeper.end()
     callback.end(end)

@@ -148,6 +148,22 @@ class TrainingOptions:
         "spaces.",
         choices=SCORES,
     )
+    ema: float | None = option(
+        None,
+        "Decay of a moving average of the adapter's weights, such as 0.99. It is what evaluations and files have.",
+        above=0,
+        below=1,
+        metavar="DECAY",
+        shown_default="the weights of the step",
+    )
+    average_last: int | None = option(
+        None,
+        "At the end, try the mean of the adapters of so many last evaluations too. It is kept if it is the best.",
+        minimum=2,
+        maximum=100,
+        metavar="N",
+        shown_default="it is not tried",
+    )
     early_stopping: int | None = option(
         None,
         "End training after so many evaluations in a row that found no better adapter.",

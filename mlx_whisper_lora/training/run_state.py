@@ -1,9 +1,9 @@
 """The state of a run on disk, from which it goes on as if it had not been interrupted.
 
 It is one `.npz` beside the adapter (adapters.npz -> adapters_state.npz): the trained parameters, the state of the
-optimizer, the silence after short windows, and as JSON the place in the run and the best scores so far. Random numbers
-need no state: the seed and the number of a step give them. The file is there from the first save to the end of the run.
-It is read without pickle.
+optimizer, averages of weights, the silence after short windows, and as JSON the place in the run and the best scores so
+far. Random numbers need no state: the seed and the number of a step give them. The file is there from the first save to
+the end of the run. It is read without pickle.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, Progress
+from mlx_whisper_lora.training.averages import Averages
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.encoder_cache import EncoderCache
 from mlx_whisper_lora.training.options import SaveEvery
@@ -35,7 +36,7 @@ from mlx_whisper_lora.whisper.option import OptionError
 
 _VERSION = 1
 _ABOUT = "state"  # the array that holds JSON
-_PARAMETERS, _OPTIMIZER, _SILENCE = "parameters.", "optimizer.", "silence."
+_PARAMETERS, _OPTIMIZER, _SILENCE, _AVERAGES = "parameters.", "optimizer.", "silence.", "averages."
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class RunState:
         model: the model in training, with its adapter.
         keeper: knows the best scores so far.
         cache: has the silence.
+        averages: of the weights.
         digest: what `digest_of` returns for the run.
         save_every: when to save, apart from evaluations.
         saved: the state to go on from. None at the start of a run.
@@ -165,12 +167,14 @@ class RunState:
         model: Whisper,
         keeper: AdapterKeeper,
         cache: EncoderCache,
+        averages: Averages,
         digest: str,
         save_every: SaveEvery,
         saved: SavedState | None,
         writes: bool,
     ):
-        self.path, self.model, self.keeper, self.cache, self.digest = path, model, keeper, cache, digest
+        self.path, self.model, self.keeper, self.digest = path, model, keeper, digest
+        self.cache, self.averages = cache, averages
         self.save_every, self.writes, self._saved = save_every, writes, saved
         self.iteration, self.n_drawn, self.evaluated = 0, 0, 0
         self._optimizer: optim.Optimizer | None = None
@@ -191,6 +195,7 @@ class RunState:
         self._restore(saved, _PARAMETERS, self.model.trainable_parameters(), self.model.update)
         self._restore(saved, _OPTIMIZER, optimizer.state, lambda state: setattr(optimizer, "state", state))
         self.cache.silence = {int(name): array for name, array in saved.part(_SILENCE)}
+        self.averages.restore(dict(saved.part(_AVERAGES)))
         place = saved.place
         self.keeper.restore(place.progress)
         self.iteration, self.n_drawn, self.evaluated = place.iteration, place.n_drawn, place.evaluated
@@ -205,8 +210,10 @@ class RunState:
     def step_taken(self, iteration: int, n_drawn: int) -> None:
         """Take note of a whole step, and save if it is time to."""
         self.iteration, self.n_drawn = iteration, n_drawn
+        self.averages.add_step()
         if self.save_every.is_due(iteration, time.monotonic() - self._last_save):
-            self.keeper.save_newest()
+            with self.averages.moving_in_model():
+                self.keeper.save_newest()
             self.save()
 
     def evaluation_done(self) -> None:
@@ -233,9 +240,10 @@ class RunState:
         )
         about = json.dumps({"version": _VERSION, **asdict(place)}).encode()
         arrays: dict[str, Any] = {_ABOUT: np.frombuffer(about, np.uint8)}
-        for prefix, tree in ((_PARAMETERS, self.model.trainable_parameters()), (_OPTIMIZER, self._optimizer.state)):
+        for prefix, tree in ((_PARAMETERS, self.averages.own), (_OPTIMIZER, self._optimizer.state)):
             arrays |= {prefix + name: np.array(array) for name, array in tree_flatten(tree)}
         arrays |= {f"{_SILENCE}{frames}": np.array(array) for frames, array in self.cache.silence.items()}
+        arrays |= {_AVERAGES + name: np.array(array) for name, array in self.averages.arrays.items()}
         with atomic_write(self.path, "wb") as file:
             np.savez(file, **arrays)
 

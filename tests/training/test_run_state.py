@@ -108,6 +108,7 @@ def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, whole
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_goes_on(optimizer, whole, tmp_path):
     settings = {"optimizer": optimizer, "learning_rate": None, "augment": "light", "grad_accumulation_steps": 2}
+    settings |= {"ema": 0.9, "average_last": 2}
     expected, _ = whole(**settings)
     folder = folder_of_clips(tmp_path / "cut")
     with pytest.raises(Stop):
