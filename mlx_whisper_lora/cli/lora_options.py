@@ -9,6 +9,7 @@ from os import PathLike
 
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options, hyphenated
+from mlx_whisper_lora.cli.other_names import ELSEWHERE
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
@@ -54,6 +55,9 @@ examples:
     python -m mlx_whisper_lora.lora --test --adapter-file adapters.npz --data telugu
     python -m mlx_whisper_lora.lora --test --model small --data telugu --language te
 
+  the same options each time, in a file that flags override: train: true, data: telugu, language: te, a line each
+    python -m mlx_whisper_lora.lora -c telugu.yaml --iters 300
+
   continue training
     python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
 
@@ -77,7 +81,9 @@ class CommandOptions:
 
 def build_parser() -> CommandParser:
     """Build the parser. The flags of each method come after its name: --lora-rank."""
-    parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
+    examples = f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n"
+    parser = CommandParser(PROGRAM, DESCRIPTION, examples, elsewhere=ELSEWHERE)
+    parser.add_config_option()
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)
