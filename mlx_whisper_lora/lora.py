@@ -11,7 +11,7 @@ from mlx_whisper_lora.cli.transcribe_options import transcription_options
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run import Run
 from mlx_whisper_lora.training.run_options import RunOptions
