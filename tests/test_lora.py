@@ -448,7 +448,7 @@ def test_signals_save_the_newest_adapter_and_print_the_command_to_go_on_with(
     *_, reason, heading, command = err.splitlines()
     assert (reason, heading) == (f"mlx_whisper_lora.lora: {line}", "To continue:") and "Traceback" not in err
     assert command.endswith("--adapter-file 'my adapter.npz' --resume-adapter-file 'my adapter_last.npz'")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "my adapter_last.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "my adapter.yaml", "my adapter_last.npz"]
     assert read_adapter_config("my adapter_last.npz").settings.layers == 1
 
 

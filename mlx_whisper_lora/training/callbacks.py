@@ -1,6 +1,8 @@
 """The events of a fine-tuning run, with numbers."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,11 @@ from typing import Any
 from mlx_whisper_lora.adapters.inject import ParameterCounts
 from mlx_whisper_lora.data.clip import Clip, DataError, Splits
 from mlx_whisper_lora.data.content import Duplicate
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.text_report import TextReport
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.run_options import RunOptions
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,12 @@ class RunStart:
 
     parameters: ParameterCounts
     resumed_from: str | PathLike | None  # the adapter file that training starts from
+    options: RunOptions  # with the names of the base and of the adapter file
     settings: Any  # the configuration of the method, such as LoRAConfig
     training: TrainingOptions  # with all numbers of steps
-    n_clips: int  # to train on
-    n_valid_clips: int
+    train_set: Sequence[Example]
+    valid_set: Sequence[Example]
+    base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
     notes: list[str]  # sentences about settings that the model can follow in part only
 
 
@@ -138,3 +144,16 @@ class Callback:
 
     def test(self, start: TestStart) -> None:
         """Take note that an adapter, or the base without one, is about to be tested."""
+
+
+def all_of(callbacks: Sequence[Callback]) -> Callback:
+    """Return a callback that gives each event to several ones, in their order."""
+    together = Callback()
+    for name in (name for name in vars(Callback) if not name.startswith("_")):
+        setattr(together, name, partial(_call_each, [getattr(each, name) for each in callbacks]))
+    return together
+
+
+def _call_each(methods: Sequence[Callable[[Any], None]], event: Any) -> None:
+    for method in methods:
+        method(event)

@@ -92,14 +92,14 @@ class ConsoleCallback(Callback):
             f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
             f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
         )
-        iters, size = start.training.iters or 0, start.training.batch_size
+        iters, size, n_clips = start.training.iters or 0, start.training.batch_size, len(start.train_set)
         if start.training.warmup == iters:
             self.print_line(f"Note: the learning rate rises over all {iters} steps (warmup), and does not fall")
         self.print_line(
-            f"Training: {iters} steps of {min(size, start.n_clips)} clips, "
-            f"{iters * min(size, start.n_clips) / start.n_clips:.1f} passes over {start.n_clips} clips"
+            f"Training: {iters} steps of {min(size, n_clips)} clips, "
+            f"{iters * min(size, n_clips) / n_clips:.1f} passes over {n_clips} clips"
         )
-        if not start.n_valid_clips:
+        if not start.valid_set:
             self.print_line("Note: there are no validation clips, so the newest adapter counts as the best")
 
     def step(self, report: StepReport) -> None:
@@ -142,7 +142,7 @@ class ConsoleCallback(Callback):
             self.print_line(f"The adapter in {end.adapter_file} is still the best (WER {end.best.wer:.2f} %)")
 
     def test(self, start: TestStart) -> None:
-        self.print_line(f"Testing {start.adapter_file or 'the base model without an adapter'} on {n_clips} clips")
+        self.print_line(f"Testing {start.adapter_file or 'the base model without an adapter'} on {start.n_clips} clips")
         if start.seen:
             self.print_line(
                 f"Warning: the adapter was trained on {len(start.seen)} of them, such as {start.seen[0].name}; "

@@ -1,0 +1,25 @@
+"""What a command line asks for to watch training with."""
+
+import argparse
+
+from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser
+from mlx_whisper_lora.cli.options import from_args
+from mlx_whisper_lora.cli.saved_options import SavedOptions
+from mlx_whisper_lora.cli.transcribe_options import TemperatureOptions
+from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
+from mlx_whisper_lora.training.callbacks import Callback
+from mlx_whisper_lora.training.run_options import RunOptions
+
+
+def watchers(
+    args: argparse.Namespace, command: CommandOptions, options: RunOptions, augmentation: AugmentationOptions
+) -> list[Callback]:
+    """Return the callbacks that write files about a run of training.
+
+    Args:
+        args: the parsed command line.
+        command, options, augmentation: what was read of it.
+    """
+    decoding = (options.transcription, from_args(TemperatureOptions, args))
+    others = (command, options.sources, options.hub, augmentation, *decoding)
+    return [SavedOptions(build_parser().declared(), options, *others)]
