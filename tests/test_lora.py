@@ -80,7 +80,8 @@ def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder
         "Note: encoder blocks that are computed once for each clip: the first 1",
         r"Trainable parameters: encoder 0\.004M, decoder 0\.004M \(0\.\d+ % of 3\.\d+M\)",
         r"Training: 4 steps of 2 clips, 2\.7 passes over 3 clips",
-        r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e[+-]\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d",
+        r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e[+-]\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d, "
+        r"Audio sec/sec \d+\.\d, Pass 1\.3, Peak mem \d+\.\d{3} GB, Time left \d\d:\d\d",
         r"Iter 2: Val loss .*",
         r"Iter 4: Train loss .*",
         r"Iter 4: Val loss .*",

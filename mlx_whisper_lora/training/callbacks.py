@@ -60,7 +60,11 @@ class StepReport:
     loss: float  # mean over the steps, in nats per label token
     learning_rate: float
     steps_per_second: float
-    tokens_per_second: float
+    tokens_per_second: float  # of labels
+    audio_per_second: float  # seconds of clips a second
+    passes: float  # over the training clips so far
+    peak_memory: int  # bytes, since the process began: of MLX on a GPU, of the process on a CPU
+    seconds_left: float  # to the end of training, with the evaluations once one was measured
 
 
 @dataclass(frozen=True)

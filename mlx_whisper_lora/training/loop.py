@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -18,9 +17,10 @@ from mlx_whisper_lora.data.ahead import DrawnBatch, LateErrors, read_ahead
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.packing import Packer
-from mlx_whisper_lora.training.callbacks import Callback, StepReport
+from mlx_whisper_lora.training.callbacks import Callback
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import PiecewiseGradients
+from mlx_whisper_lora.training.meter import Meter
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, N_FRAMES
@@ -76,7 +76,7 @@ def train(
     optimizer.init(model.trainable_parameters())
     read = read or partial(read_ahead, errors=LateErrors(skip=False, report=callback.skip))
     batches = read(mixture.draw(iterate_batches(dataset, options.batch_size, options.seed)))
-    meter = _Meter()
+    meter = Meter(iters, steps_per_eval, options.batch_size / max(options.batch_size, len(dataset)))
     model.train()
     take_step = _step_function(model, optimizer, options.max_grad_norm, world, collate, loss_function)
     hidden = None if world.speaks else True
@@ -88,7 +88,8 @@ def train(
             with _undone_if_cut_short(model), world.together():
                 loss = take_step(world.share(examples), frames, count)
                 mx.eval(model.trainable_parameters(), optimizer.state, loss)
-            meter.add(loss.item(), count)
+            meter.add(loss.item(), examples)
+            bar.set_postfix_str(meter.describe(iteration), refresh=False)
             bar.update()
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(f"the loss is not finite at iteration {iteration}: lower the learning rate")
@@ -192,35 +193,3 @@ class _Mixture:
         count = sum(example.n_targets for example in examples)
         self.n_targets += count
         self.n_packed += count if packed else 0
-
-
-class _Meter:
-    """The loss and the speed since the last report. Pauses do not count."""
-
-    def __init__(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        self.steps, self.loss, self.tokens = 0, 0.0, 0
-        self.started = time.perf_counter()
-
-    def add(self, loss: float, tokens: int) -> None:
-        """Count a step."""
-        self.steps += 1
-        self.loss += loss
-        self.tokens += tokens
-
-    def report(self, iteration: int, learning_rate: float) -> StepReport:
-        """Report on the steps since the last report."""
-        seconds = time.perf_counter() - self.started
-        loss = self.loss / self.steps
-        report = StepReport(iteration, loss, learning_rate, self.steps / seconds, self.tokens / seconds)
-        self._start()
-        return report
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave out the time that is spent inside."""
-        paused = time.perf_counter()
-        yield
-        self.started += time.perf_counter() - paused
