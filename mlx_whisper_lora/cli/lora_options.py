@@ -15,6 +15,7 @@ from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.reporting.reporters import REPORTERS
 from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_list
@@ -72,11 +73,22 @@ class CommandOptions:
 
     train: bool = option(False, "Train an adapter and save it.")
     test: bool = option(False, "Print loss, WER and CER on the test clips, as `transcribe` transcribes them.")
+    report_to: tuple[str, ...] = option(
+        ("jsonl",),
+        f"Where the numbers of training go, separated by commas: {', '.join(REPORTERS)}. jsonl, a file beside the "
+        "adapter such as adapters_metrics.jsonl, is always written. The others require the extras of their names.",
+        metavar="NAMES",
+    )
 
     def __post_init__(self):
         check_ranges(self)
         if not (self.train or self.test):
             raise OptionError("nothing to do: give `train`, `test` or both")
+        for name in self.report_to:
+            if name not in REPORTERS:
+                raise OptionError(f"`report_to` takes {', '.join(REPORTERS)}, got {name!r}")
+        if self.report_to != ("jsonl",) and not self.train:
+            raise OptionError("`report_to` is about training: give `train`")
 
 
 def build_parser() -> CommandParser:

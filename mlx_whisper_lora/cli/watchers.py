@@ -8,7 +8,8 @@ from mlx_whisper_lora.cli.saved_options import SavedOptions
 from mlx_whisper_lora.cli.transcribe_options import TemperatureOptions
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.training.callbacks import Callback
-from mlx_whisper_lora.training.run_options import RunOptions
+from mlx_whisper_lora.training.reporting.reporters import REPORTERS
+from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 
 
 def watchers(
@@ -22,4 +23,7 @@ def watchers(
     """
     decoding = (options.transcription, from_args(TemperatureOptions, args))
     others = (command, options.sources, options.hub, augmentation, *decoding)
-    return [SavedOptions(build_parser().declared(), options, *others)]
+    saved = SavedOptions(build_parser().declared(), options, *others)
+    adapter_file = options.adapter_file or ADAPTER_FILE
+    reporters = [REPORTERS[name](adapter_file) for name in dict.fromkeys(("jsonl", *command.report_to))]
+    return [saved, *reporters]
