@@ -81,7 +81,7 @@ def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder
         r"Trainable parameters: encoder 0\.004M, decoder 0\.004M \(0\.\d+ % of 3\.\d+M\)",
         r"Training: 4 steps of 2 clips, 2\.7 passes over 3 clips",
         r"Iter 2: Train loss \d+\.\d{3}, Learning rate \d\.\d{3}e[+-]\d\d, It/sec \d+\.\d{3}, Tokens/sec \d+\.\d, "
-        r"Audio sec/sec \d+\.\d, Pass 1\.3, Peak mem \d+\.\d{3} GB, Time left \d\d:\d\d",
+        r"Audio sec/sec \d+\.\d, Pass 1\.33, Peak mem \d+\.\d{3} GB, Time left \d\d:\d\d",
         r"Iter 2: Val loss .*",
         r"Iter 4: Train loss .*",
         r"Iter 4: Val loss .*",
@@ -90,7 +90,7 @@ def test_training_reports_its_progress_and_leaves_an_adapter(train, model_folder
         assert re.fullmatch(pattern, line)
     assert len(lines) >= len(expected)
     found = {path.name for path in Path().glob("adapters*")} - {"adapters.npz"}  # the best one may be the base
-    assert found == {"adapters_last.npz", "adapters.yaml", "adapters_metrics.jsonl"}
+    assert found == {"adapters_last.npz", "adapters.yaml", "adapters_metrics.jsonl", "adapters_report.html"}
 
 
 def test_options_reach_the_adapter(train):

@@ -8,6 +8,7 @@ from mlx_whisper_lora.cli.saved_options import SavedOptions
 from mlx_whisper_lora.cli.transcribe_options import TemperatureOptions
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.training.callbacks import Callback
+from mlx_whisper_lora.training.reporting.page import ReportPage
 from mlx_whisper_lora.training.reporting.reporters import REPORTERS
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 
@@ -26,4 +27,4 @@ def watchers(
     saved = SavedOptions(build_parser().declared(), options, *others)
     adapter_file = options.adapter_file or ADAPTER_FILE
     reporters = [REPORTERS[name](adapter_file) for name in dict.fromkeys(("jsonl", *command.report_to))]
-    return [saved, *reporters]
+    return [saved, *reporters, ReportPage(adapter_file)]

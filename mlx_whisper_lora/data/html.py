@@ -26,6 +26,7 @@ figure { display: inline-block; width: min(28rem, 100%); margin: 0 1rem 1rem 0; 
 svg { width: 100%; font-size: 14px; }
 table { border-collapse: collapse; }
 td { padding: .1rem 1rem .1rem 0; vertical-align: top; overflow-wrap: anywhere; }
+td:first-child { white-space: nowrap; }
 .label { display: inline-block; min-width: 4rem; opacity: .75; }
 """
 

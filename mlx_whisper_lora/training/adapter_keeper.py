@@ -4,6 +4,7 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.distributed import World
-from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
@@ -104,7 +105,8 @@ class AdapterKeeper:
 
     def end(self) -> RunEnd:
         """Return the outcome of the run."""
-        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration)
+        loss = partial(clip_loss, self.model)
+        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, loss)
 
 
 def _score(result: Evaluation) -> tuple[float, float]:

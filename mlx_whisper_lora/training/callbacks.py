@@ -94,6 +94,7 @@ class RunEnd:
     base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
     best: Evaluation | None  # of the best candidate
     iteration: int | None  # when the best adapter was saved; None if this run had none that was better
+    clip_loss: Callable[[Example], float]  # of the newest adapter, in nats per label token
 
     @property
     def base_is_best(self) -> bool:

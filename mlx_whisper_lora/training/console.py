@@ -106,7 +106,7 @@ class ConsoleCallback(Callback):
         self.print_line(
             f"Iter {report.iteration}: Train loss {report.loss:.3f}, Learning rate {report.learning_rate:.3e}, "
             f"It/sec {report.steps_per_second:.3f}, Tokens/sec {report.tokens_per_second:.1f}, "
-            f"Audio sec/sec {report.audio_per_second:.1f}, Pass {report.passes:.1f}, "
+            f"Audio sec/sec {report.audio_per_second:.1f}, Pass {report.passes:.2f}, "
             f"Peak mem {report.peak_memory / 1e9:.3f} GB, Time left {tqdm.format_interval(report.seconds_left)}"
         )
 

@@ -49,7 +49,7 @@ class Meter:
         now = self._measure(iteration, 0.0)
         return (
             f"loss {now.loss:.3f}, {now.tokens_per_second:.0f} tokens/s, {now.audio_per_second:.1f} s audio/s, "
-            f"pass {now.passes:.1f}, {now.peak_memory / 1e9:.2f} GB"
+            f"pass {now.passes:.2f}, {now.peak_memory / 1e9:.2f} GB"
         )
 
     def _measure(self, iteration: int, learning_rate: float) -> StepReport:

@@ -38,4 +38,4 @@ def play_run(callback: Callback, adapter_file: str | Path, resumed_from: str | N
     callback.step(StepReport(4, float("inf"), 1e-4, 2.0, 30.0, 8.0, 2.7, 1_000_000_000, 0.0))
     callback.evaluation(Evaluated(4, BASE))
     path = Path(adapter_file)
-    callback.end(RunEnd(path, path, BASE, BETTER, 2))
+    callback.end(RunEnd(path, path, BASE, BETTER, 2, lambda example: float(example.tokens[4])))

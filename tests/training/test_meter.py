@@ -39,7 +39,7 @@ def test_speeds_are_those_since_the_last_report_and_pauses_do_not_count(clock):
     with found.paused():
         clock.now += 30
     found.add(1.0, [CLIP])
-    assert found.describe(3).startswith("loss 1.000, 4 tokens/s, 2.5 s audio/s, pass 0.8, ")
+    assert found.describe(3).startswith("loss 1.000, 4 tokens/s, 2.5 s audio/s, pass 0.75, ")
 
 
 @pytest.mark.parametrize(("iteration", "evaluations"), [(3, 3), (4, 3), (5, 2), (8, 2), (9, 1), (10, 1)])
