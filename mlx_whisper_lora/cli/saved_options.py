@@ -58,7 +58,8 @@ class SavedOptions(Callback):
             if value is not None or option.field.default is not None:
                 values[name] = list(value) if isinstance(value, tuple) else value
         with atomic_write(self.path) as file:
-            file.write(f"{_HEADING} {__version__}: python -m mlx_whisper_lora.lora -c {self.path.name} repeats it.\n")
+            file.write(f"{_HEADING} {__version__}. The same run again:\n")
+            file.write(f"# python -m mlx_whisper_lora.lora -c {self.path.name} --adapter-file again.npz\n")
             yaml.safe_dump(values, file, default_flow_style=None, allow_unicode=True, sort_keys=False)
 
 

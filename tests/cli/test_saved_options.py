@@ -28,7 +28,7 @@ def train(tmp_path, monkeypatch, run_main, model_folder, clips_folder):
 def test_a_run_is_repeated_by_the_options_that_it_saved(train, run_main, clips_folder):
     assert train("--augment", "light", "--logprob-threshold", "None", "--seed", 7).code == 0
     saved = Path("te.yaml").read_text()
-    assert saved.startswith(f"# The options of a run of mlx_whisper_lora {__version__}: ")
+    assert saved.startswith(f"# The options of a run of mlx_whisper_lora {__version__}. ")
     args = build_parser().parse_args(["-c", "te.yaml"])
     training = TrainingOptions(iters=2, warmup=0, steps_per_eval=1, audio_context=1.5, seed=7)
     assert from_args(TrainingOptions, args) == training  # the steps are those that the clips led to
@@ -40,7 +40,7 @@ def test_a_run_is_repeated_by_the_options_that_it_saved(train, run_main, clips_f
     assert outcome.code == 0, outcome.err
     first, again = read_adapter("te_last.npz").arrays, read_adapter("again_last.npz").arrays
     assert all((first[name] == again[name]).all() for name in first)
-    assert Path("again.yaml").read_text().splitlines()[1:] == saved.replace("te.npz", "again.npz").splitlines()[1:]
+    assert Path("again.yaml").read_text() == saved.replace("te.npz", "again.npz").replace("te.yaml", "again.yaml")
 
 
 def test_every_option_of_a_run_can_be_saved_and_read(train):

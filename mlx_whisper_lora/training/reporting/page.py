@@ -117,11 +117,12 @@ def _scores(result: Evaluation) -> str:
 
 def _describe(examples: Sequence[Example]) -> str:
     """Return the number of clips, their length, speakers and languages."""
-    hours = sum(each.seconds for each in examples) / 3600
+    minutes = sum(each.seconds for each in examples) / 60
+    length = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
     speakers = {each.clip.speaker for each in examples if each.clip and each.clip.speaker}
     languages = sorted({str(each.language) for each in examples})
     known = f", {len(speakers)} speakers" if speakers else ""
-    return f"{len(examples)} clips, {hours:.2f} hours{known}, {', '.join(languages) or 'no language'}"
+    return f"{len(examples)} clips, {length}{known}, {', '.join(languages) or 'no language'}"
 
 
 def _slowest(examples: Sequence[Example], end: RunEnd) -> list[tuple[float, Example]]:

@@ -41,7 +41,7 @@ def page(tmp_path, monkeypatch) -> Page:
 
 def test_the_page_has_the_outcome_the_curves_and_the_options(page):
     assert "base: WER 90.00 %, CER 60.00 %, loss 2.000; best adapter: WER 10.00 %, CER 5.00 %, loss 0.500" in page.text
-    assert "4 steps, 2.7 passes, peak memory 1.00 GB" in page.text and "train: 3 clips, 0.00 hours, en" in page.text
+    assert "4 steps, 2.7 passes, peak memory 1.00 GB" in page.text and "train: 3 clips, 0.1 minutes, en" in page.text
     titles = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
     assert titles == ["Loss", "Errors, in %", "Learning rate", "Seconds of audio a second"]
     assert "steps_per_eval2" in page.text and "rank16" in page.text
