@@ -7,10 +7,12 @@ from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, meth
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import transcription_options
+from mlx_whisper_lora.cli.watchers import watchers
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.callbacks import all_of
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run import Run
 from mlx_whisper_lora.training.run_options import RunOptions
@@ -41,7 +43,8 @@ def main(args: argparse.Namespace) -> None:
         raise OptionError("augmentation changes training clips: give `train`")
 
     console = ConsoleCallback()
-    run = Run(options, training, console, trains=command.train, tests=command.test, augmentation=augmentation)
+    callback = all_of([console, *watchers(args, command, options, augmentation)] if command.train else [console])
+    run = Run(options, training, callback, trains=command.train, tests=command.test, augmentation=augmentation)
     if folder := augmentation.preview_augmentation:
         count = run.preview_augmentation(folder)
         print(f"Wrote {count} training clips before and after augmentation to {folder}")

@@ -10,11 +10,13 @@ from typing import Any
 
 from mlx_whisper_lora.adapters.methods import DEFAULT_METHOD, METHODS
 from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args, hyphenated
+from mlx_whisper_lora.cli.other_names import ELSEWHERE
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.reporting.reporters import REPORTERS
 from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_list
@@ -58,6 +60,9 @@ examples:
   another method: adapters of 64 dimensions in the encoder alone
     python -m mlx_whisper_lora.lora --train --fine-tune-type adapter --adapter-decoder-layers 0 --data telugu
 
+  the same options each time, in a file that flags override: train: true, data: telugu, language: te, a line each
+    python -m mlx_whisper_lora.lora -c telugu.yaml --iters 300
+
   continue training
     python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
 
@@ -78,6 +83,12 @@ class CommandOptions:
         choices=tuple(METHODS),
         shown_default=f"{DEFAULT_METHOD}, or that of the adapter to resume from",
     )
+    report_to: tuple[str, ...] = option(
+        ("jsonl",),
+        f"Where the numbers of training go, separated by commas: {', '.join(REPORTERS)}. jsonl, a file beside the "
+        "adapter such as adapters_metrics.jsonl, is always written. The others require the extras of their names.",
+        metavar="NAMES",
+    )
 
     def __post_init__(self):
         check_ranges(self)
@@ -85,11 +96,18 @@ class CommandOptions:
             raise OptionError("nothing to do: give `train`, `test` or both")
         if self.fine_tune_type and not self.train:
             raise OptionError("`fine_tune_type` requires `train`; a test takes that of its adapter")
+        for name in self.report_to:
+            if name not in REPORTERS:
+                raise OptionError(f"`report_to` takes {', '.join(REPORTERS)}, got {name!r}")
+        if self.report_to != ("jsonl",) and not self.train:
+            raise OptionError("`report_to` is about training: give `train`")
 
 
 def build_parser() -> CommandParser:
     """Build the parser. The flags of each method begin with its prefix: --lora-rank."""
-    parser = CommandParser(PROGRAM, DESCRIPTION, f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n")
+    examples = f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n"
+    parser = CommandParser(PROGRAM, DESCRIPTION, examples, elsewhere=ELSEWHERE)
+    parser.add_config_option()
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)

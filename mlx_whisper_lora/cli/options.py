@@ -5,10 +5,11 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection
-from dataclasses import Field, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import Field, dataclass, fields
 from typing import Any, NoReturn, TypeVar
 
+from mlx_whisper_lora.cli.config_file import ConfigError, Entry, Value, read_config
 from mlx_whisper_lora.whisper.option import OptionError, flag, with_flags
 from mlx_whisper_lora.whisper.terminal import encodable, terminal_text
 
@@ -16,19 +17,73 @@ T = TypeVar("T")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that takes flags in both spellings, --batch-size and --batch_size, and names the nearest known flag."""
+    """A parser that takes flags in both spellings, --batch-size and --batch_size, and names the nearest known flag.
 
-    def __init__(self, prog: str, description: str, examples: str):
+    Args:
+        prog: the name of the command.
+        description: what it does, for its help.
+        examples: the end of its help.
+        elsewhere: answers to names that options have in other programs, such as "is called `iters` here". They are not
+            among its own.
+    """
+
+    def __init__(self, prog: str, description: str, examples: str, elsewhere: Mapping[str, str] | None = None):
         super().__init__(prog, description=description, epilog=examples, formatter_class=_HelpFormatter)
+        self.elsewhere = elsewhere or {}
+
+    def add_config_option(self) -> None:
+        """Add the flag for a file of options, which the other flags override."""
+        self.add_argument(
+            *("-c", "--config"),
+            metavar="FILE.yaml",
+            help="Options in a file: a line such as batch_size: 4 for each, named as its flag. Flags override them.",
+        )
 
     def parse_args(self, args=None, namespace=None):
-        """Parse the command line. Exit with code 2 after two lines if it cannot be understood."""
+        """Parse the command line. Exit with code 2 after two lines if it, or its file, cannot be understood."""
         given = sys.argv[1:] if args is None else list(args)
         end = given.index("--") if "--" in given else len(given)  # only file names follow
-        options, unknown = self.parse_known_args([*map(hyphenated, given[:end]), *given[end:]], namespace)
+        flags = [hyphenated(each) for each in given[:end]]
+        for each in flags:
+            name = each.partition("=")[0]
+            if each.startswith("--") and _name(name) in self.elsewhere:
+                self.error(f"{name} {OptionError(self.elsewhere[_name(name)]).with_flags()}")
+        options, unknown = self.parse_known_args([*flags, *given[end:]], namespace)
         if unknown:
             self.error(self._unknown(unknown))
+        if getattr(options, "config", None) is not None:
+            try:
+                self._add_config(options)
+            except ConfigError as error:
+                self.error(str(error))
         return options
+
+    def declared(self) -> dict[str, "OptionType"]:
+        """Return the options that were added with `add_options`, by their names in the parsed command line."""
+        return {action.dest: action.type for action in self._actions if isinstance(action.type, OptionType)}
+
+    def _add_config(self, options: argparse.Namespace) -> None:
+        """Add the values of a file of options that no flag overrides. Raise ConfigError if one cannot be understood."""
+        declared = self.declared()
+        options.places = {}  # of the values from the file, by name
+        for entry in read_config(options.config):
+            name = entry.key.replace("-", "_")
+            if name not in declared:
+                raise ConfigError(self._unknown_key(entry, declared))
+            try:
+                value = declared[name].read(entry.value)
+            except ValueError as error:
+                raise ConfigError(f"{entry.place}: {entry.key}: {error}") from None
+            if not hasattr(options, name):
+                setattr(options, name, value)
+                options.places[name] = entry.place
+
+    def _unknown_key(self, entry: Entry, declared: Collection[str]) -> str:
+        name = entry.key.replace("-", "_")
+        if name in self.elsewhere:
+            return f"{entry.place}: {entry.key} {OptionError(self.elsewhere[name])}"
+        near = difflib.get_close_matches(name, declared, n=1)
+        return f"unknown key {entry.key} in {entry.place}" + (f": did you mean {near[0]}?" if near else "")
 
     def format_help(self) -> str:
         return encodable(super().format_help())
@@ -71,7 +126,7 @@ def add_options(
     annotations = typing.get_type_hints(options)
     for each in fields(options):
         if each.metadata and (only is None or each.name in only):
-            _add_option(parser, each, annotations[each.name], prefix)
+            _add_option(parser, options, each, annotations[each.name], prefix)
 
 
 def from_args(options: type[T], args: argparse.Namespace, prefix: str = "", **others: Any) -> T:
@@ -91,24 +146,73 @@ def from_args(options: type[T], args: argparse.Namespace, prefix: str = "", **ot
     try:
         return options(**(given | others))
     except OptionError as error:
-        raise error.prefixed(prefix) from None
+        raise error.prefixed(prefix).placed(getattr(args, "places", {})) from None
 
 
-def _add_option(parser: argparse._ActionsContainer, each: Field, annotation: Any, prefix: str) -> None:
+@dataclass(frozen=True)
+class OptionType:
+    """Turns the text of a flag, and the value of a key in a file, into the value of an option.
+
+    Attributes:
+        options: the dataclass that declares the option.
+        field: its field there.
+    """
+
+    options: type
+    field: Field
+    annotation: Any
+
+    def __call__(self, text: str) -> Any:
+        """Read the text of a flag. argparse shows the message of an ArgumentTypeError alone."""
+        if self.optional and self.kind is not str and text == "None":
+            return None
+        try:
+            return self._parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    def read(self, value: Value) -> Any:
+        """Read the value of a key: a text, a list of texts, or None.
+
+        Raises:
+            ValueError: the value has another type.
+        """
+        if value is None and not self.optional:
+            raise ValueError("a value is missing")
+        if self.field.metadata["repeats"]:
+            return None if value is None else [*map(self._parse, [value] if isinstance(value, str) else value)]
+        if isinstance(value, list) and self.kind is not tuple:
+            raise ValueError("expected one value, got a list")
+        return None if value is None else self._parse(",".join(value) if isinstance(value, list) else value)
+
+    @property
+    def kind(self) -> type:
+        """The type of the value, if it is not None."""
+        return _kind(self.annotation)[0]
+
+    @property
+    def optional(self) -> bool:
+        """Whether the value can be None."""
+        return _kind(self.annotation)[1]
+
+    @property
+    def _parse(self) -> Callable[[str], Any]:
+        return self.field.metadata["parse"] or _PARSERS.get(self.kind, str)
+
+
+def _add_option(parser: argparse._ActionsContainer, options: type, each: Field, annotation: Any, prefix: str) -> None:
     about = each.metadata
     default = with_flags(about["shown_default"] or _shown(each.default), prefix)
-    settings: dict[str, Any] = {"help": f"{about['help']} Default: {default}.".replace("%", "%%")}
-    kind, optional = _kind(annotation)
-    parse = about["parse"] or _PARSERS.get(kind, str)
-    if kind is bool:
+    reader = OptionType(options, each, annotation)
+    settings: dict[str, Any] = {"help": f"{about['help']} Default: {default}.".replace("%", "%%"), "type": reader}
+    if reader.kind is bool:
         settings |= {"nargs": "?", "const": True, "metavar": "BOOL"}
     elif about["choices"]:
         settings["choices"] = about["choices"]
     else:
-        settings["metavar"] = about["metavar"] or {int: "N", float: "X"}.get(kind)
+        settings["metavar"] = about["metavar"] or {int: "N", float: "X"}.get(reader.kind)
     if about["repeats"]:
         settings["action"] = "append"
-    settings["type"] = _named(parse, optional and kind is not str)
     # A flag that is not given leaves no trace, so that the field's own default holds.
     names = filter(None, (about["short"], flag(prefix + each.name)))
     parser.add_argument(*names, dest=prefix + each.name, default=argparse.SUPPRESS, **settings)
@@ -122,22 +226,13 @@ def _kind(annotation: Any) -> tuple[type, bool]:
     return typing.get_origin(annotation) or annotation, False
 
 
+def _name(flag: str) -> str:
+    """Return the name of an option: --batch-size -> batch_size."""
+    return flag.lstrip("-").replace("-", "_")
+
+
 def _shown(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-
-
-def _named(parse: Callable[[str], Any], optional: bool) -> Callable[[str], Any]:
-    """Return `parse` for argparse, which shows the message of an ArgumentTypeError alone."""
-
-    def parse_flag(text: str) -> Any:
-        if optional and text == "None":
-            return None
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_flag
 
 
 def _boolean(text: str) -> bool:

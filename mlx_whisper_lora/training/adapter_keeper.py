@@ -5,6 +5,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mlx_whisper_lora.adapters.adapter_file import (
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.distributed import World
-from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
 from mlx_whisper_lora.training.options import SCORES
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -176,7 +177,10 @@ class AdapterKeeper:
 
     def end(self) -> RunEnd:
         """Return the outcome of the run."""
-        return RunEnd(self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, self.stopped_at)
+        loss = partial(clip_loss, self.model)
+        return RunEnd(
+            self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, loss, self.stopped_at
+        )
 
 
 def last_adapter_file(adapter_file: str | PathLike) -> Path:

@@ -130,3 +130,8 @@ def _sum_loss(model: Whisper, examples: Sequence[Example]) -> float:
     examples = [each.loaded() for each in examples]
     batch = make_batch(examples, batch_frames(examples, model.audio_context))
     return cross_entropy_loss(model, batch).item()
+
+
+def clip_loss(model: Whisper, example: Example) -> float:
+    """Return the loss of one clip, as `mean_loss` does. Raise DataError if it cannot be used."""
+    return _sum_loss(model, [example]) / max(example.n_targets, 1)

@@ -161,10 +161,12 @@ def finetune(
         RunStart(
             count_parameters(model),
             options.resume_adapter_file,
+            replace(options, model=options.model or BASE, adapter_file=str(adapter_file)),
             config.settings,
             training,
-            len(train_set),
-            len(valid_set),
+            train_set,
+            valid_set,
+            keeper.base,
             notes,
         )
     )

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,9 +17,10 @@ from mlx_whisper_lora.data.ahead import DrawnBatch, LateErrors, read_ahead
 from mlx_whisper_lora.data.batches import batch_frames, iterate_batches
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.packing import Packer
-from mlx_whisper_lora.training.callbacks import Callback, StepReport
+from mlx_whisper_lora.training.callbacks import Callback
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.gradients import CompiledGradients, PiecewiseGradients
+from mlx_whisper_lora.training.meter import Meter
 from mlx_whisper_lora.training.optimizer import make_optimizer
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_state import RunState
@@ -89,7 +89,7 @@ def train(
         done, evaluated = state.iteration, state.evaluated
         drawn = itertools.islice(drawn, state.n_drawn, None)
     batches = read(drawn)
-    meter = _Meter()
+    meter = Meter(iters, steps_per_eval, options.clips_per_step / max(options.clips_per_step, len(dataset)))
     model.train()
     take_step = _step_function(
         model, optimizer, options.max_grad_norm, options.batch_size, world, collate, loss_function
@@ -120,7 +120,8 @@ def train(
                 mx.eval(model.trainable_parameters(), optimizer.state, loss, norm)
                 if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
                     raise FloatingPointError(_not_finite(iteration, examples))
-            meter.add(loss.item(), count)
+            meter.add(loss.item(), examples)
+            bar.set_postfix_str(meter.describe(iteration), refresh=False)
             bar.update()
             if state:
                 state.step_taken(iteration, number + 1)
@@ -230,35 +231,3 @@ class _Mixture:
         count = sum(example.n_targets for example in examples)
         self.n_targets += count
         self.n_packed += count if packed else 0
-
-
-class _Meter:
-    """The loss and the speed since the last report. Pauses do not count."""
-
-    def __init__(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        self.steps, self.loss, self.tokens = 0, 0.0, 0
-        self.started = time.perf_counter()
-
-    def add(self, loss: float, tokens: int) -> None:
-        """Count a step."""
-        self.steps += 1
-        self.loss += loss
-        self.tokens += tokens
-
-    def report(self, iteration: int, learning_rate: float) -> StepReport:
-        """Report on the steps since the last report."""
-        seconds = time.perf_counter() - self.started
-        loss = self.loss / self.steps
-        report = StepReport(iteration, loss, learning_rate, self.steps / seconds, self.tokens / seconds)
-        self._start()
-        return report
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leave out the time that is spent inside."""
-        paused = time.perf_counter()
-        yield
-        self.started += time.perf_counter() - paused

@@ -1,5 +1,7 @@
 """Devices, as programs for openai-whisper name them. MLX computes on the GPU if there is one, and else on the CPU."""
 
+import resource
+import sys
 import warnings
 
 import mlx.core as mx
@@ -19,3 +21,11 @@ def note_device(device: object) -> None:
             "another",
             stacklevel=3,
         )
+
+
+def peak_memory() -> int:
+    """Return the most bytes in use since the process began: those of MLX on a GPU, those of the process on a CPU."""
+    if mx.default_device() == mx.gpu:
+        return mx.get_peak_memory()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -17,7 +17,7 @@ import difflib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, fields
 from numbers import Real
 from typing import Any, TypeVar
@@ -44,6 +44,18 @@ class OptionError(ValueError):
     def prefixed(self, prefix: str) -> "OptionError":
         """Return the same error for options whose names begin with `prefix` on the command line."""
         return OptionError(_NAME.sub(lambda match: f"`{prefix}{match[1]}`", self.args[0]))
+
+    def placed(self, places: Mapping[str, str]) -> "OptionError":
+        """Return the same error with the place of an option in a file, whose name is then a key and not a flag.
+
+        Args:
+            places: the places of options, by name.
+        """
+        named = [name for name in _NAME.findall(self.args[0]) if name in places]
+        if not named:
+            return self
+        message = _NAME.sub(lambda match: match[1] if match[1] in places else match[0], self.args[0])
+        return OptionError(f"{places[named[0]]}: {message}")
 
 
 class UnknownOption(OptionError, TypeError):

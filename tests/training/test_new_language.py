@@ -14,7 +14,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.new_language import NewLanguage
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.fuse import fuse
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run import Run

@@ -21,7 +21,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.data.batches import make_batch
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.loss import cross_entropy_loss, loss_from_features
 from mlx_whisper_lora.training.options import TrainingOptions

@@ -27,7 +27,7 @@ from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import transcribe_examples
 from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions

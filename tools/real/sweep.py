@@ -18,7 +18,7 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.callbacks import ConsoleCallback
+from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import mean_loss
 from mlx_whisper_lora.training.finetune import finetune
 from mlx_whisper_lora.training.options import TrainingOptions

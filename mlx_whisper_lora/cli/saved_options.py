@@ -1,0 +1,68 @@
+"""Save the options of a run beside its adapter, as a file that `--config` reads."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlx_whisper_lora.cli.options import OptionType
+from mlx_whisper_lora.training.callbacks import Callback, RunStart
+from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.version import __version__
+from mlx_whisper_lora.whisper.atomic_files import atomic_write
+from mlx_whisper_lora.whisper.destinations import check_file
+from mlx_whisper_lora.whisper.option import OptionError
+
+_HEADING = "# The options of a run of mlx_whisper_lora"
+_NOT_REPEATED = ("overwrite", "preview_augmentation", "resume")  # a file that replaces adapters unasked would be a trap
+
+
+class SavedOptions(Callback):
+    """Writes the options of a run, with the numbers that the clips lead to, when training starts.
+
+    Args:
+        declared: the options that the file can have, by name.
+        options: the options of this run, a dataclass of each kind.
+    """
+
+    def __init__(self, declared: Mapping[str, OptionType], run: RunOptions, *options: Any):
+        self.declared, self.run, self.options = declared, run, options
+        self.path = options_file(run.adapter_file or ADAPTER_FILE)
+
+    def load(self, model: str) -> None:
+        """Check the place before any work.
+
+        Raises:
+            OSError: the file cannot be written.
+            OptionError: somebody's own file would be replaced.
+        """
+        check_file(self.path)
+        if self.path.is_file() and not self.path.read_bytes().startswith(_HEADING.encode()):
+            raise OptionError(
+                f"{self.path}: this file was not saved by a run, which would replace it: give another `adapter_file`"
+            )
+
+    def start(self, start: RunStart) -> None:
+        named = {name: getattr(start.options, name) for name in ("model", "task", "adapter_file")}
+        run = replace(self.run, **named)  # its language is the one that was asked for, if any
+        # An adapter to resume from has its own settings.
+        known = [run, start.training, *self.options, *([] if start.resumed_from else [start.settings])]
+        values: dict[str, Any] = {}
+        for name, option in self.declared.items():
+            each = next((each for each in known if isinstance(each, option.options)), None)
+            if each is None or name in _NOT_REPEATED:
+                continue
+            value = getattr(each, option.field.name)
+            if value is not None or option.field.default is not None:
+                values[name] = list(value) if isinstance(value, tuple) else value
+        with atomic_write(self.path) as file:
+            file.write(f"{_HEADING} {__version__}. The same run again:\n")
+            file.write(f"# python -m mlx_whisper_lora.lora -c {self.path.name} --adapter-file again.npz\n")
+            yaml.safe_dump(values, file, default_flow_style=None, allow_unicode=True, sort_keys=False)
+
+
+def options_file(adapter_file: str) -> Path:
+    """Return the file for the options of a run, beside its adapter: adapters.npz -> adapters.yaml."""
+    return Path(adapter_file).with_suffix(".yaml")

@@ -1,0 +1,75 @@
+"""Write the numbers of a run as lines of JSON, for programs and notebooks."""
+
+import json
+import math
+import time
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd, RunStart, StepReport
+from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.reporting.numbers import evaluation_numbers, step_numbers
+from mlx_whisper_lora.training.reporting.places import beside
+from mlx_whisper_lora.version import __version__
+from mlx_whisper_lora.whisper.destinations import check_file
+
+
+class MetricsFile(Callback):
+    """Writes a line for each report, evaluation and adapter file, as soon as it is known.
+
+    Each line is an object with the keys "event", "time" (seconds since 1970) and "iteration". A run that resumes from
+    an adapter adds its lines to those that are there; another one replaces them.
+
+    Args:
+        adapter_file: the file of the best adapter. The lines go to a file beside it: adapters_metrics.jsonl.
+    """
+
+    def __init__(self, adapter_file: str | PathLike):
+        self.path = beside(adapter_file, "metrics.jsonl")
+        self._begun = False
+
+    def load(self, model: str) -> None:
+        check_file(self.path)
+
+    def start(self, start: RunStart) -> None:
+        self._begun = True
+        if not start.resumed_from:
+            self.path.write_bytes(b"")
+        settings = asdict(start.settings) | asdict(start.training)
+        clips = {"train_clips": len(start.train_set), "valid_clips": len(start.valid_set)}
+        about = {"library_version": __version__, "model": start.options.model, **clips, "settings": settings}
+        self._write("start", 0, **about)
+        if start.base:
+            self._write_evaluation(0, start.base, "base")
+
+    def step(self, report: StepReport) -> None:
+        self._write("step", report.iteration, **step_numbers(report))
+
+    def evaluation(self, evaluated: Evaluated) -> None:
+        if self._begun:  # those before the start are not of this run's adapter
+            self._write_evaluation(evaluated.iteration, evaluated.result, evaluated.candidate)
+
+    def save(self, saved: AdapterSaved) -> None:
+        self._write("save", saved.iteration, file=Path(saved.path).name, best=saved.best)
+
+    def end(self, end: RunEnd) -> None:
+        numbers = evaluation_numbers(end.best) if end.best else {}
+        self._write("end", end.iteration, base_is_best=end.base_is_best, **numbers)
+
+    def _write_evaluation(self, iteration: int, result: Evaluation, candidate: str | None) -> None:
+        self._write("evaluation", iteration, candidate=candidate, **evaluation_numbers(result))
+
+    def _write(self, event: str, iteration: int | None, **values: Any) -> None:
+        line = {"event": event, "time": round(time.time(), 3), "iteration": iteration, **values}
+        if self._begun:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_finite(line), ensure_ascii=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for the numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

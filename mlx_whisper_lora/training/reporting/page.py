@@ -1,0 +1,169 @@
+"""Write a report on a run as one HTML page that needs no network, with clips that can be played."""
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from html import escape
+from itertools import islice
+from os import PathLike
+from typing import IO
+
+from tqdm import tqdm
+
+from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.data.html import MOST_AUDIO, PAGE_END, labeled_text, page_start, player
+from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
+from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.reporting.chart import draw_curves
+from mlx_whisper_lora.training.reporting.places import beside
+from mlx_whisper_lora.version import __version__
+from mlx_whisper_lora.whisper.atomic_files import atomic_write
+from mlx_whisper_lora.whisper.audio.errors import AudioError
+from mlx_whisper_lora.whisper.destinations import check_file
+
+_TRANSCRIPTS = 10  # validation clips that are shown
+_MEASURED, _SLOWEST = 100, 10  # training clips whose loss is computed, and those of the highest that are shown
+
+
+class ReportPage(Callback):
+    """Writes adapters_report.html when training is over: curves, transcripts, the clips learned slowest, options.
+
+    Args:
+        adapter_file: the file of the best adapter. The page goes to a file beside it.
+    """
+
+    def __init__(self, adapter_file: str | PathLike):
+        self.path = beside(adapter_file, "report.html")
+        self._start: RunStart | None = None
+        self._steps: list[StepReport] = []
+        self._evaluations: list[tuple[int, Evaluation]] = []
+
+    def load(self, model: str) -> None:
+        check_file(self.path)
+
+    def start(self, start: RunStart) -> None:
+        self._start, self._steps = start, []
+        self._evaluations = [(0, start.base)] if start.base else []
+
+    def step(self, report: StepReport) -> None:
+        self._steps.append(report)
+
+    def evaluation(self, evaluated: Evaluated) -> None:
+        if evaluated.candidate is None:
+            self._evaluations.append((evaluated.iteration, evaluated.result))
+
+    def end(self, end: RunEnd) -> None:
+        if self._start:
+            slowest = _slowest(self._start.train_set, end)
+            with atomic_write(self.path) as file:
+                self._write(file, self._start, end, slowest)
+
+    def _write(self, file: IO[str], start: RunStart, end: RunEnd, slowest: list[tuple[float, Example]]) -> None:
+        file.write(page_start(f"Training of {end.adapter_file.name}", _summary(start, end, self._steps)))
+        for chart in self._charts():
+            file.write(f"<figure>{chart}</figure>\n" if chart else "")
+        left = MOST_AUDIO
+        newest = self._evaluations[-1:]
+        for heading, articles in (
+            ("Validation clips, before and after", _transcripts(start, end, newest)),
+            (f"Training clips learned slowest, of {min(_MEASURED, len(start.train_set))}", _slow_clips(slowest)),
+        ):
+            file.write(f"<h2>{heading}</h2>\n")
+            for example, texts in articles:
+                audio = _player(example) if left > 0 else ""
+                left -= len(audio)
+                name = example.clip.name if example.clip else "clip"
+                file.write(f"<article><h3>{escape(name)}</h3>\n{audio}{texts}</article>\n")
+        file.write("<details><summary>Options</summary>\n<table>")
+        for name, value in _options(start):
+            file.write(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>\n")
+        file.write(f"</table></details>\n{PAGE_END}")
+
+    def _charts(self) -> Iterator[str]:
+        """Yield the curves of the run."""
+        valid = self._evaluations
+        loss = {
+            "training": [(each.iteration, each.loss) for each in self._steps],
+            "validation": [(at, each.loss) for at, each in valid],
+        }
+        errors = {"WER": [(at, each.wer) for at, each in valid], "CER": [(at, each.cer) for at, each in valid]}
+        speed = {"": [(each.iteration, each.audio_per_second) for each in self._steps]}
+        rate = {"": [(each.iteration, each.learning_rate) for each in self._steps]}
+        yield draw_curves("Loss", loss, "step")
+        yield draw_curves("Errors, in %", errors, "step")
+        yield draw_curves("Learning rate", rate, "step")
+        yield draw_curves("Seconds of audio a second", speed, "step")
+
+
+def _summary(start: RunStart, end: RunEnd, steps: Sequence[StepReport]) -> Iterator[str]:
+    """Yield lines on the outcome and on the data."""
+    if end.base and end.best:
+        outcome = "no adapter was better" if end.base_is_best else f"best adapter: {_scores(end.best)}"
+        yield f"base: {_scores(end.base)}; {outcome}"
+    peak = f", peak memory {steps[-1].peak_memory / 1e9:.2f} GB" if steps else ""
+    passes = f", {steps[-1].passes:.1f} passes" if steps else ""
+    yield f"{start.training.iters} steps{passes}{peak}"
+    for split, examples in (("train", start.train_set), ("valid", start.valid_set)):
+        yield f"{split}: {_describe(examples)}"
+    yield f"base model: {start.options.model}; adapter: {start.settings}"
+    yield f"mlx_whisper_lora {__version__}"
+
+
+def _scores(result: Evaluation) -> str:
+    return f"WER {result.wer:.2f} %, CER {result.cer:.2f} %, loss {result.loss:.3f}"
+
+
+def _describe(examples: Sequence[Example]) -> str:
+    """Return the number of clips, their length, speakers and languages."""
+    minutes = sum(each.seconds for each in examples) / 60
+    length = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
+    speakers = {each.clip.speaker for each in examples if each.clip and each.clip.speaker}
+    languages = sorted({str(each.language) for each in examples})
+    known = f", {len(speakers)} speakers" if speakers else ""
+    return f"{len(examples)} clips, {length}{known}, {', '.join(languages) or 'no language'}"
+
+
+def _slowest(examples: Sequence[Example], end: RunEnd) -> list[tuple[float, Example]]:
+    """Return the clips of the highest loss, among some that are chosen at random."""
+    distinct = [*{each.key: each for each in examples}.values()]
+    some = random.Random(0).sample(distinct, min(_MEASURED, len(distinct)))
+    found: list[tuple[float, Example]] = []
+    for each in tqdm(some, desc="Measuring clips", unit="clip", disable=None, leave=False):
+        with contextlib.suppress(DataError):  # training has skipped it too
+            found.append((end.clip_loss(each), each))
+    return sorted(found, key=lambda pair: -pair[0])[:_SLOWEST]
+
+
+def _slow_clips(slowest: list[tuple[float, Example]]) -> Iterator[tuple[Example, str]]:
+    for loss, each in slowest:
+        yield each, labeled_text(f"loss {loss:.2f}", each.text, each.language)
+
+
+def _transcripts(
+    start: RunStart, end: RunEnd, newest: Sequence[tuple[int, Evaluation]]
+) -> Iterator[tuple[Example, str]]:
+    """Yield validation clips with their texts, and their transcripts by the base and by the best adapter."""
+    if end.base and newest:
+        after = newest[-1][1] if end.base_is_best or end.best is None else end.best
+        rows = zip(start.valid_set, end.base.hypotheses, after.hypotheses, strict=False)
+        for each, before, heard in islice(rows, _TRANSCRIPTS):
+            texts = (("text", each.text), ("before", before), ("after", heard))
+            yield each, "".join(labeled_text(label, text, each.language) for label, text in texts)
+
+
+def _player(example: Example) -> str:
+    """Return the player of a clip, or nothing if it cannot be read a second time: the run is over, and stays."""
+    with contextlib.suppress(AudioError, DataError, OSError):
+        return player(example.clip) if example.clip else ""
+    return ""
+
+
+def _options(start: RunStart) -> Iterator[tuple[str, str]]:
+    """Yield name and value of the options that have a value."""
+    for options in (start.options, start.options.sources, start.options.hub, start.settings, start.training):
+        for each in fields(options):
+            if each.metadata and getattr(options, each.name) is not None:
+                value = getattr(options, each.name)
+                yield each.name, ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

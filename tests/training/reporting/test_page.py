@@ -1,0 +1,64 @@
+"""The report on a run."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from mlx_whisper_lora.data.clip import Clip
+from mlx_whisper_lora.training.reporting.page import ReportPage
+from tests.support import events
+from tests.support.clips import write_clips
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch) -> Page:
+    """The report on a run whose first validation clip can be played, and whose second one is lost."""
+    folder = write_clips(tmp_path / "clips")
+    clips = [Clip(str(folder / "0.wav"), "<script>alert(1)</script>"), Clip("lost.wav", "two")]
+    found = [replace(each, text=clip.text, clip=clip) for each, clip in zip(events.valid_set(), clips, strict=True)]
+    monkeypatch.setattr(events, "valid_set", lambda: found)
+    events.play_run(ReportPage(tmp_path / "te.npz"), tmp_path / "te.npz")
+    return Page((tmp_path / "te_report.html").read_text())
+
+
+def test_the_page_has_the_outcome_the_curves_and_the_options(page):
+    assert "base: WER 90.00 %, CER 60.00 %, loss 2.000; best adapter: WER 10.00 %, CER 5.00 %, loss 0.500" in page.text
+    assert "4 steps, 2.7 passes, peak memory 1.00 GB" in page.text and "train: 3 clips, 0.1 minutes, en" in page.text
+    titles = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert titles == ["Loss", "Errors, in %", "Learning rate", "Seconds of audio a second"]
+    assert "steps_per_eval2" in page.text and "rank16" in page.text
+
+
+def test_transcripts_before_and_after_are_beside_the_players(page):
+    assert re.search(r"text <script>alert\(1\)</script>\s+before wan\s+after one\s", page.text)
+    assert re.search(r"lost.wav\s+text two\s+before <b>\|</b> too\s+after two", page.text)
+    (player,) = (attributes for tag, attributes in page.tags if tag == "audio")
+    assert player["src"].startswith("data:audio/flac;base64,")
+    assert "script" not in [tag for tag, _ in page.tags]
+
+
+def test_the_clips_of_the_highest_loss_come_first(page):
+    assert re.findall(r"loss (\d+\.\d\d) ", page.text) == ["502.00", "501.00", "500.00"]
+
+
+def test_a_page_needs_no_network(page):
+    links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
+    assert all(link.startswith("data:") for link in links)
