@@ -15,7 +15,7 @@ from mlx_whisper_lora.training.callbacks import all_of
 from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run import Run
-from mlx_whisper_lora.training.run_options import RunOptions
+from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 
@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
         print(f"Wrote {count} training clips before and after augmentation to {folder}")
         return
     if command.train:
-        with at_stop(lambda error: note_how_to_continue(error, console.saved_last, run.world.size)):
+        with at_stop(lambda error: note_how_to_continue(error, options.adapter_file or ADAPTER_FILE, run.world.size)):
             run.train(settings)
     if command.test:
         result = run.test()

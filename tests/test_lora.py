@@ -314,7 +314,8 @@ def test_english_clips_are_scored_with_openai_whispers_normalizer(
 
 
 def test_training_and_testing_at_once_tests_the_adapter_that_was_kept(train, run_main, clips_folder):
-    lines = train("--test", "--iters", 4, "--steps-per-eval", 2, "--learning-rate", 0.05, "--lora-targets", "mlp2")
+    wanted = ("--learning-rate", 0.05, "--lora-targets", "mlp2", "--best-by", "loss")
+    lines = train("--test", "--iters", 4, "--steps-per-eval", 2, *wanted)
     assert lines[-2] == "Testing adapters.npz on 1 clips" and re.fullmatch(TEST_LINE, lines[-1])
     later = run_main(
         lora, "--test", "--adapter-file", "adapters.npz", "--data", clips_folder, *QUICK
@@ -449,8 +450,8 @@ def test_signals_save_the_newest_adapter_and_print_the_command_to_go_on_with(
     assert out.splitlines()[-1] == "Interrupted: saved the newest adapter to my adapter_last.npz"
     *_, reason, heading, command = err.splitlines()
     assert (reason, heading) == (f"mlx_whisper_lora.lora: {line}", "To continue:") and "Traceback" not in err
-    assert command.endswith("--adapter-file 'my adapter.npz' --resume-adapter-file 'my adapter_last.npz'")
-    files = ["my adapter.yaml", "my adapter_last.npz", "my adapter_metrics.jsonl"]
+    assert command.endswith("-m mlx_whisper_lora.lora --resume --adapter-file 'my adapter.npz'")
+    files = ["my adapter.yaml", "my adapter_last.npz", "my adapter_metrics.jsonl", "my adapter_state.npz"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", *files]
     assert read_adapter_config("my adapter_last.npz").settings.layers == 1
 
@@ -462,19 +463,22 @@ def test_a_reader_that_leaves_has_the_newest_adapter_saved(model_folder, tmp_pat
     process.stdout.close()
     err = process.stderr.read()
     assert process.wait(timeout=120) == 1 and "Traceback" not in err and "Broken pipe" not in err
-    continued = run_python(*shlex.split(err.splitlines()[-1])[1:], "--iters", 1)
-    assert continued.code == 0, continued.err
-    assert "Resuming from adapters_last.npz: rank " in continued.out
+    continued = start_python(*shlex.split(err.splitlines()[-1])[1:])
+    wait_for_line(continued, "Going on after iteration 2 of the run that was cut off")
+    wait_for_line(continued, "Iter 3: Train loss")
+    continued.kill()
+    continued.communicate()
 
 
-@pytest.mark.parametrize("given", ["--resume-adapter-file=x.npz", "--resume_adapter_file x.npz", "--resume x.npz", ""])
-def test_the_command_to_go_on_with_has_the_same_options_and_can_be_pasted(given):
-    arguments = ["--train", *given.split(), "--data", "my clips", "--val-clips=3", "--learning-rate", "1e-3"]
-    command = continuing_command(arguments, Path("it's.npz"))
-    assert shlex.split(command)[1:] == [
-        *("-m", "mlx_whisper_lora.lora", "--train", "--data", "my clips", "--val-clips=3", "--learning-rate", "1e-3"),
-        *("--resume-adapter-file", "it's.npz"),
+def test_the_command_to_go_on_with_can_be_pasted():
+    assert shlex.split(continuing_command("it's.npz"))[1:] == [
+        *("-m", "mlx_whisper_lora.lora", "--resume", "--adapter-file", "it's.npz")
     ]
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(run_main):
+    outcome = run_main(lora, "--resume")
+    assert outcome.code == 2 and "adapters.yaml: No such file or directory" in outcome.err
 
 
 @pytest.mark.slow
@@ -521,7 +525,7 @@ def test_a_lost_process_has_the_newest_adapter_saved(two_processes):
     assert re.search("lora: error: (the connection to the other .* failed: .*|process 1 has ended)\n", err)
     *_, heading, command = err.splitlines()
     assert heading == "To continue in each of 2 processes:"
-    assert command.endswith(" --resume-adapter-file adapters_last.npz")
+    assert command.endswith("-m mlx_whisper_lora.lora --resume")
     assert read_adapter_config("adapters_last.npz").settings.layers == 1
 
 
@@ -568,7 +572,7 @@ def test_a_process_that_is_frozen_does_not_keep_the_first_one_from_saving(two_pr
     out, err = first.communicate(timeout=120)
     assert first.returncode == 130 and "Traceback" not in err
     assert out.splitlines()[-1] == "Interrupted: saved the newest adapter to adapters_last.npz"
-    assert err.splitlines()[-1].endswith(" --resume-adapter-file adapters_last.npz")
+    assert err.splitlines()[-1].endswith("-m mlx_whisper_lora.lora --resume")
     assert read_adapter_config("adapters_last.npz").settings.layers == 1
 
 

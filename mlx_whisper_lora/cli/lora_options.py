@@ -5,11 +5,10 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass, fields
-from os import PathLike
 from typing import Any
 
 from mlx_whisper_lora.adapters.methods import DEFAULT_METHOD, METHODS
-from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args, hyphenated
+from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.cli.other_names import ELSEWHERE
 from mlx_whisper_lora.cli.transcribe_options import add_decoding_options
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
@@ -17,7 +16,8 @@ from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.reporting.reporters import REPORTERS
-from mlx_whisper_lora.training.run_options import RunOptions
+from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions, options_file
+from mlx_whisper_lora.training.run_state import state_file
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_list
 
@@ -63,8 +63,11 @@ examples:
   the same options each time, in a file that flags override: train: true, data: telugu, language: te, a line each
     python -m mlx_whisper_lora.lora -c telugu.yaml --iters 300
 
-  continue training
-    python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters_last.npz --data telugu --language te
+  go on with a run that was cut off, as if it had not been
+    python -m mlx_whisper_lora.lora --resume
+
+  train an adapter further, on other clips or with other options
+    python -m mlx_whisper_lora.lora --train --resume-adapter-file adapters.npz --data more --adapter-file further.npz
 
 Afterwards: python -m mlx_whisper_lora.fuse --adapter-file adapters.npz
 """
@@ -107,7 +110,7 @@ def build_parser() -> CommandParser:
     """Build the parser. The flags of each method begin with its prefix: --lora-rank."""
     examples = f"{EXAMPLES}\nlanguages, for --language:\n{language_list()}\n"
     parser = CommandParser(PROGRAM, DESCRIPTION, examples, elsewhere=ELSEWHERE)
-    parser.add_config_option()
+    parser.add_config_option(_options_of_resumed_run)
     add_options(parser, CommandOptions)
     add_options(parser.add_argument_group("base, clips and adapter"), RunOptions)
     add_options(parser.add_argument_group("reading of clips"), SourceOptions)
@@ -119,6 +122,11 @@ def build_parser() -> CommandParser:
     add_options(parser.add_argument_group("augmentation of training clips"), AugmentationOptions)
     add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser
+
+
+def _options_of_resumed_run(args: argparse.Namespace) -> str | None:
+    """Return the file with the options of the run that --resume goes on with, if that is given."""
+    return str(options_file(getattr(args, "adapter_file", ADAPTER_FILE))) if getattr(args, "resume", False) else None
 
 
 def _names_by_prefix() -> dict[str, list[str]]:
@@ -158,23 +166,21 @@ def method_settings(args: argparse.Namespace, method: str | None, resumes: bool)
     return from_args(METHODS[name].Config, args, prefix=own)
 
 
-def note_how_to_continue(error: BaseException, newest: str | PathLike | None, n_processes: int) -> None:
-    """Add the command that resumes from the newest adapter to the notes of an error that cut training short.
+def note_how_to_continue(error: BaseException, adapter_file: str, n_processes: int) -> None:
+    """Add the command that goes on to the notes of an error that cut training short.
 
     Args:
         error: the error.
-        newest: the file of the newest adapter. None if none was saved.
+        adapter_file: the file for the adapter of the run. Without a state beside it, there is nothing to go on from.
         n_processes: how many processes trained together.
     """
-    if newest is not None:
+    if state_file(adapter_file).exists() and not isinstance(error, FloatingPointError):
         where = f" in each of {n_processes} processes" if n_processes > 1 else ""
-        error.__notes__ = [f"To continue{where}:", continuing_command(sys.argv[1:], newest)]  # type: ignore[attr-defined]
+        error.__notes__ = [f"To continue{where}:", continuing_command(adapter_file)]  # type: ignore[attr-defined]
 
 
-def continuing_command(arguments: list[str], newest: str | PathLike) -> str:
-    """Return a command line with the same arguments, but which starts from another adapter, quoted for a shell."""
-    parser = argparse.ArgumentParser(add_help=False)  # as CommandParser, it knows abbreviated flags
-    parser.add_argument("--resume-adapter-file")
-    _, others = parser.parse_known_args([hyphenated(argument) for argument in arguments])
+def continuing_command(adapter_file: str) -> str:
+    """Return the command line that goes on with a run, quoted for a shell."""
     python = "python" if shutil.which("python") == sys.executable else sys.executable
-    return shlex.join([python, "-m", PROGRAM, *others, "--resume-adapter-file", str(newest)])
+    where = [] if adapter_file == ADAPTER_FILE else ["--adapter-file", adapter_file]
+    return shlex.join([python, "-m", PROGRAM, "--resume", *where])

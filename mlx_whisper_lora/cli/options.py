@@ -30,9 +30,15 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str, examples: str, elsewhere: Mapping[str, str] | None = None):
         super().__init__(prog, description=description, epilog=examples, formatter_class=_HelpFormatter)
         self.elsewhere = elsewhere or {}
+        self.implied_config: Callable[[argparse.Namespace], str | None] = lambda options: None
 
-    def add_config_option(self) -> None:
-        """Add the flag for a file of options, which the other flags override."""
+    def add_config_option(self, implied: Callable[[argparse.Namespace], str | None]) -> None:
+        """Add the flag for a file of options, which the other flags override.
+
+        Args:
+            implied: returns the file that other flags stand for, if they do.
+        """
+        self.implied_config = implied
         self.add_argument(
             *("-c", "--config"),
             metavar="FILE.yaml",
@@ -51,9 +57,9 @@ class CommandParser(argparse.ArgumentParser):
         options, unknown = self.parse_known_args([*flags, *given[end:]], namespace)
         if unknown:
             self.error(self._unknown(unknown))
-        if getattr(options, "config", None) is not None:
+        if config := getattr(options, "config", None) or self.implied_config(options):
             try:
-                self._add_config(options)
+                self._add_config(options, config)
             except ConfigError as error:
                 self.error(str(error))
         return options
@@ -62,11 +68,11 @@ class CommandParser(argparse.ArgumentParser):
         """Return the options that were added with `add_options`, by their names in the parsed command line."""
         return {action.dest: action.type for action in self._actions if isinstance(action.type, OptionType)}
 
-    def _add_config(self, options: argparse.Namespace) -> None:
+    def _add_config(self, options: argparse.Namespace, config: str) -> None:
         """Add the values of a file of options that no flag overrides. Raise ConfigError if one cannot be understood."""
         declared = self.declared()
         options.places = {}  # of the values from the file, by name
-        for entry in read_config(options.config):
+        for entry in read_config(config):
             name = entry.key.replace("-", "_")
             if name not in declared:
                 raise ConfigError(self._unknown_key(entry, declared))

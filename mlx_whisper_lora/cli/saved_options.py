@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlx_whisper_lora.cli.options import OptionType
 from mlx_whisper_lora.training.callbacks import Callback, RunStart
-from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions, options_file
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.destinations import check_file
@@ -45,6 +44,8 @@ class SavedOptions(Callback):
             )
 
     def start(self, start: RunStart) -> None:
+        if self.run.resume:  # it has the options of this file
+            return
         named = {name: getattr(start.options, name) for name in ("model", "task", "adapter_file")}
         run = replace(self.run, **named)  # its language is the one that was asked for, if any
         # An adapter to resume from has its own settings.
@@ -61,8 +62,3 @@ class SavedOptions(Callback):
             file.write(f"{_HEADING} {__version__}. The same run again:\n")
             file.write(f"# python -m mlx_whisper_lora.lora -c {self.path.name} --adapter-file again.npz\n")
             yaml.safe_dump(values, file, default_flow_style=None, allow_unicode=True, sort_keys=False)
-
-
-def options_file(adapter_file: str) -> Path:
-    """Return the file for the options of a run, beside its adapter: adapters.npz -> adapters.yaml."""
-    return Path(adapter_file).with_suffix(".yaml")

@@ -50,6 +50,7 @@ class RunStart:
     valid_set: Sequence[Example]
     base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
     notes: list[str]  # sentences about settings that the model can follow in part only
+    steps_before: int = 0  # that the run took before it was cut off, if it goes on from its state
 
 
 @dataclass(frozen=True)

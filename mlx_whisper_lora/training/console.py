@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from os import PathLike
 
 from tqdm import tqdm
 
@@ -29,13 +28,10 @@ class ConsoleCallback(Callback):
     Args:
         print_line: prints a line. By default above the progress bar.
 
-    Attributes:
-        saved_last: the file that was saved when training was cut short. None if that did not happen.
     """
 
     def __init__(self, print_line: Callable[[str], None] = tqdm.write):
         self.print_line = lambda line: print_line(terminal_text(line))
-        self.saved_last: str | PathLike | None = None
 
     def load(self, model: str) -> None:
         self.print_line(f"Loading model {model}")
@@ -83,6 +79,8 @@ class ConsoleCallback(Callback):
     def start(self, start: RunStart) -> None:
         if start.resumed_from is not None:
             self.print_line(f"Resuming from {start.resumed_from}: {start.settings}")
+        if start.steps_before:
+            self.print_line(f"Going on after iteration {start.steps_before} of the run that was cut off")
         for note in start.notes:
             self.print_line(f"Note: {note}")
         encoder, decoder, total = (
@@ -120,7 +118,6 @@ class ConsoleCallback(Callback):
 
     def save(self, saved: AdapterSaved) -> None:
         if saved.iteration is None:
-            self.saved_last = saved.path
             self.print_line(f"Interrupted: saved the newest adapter to {saved.path}")
         else:
             remark = " (the best so far)" if saved.best else ""

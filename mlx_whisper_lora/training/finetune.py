@@ -131,7 +131,9 @@ def finetune(
             f"{saved.path}: the clips or the options are not those of that run: give it the same, or start from its "
             f"newest adapter with `resume_adapter_file` {keeper.newest_file}"
         )
-    if saved is None:
+    if saved:
+        keeper.restore(saved.place.progress)
+    else:
         with borrowed_token(model, config.new_language):
             keeper.measure_base()
     if resumed is None:
@@ -168,6 +170,7 @@ def finetune(
             valid_set,
             keeper.base,
             notes,
+            saved.place.iteration if saved else 0,
         )
     )
     if resumed and valid_set and saved is None:

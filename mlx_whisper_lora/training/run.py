@@ -86,7 +86,7 @@ class Run:
             given = options.resume_adapter_file if trains else self.adapter_file
             found = read_adapter_of_first(self.world, given)
             adapter = found.config if found else None
-            if trains and self.world.speaks:
+            if trains and self.world.speaks and not options.resume:
                 check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
             self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.bundled)
             task = options.task or options.sources.task or (adapter.task if adapter else "transcribe")

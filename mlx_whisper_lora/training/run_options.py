@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
@@ -108,3 +110,8 @@ class RunOptions:
     def folders(self) -> list[WeightedFolder]:
         """The data folders, or names of data sets, with their weights."""
         return data_folders(self.data, self.hub)
+
+
+def options_file(adapter_file: str | PathLike) -> Path:
+    """Return the file for the options of a run, beside its adapter: adapters.npz -> adapters.yaml."""
+    return Path(adapter_file).with_suffix(".yaml")

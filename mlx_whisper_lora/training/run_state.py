@@ -197,7 +197,6 @@ class RunState:
         self.cache.silence = {int(name): array for name, array in saved.part(_SILENCE)}
         self.averages.restore(dict(saved.part(_AVERAGES)))
         place = saved.place
-        self.keeper.restore(place.progress)
         self.iteration, self.n_drawn, self.evaluated = place.iteration, place.n_drawn, place.evaluated
 
     def _restore(self, saved: SavedState, prefix: str, present: Any, update: Any) -> None:
@@ -249,7 +248,7 @@ class RunState:
 
     def save_cut_short(self, error: BaseException) -> None:
         """Save because an error ends training, unless the state would lead to the same error."""
-        if self.iteration and not isinstance(error, FloatingPointError):
+        if not isinstance(error, FloatingPointError):
             self.save()
 
     def end(self) -> None:

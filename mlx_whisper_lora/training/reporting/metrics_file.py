@@ -19,8 +19,8 @@ from mlx_whisper_lora.whisper.destinations import check_file
 class MetricsFile(Callback):
     """Writes a line for each report, evaluation and adapter file, as soon as it is known.
 
-    Each line is an object with the keys "event", "time" (seconds since 1970) and "iteration". A run that resumes from
-    an adapter adds its lines to those that are there; another one replaces them.
+    Each line is an object with the keys "event", "time" (seconds since 1970) and "iteration". A run that resumes, or
+    that starts from an adapter, adds its lines to those that are there; another one replaces them.
 
     Args:
         adapter_file: the file of the best adapter. The lines go to a file beside it: adapters_metrics.jsonl.
@@ -35,7 +35,7 @@ class MetricsFile(Callback):
 
     def start(self, start: RunStart) -> None:
         self._begun = True
-        if not start.resumed_from:
+        if not (start.resumed_from or start.options.resume):
             self.path.write_bytes(b"")
         settings = asdict(start.settings) | asdict(start.training)
         clips = {"train_clips": len(start.train_set), "valid_clips": len(start.valid_set)}
