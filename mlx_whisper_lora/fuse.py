@@ -5,10 +5,10 @@ from typing import NoReturn
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import load_adapter, read_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
-from mlx_whisper_lora.adapters.inject import fuse_adapter
 from mlx_whisper_lora.adapters.loading import find_model
+from mlx_whisper_lora.adapters.open import open_adapter
+from mlx_whisper_lora.adapters.strength import load_fused
 from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions, build_fuse_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
@@ -23,12 +23,21 @@ build_parser = build_fuse_parser
 def main(args: argparse.Namespace) -> None:
     """Fuse the adapter of a command line."""
     command = from_args(FuseOptions, args)
-    fuse(command.adapter_file, command.save_path, command.model, from_args(FusedExportOptions, args))
+    options = from_args(FusedExportOptions, args)
+    fuse(command.adapter_file, command.save_path, command.model, options, command.adapter_strength)
     say(f"Fused {command.adapter_file} into its base: {command.save_path}")
 
 
-def fuse(adapter_file: str, save_path: str, base: str | None = None, options: ExportOptions | None = None) -> None:
+def fuse(
+    adapter_file: str,
+    save_path: str,
+    base: str | None = None,
+    options: ExportOptions | None = None,
+    strength: float = 1.0,
+) -> None:
     """Merge an adapter into its base, and write the result (by default a plain model in float32).
+
+    `strength` is the share of its change of the base, as for `load_fused`.
 
     Raises:
         CheckpointError, AdapterError: base or adapter cannot be loaded, or the adapter cannot be merged.
@@ -36,12 +45,11 @@ def fuse(adapter_file: str, save_path: str, base: str | None = None, options: Ex
         OSError: the folder cannot be written.
     """
     check_folder(save_path)
-    adapter = read_adapter(adapter_file)
+    adapter = open_adapter(adapter_file)
     base, path = find_model(base, adapter.config, adapter_file)
     check_not_source(save_path, path)
     model = load_model(base, mx.float32, path)
-    load_adapter(model, adapter, base)
-    if left := fuse_adapter(model):
+    if left := load_fused(model, adapter, base, strength):
         method = adapter.config.method
         raise AdapterError(f"{adapter_file}: {method} cannot be merged into {left[0]}; use transcribe --adapter-file")
     export_model(model, save_path, options or FusedExportOptions())
