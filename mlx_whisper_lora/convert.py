@@ -6,6 +6,7 @@ from typing import NoReturn
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter
+from mlx_whisper_lora.adapters.card import publish
 from mlx_whisper_lora.adapters.open import open_adapter
 from mlx_whisper_lora.adapters.peft import write_peft
 from mlx_whisper_lora.cli.export_options import (
@@ -19,6 +20,7 @@ from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.checkpoints.upload import check_upload
 from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.terminal import say
 
@@ -29,6 +31,8 @@ def main(args: argparse.Namespace) -> None:
     """Convert the model or adapter of a command line."""
     check_input(args)
     command, options = from_args(ConvertOptions, args), from_args(ConvertExportOptions, args)
+    if command.upload_repo:
+        check_upload(command.upload_repo, command.save_path)
     if command.adapter_file:
         adapter = convert_adapter(command.adapter_file, command.save_path)
         if adapter.config.base.fingerprint:
@@ -36,6 +40,8 @@ def main(args: argparse.Namespace) -> None:
     else:
         convert(command.model, command.save_path, options)
     say(f"Converted {command.adapter_file or command.model}: {command.save_path}")
+    if command.upload_repo:
+        say(f"Uploaded to {publish(command.save_path, command.upload_repo, adapter.config, options.export)}")
 
 
 def convert(path_or_hf_repo: str, save_path: str, options: ExportOptions) -> None:

@@ -5,15 +5,17 @@ from typing import NoReturn
 
 import mlx.core as mx
 
+from mlx_whisper_lora.adapters.card import publish
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.loading import find_model
-from mlx_whisper_lora.adapters.open import open_adapter
+from mlx_whisper_lora.adapters.open import open_adapter, open_adapter_config
 from mlx_whisper_lora.adapters.strength import load_fused
 from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions, build_fuse_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.checkpoints.upload import check_upload
 from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.terminal import say
 
@@ -24,8 +26,13 @@ def main(args: argparse.Namespace) -> None:
     """Fuse the adapter of a command line."""
     command = from_args(FuseOptions, args)
     options = from_args(FusedExportOptions, args)
+    if command.upload_repo:
+        check_upload(command.upload_repo, command.save_path)
     fuse(command.adapter_file, command.save_path, command.model, options, command.adapter_strength)
     say(f"Fused {command.adapter_file} into its base: {command.save_path}")
+    if command.upload_repo:
+        config = open_adapter_config(command.adapter_file)
+        say(f"Uploaded to {publish(command.save_path, command.upload_repo, config, options.export)}")
 
 
 def fuse(

@@ -11,6 +11,9 @@ from mlx_whisper_lora.whisper.checkpoints.save import DTYPE_HELP, DTYPES, LAYOUT
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 
 _PEFT = "peft"
+UPLOAD_HELP = (
+    "to this Hugging Face repository too, with a card. A repository that does not exist is created, as a public one."
+)
 
 CONVERT_DESCRIPTION = """\
 Write a Whisper model in another format, type or quantization. It reads folders of MLX, plain or quantized, folders of
@@ -31,8 +34,9 @@ examples:
   a model for faster-whisper in int8
     python -m mlx_whisper_lora.convert --model small.pt --export ct2 --quantize --q-bits 8 --save-path small-int8
 
-  an adapter for transformers with PEFT
+  an adapter for transformers with PEFT, and the same on the Hugging Face Hub, after `hf auth login`
     python -m mlx_whisper_lora.convert --adapter-file adapters.npz --export peft --save-path te-lora
+    python -m mlx_whisper_lora.convert --adapter-file adapters.npz --export peft --save-path te-lora --upload-repo me/te
 
 Afterwards: python -m mlx_whisper_lora.transcribe --model converted_model --audio x.wav
 """
@@ -45,6 +49,9 @@ examples:
   for faster-whisper, and for whisper.cpp and the apps built on it
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export ct2 --save-path whisper-telugu-ct2
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --export ggml --dtype float16
+
+  to the Hugging Face Hub, with a card, after `hf auth login`
+    python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --save-path whisper-te --upload-repo me/whisper-te
 
   the base is in a folder of your own
     python -m mlx_whisper_lora.fuse --adapter-file adapters.npz --model models/whisper-small --save-path whisper-telugu
@@ -66,6 +73,9 @@ class ConvertOptions:
         shown_default="a model is converted",
     )
     save_path: str = option("converted_model", "Folder for the result.", metavar="FOLDER")
+    upload_repo: str | None = option(
+        None, f"Upload the adapter {UPLOAD_HELP}", metavar="OWNER/NAME", shown_default="no"
+    )
 
 
 @documented
@@ -89,6 +99,8 @@ def check_input(args: argparse.Namespace) -> None:
     is_adapter, export = hasattr(args, "adapter_file"), getattr(args, "export", None)
     if is_adapter and export != _PEFT:
         raise OptionError(f"`adapter_file` is written for PEFT: give `export` {_PEFT} too")
+    if not is_adapter and hasattr(args, "upload_repo"):
+        raise OptionError("`upload_repo` is for adapters: give `adapter_file`; fuse uploads a fused model")
     if not is_adapter and export == _PEFT:
         raise OptionError(f"`export` {_PEFT} is for adapters: give `adapter_file`")
     for name in ("model", "dtype", "quantize", "q_bits", "q_group_size") if is_adapter else ():
@@ -105,6 +117,7 @@ class FuseOptions:
     adapter_strength: float = option(1.0, STRENGTH_HELP, minimum=0, maximum=MOST_STRENGTH)
     model: str | None = option(None, f"The base: {MODEL_HELP}.", shown_default="the base that the adapter names")
     save_path: str = option("fused_model", "Folder for the fused model.", metavar="FOLDER")
+    upload_repo: str | None = option(None, f"Upload the model {UPLOAD_HELP}", metavar="OWNER/NAME", shown_default="no")
 
     def __post_init__(self):
         check_ranges(self)
