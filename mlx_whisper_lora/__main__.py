@@ -9,7 +9,8 @@ COMMANDS = {
     "inspect": "find the clips that a person should look at before training",
     "lora": "train adapters on clips with texts, and test them",
     "fuse": "merge an adapter into its base model",
-    "convert": "write a model in another format, type or quantization",
+    "merge": "merge several adapters into one",
+    "convert": "write a model in another format, type or quantization, or an adapter for PEFT",
     "transcribe": "turn recordings into text",
 }
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from mlx_whisper_lora.adapters.adapter_file import read_adapter
 from mlx_whisper_lora.adapters.loading import ModelHolder, find_model, load_model
+from mlx_whisper_lora.adapters.open import open_adapter
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, plan_jobs, transcribe_jobs
 from mlx_whisper_lora.cli.run import run_command
@@ -30,7 +30,7 @@ __all__ = ["ModelHolder", "build_parser", "cli", "main", "transcribe"]
 def main(args: argparse.Namespace) -> int:
     """Transcribe the recordings of a command line. Return 1 if one of them failed, else 0."""
     command = from_args(CommandOptions, args)
-    adapter = read_adapter(command.adapter_file) if command.adapter_file else None
+    adapter = open_adapter(command.adapter_file) if command.adapter_file else None
     config = adapter.config if adapter else None
     language, task = (config.language, config.task) if config else (None, "transcribe")
     options = transcription_options(args, language=command.language or language, task=command.task or task)
@@ -46,7 +46,13 @@ def main(args: argparse.Namespace) -> int:
     note_old_flags(command)
     name, path = find_model(command.model, config, command.adapter_file, not given, command.model_dir)
     say(f"Loading model {describe_model(name, path)}")
-    model = load_model(name, adapter_file=adapter, dtype=compute_dtype(options.fp16), path=path)
+    model = load_model(
+        name,
+        adapter_file=adapter,
+        adapter_strength=command.adapter_strength,
+        dtype=compute_dtype(options.fp16),
+        path=path,
+    )
     if not given:
         say(f"Transcribing {DEMO_AUDIO} (bundled; --audio gives others)")
     return 1 if transcribe_jobs(model, jobs, options, command, layout) else 0

@@ -110,7 +110,7 @@ def test_the_adapter_is_read_once_and_the_hub_is_asked_once(adapter_file, base, 
     opened, downloads = [], []
     read = adapters._read_arrays
     monkeypatch.setattr(adapters, "_read_arrays", lambda path, wanted: opened.append(path.name) or read(path, wanted))
-    monkeypatch.setattr(hub, "_download", lambda name, *_, **__: downloads.append(name) or base)
+    monkeypatch.setattr(hub, "download_repository", lambda name, *_, **__: downloads.append(name) or base)
     outcome = run_main(fuse, "--adapter-file", adapter_file, "--model", "someone/whisper-small")
     assert outcome.code == 0, outcome.err
     assert (opened, downloads) == (["adapters.npz"], ["someone/whisper-small"])
@@ -128,7 +128,7 @@ def test_transcribe_reads_the_adapter_once(adapter_file, monkeypatch, run_main):
 
 def test_another_base_from_the_hub_is_named_as_it_was_given(adapter_file, monkeypatch, run_main):
     save_model(small_model(seed=1), "downloaded")
-    monkeypatch.setattr(hub, "_download", lambda *_, **__: Path("downloaded"))
+    monkeypatch.setattr(hub, "download_repository", lambda *_, **__: Path("downloaded"))
     outcome = run_main(fuse, "--model", "someone/whisper-small")
     message = f"this adapter was trained on {Path('plain').resolve()} (weights "
     assert outcome.code == 1 and message in outcome.err

@@ -1,5 +1,6 @@
-"""A small Hugging Face Hub on loopback, with the parts of its protocol that a download uses, and with faults."""
+"""A small Hugging Face Hub on loopback, with the parts of its protocol that downloads and uploads use, and faults."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -70,6 +71,8 @@ class Hub(ThreadingHTTPServer):
         self.loses_connections = False
         self.hangs = False
         self.downloads: list[str] = []
+        self.refuses_uploads = False
+        self.license: str | None = None  # on the card that the hub knows
 
     def close(self) -> None:
         """End, also for those who wait for an answer."""
@@ -92,8 +95,40 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def do_POST(self):
-        self.asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(body=True)
+        self.asked = self._read_body()
+        if self.path.endswith(("/repos/create", "/validate-yaml", "/preupload/main", "/commit/main")):
+            self._take_upload()
+        else:
+            self._answer(body=True)
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _take_upload(self) -> None:
+        """Take a step of an upload: make the repository, check the card, list the files, and get them in a commit."""
+        address = f"{self.server.address}/{self.server.repository}"
+        if (self.server.refuses_uploads and "yaml" not in self.path) or not self.headers.get("Authorization"):
+            answer: dict = {"error": "no"}
+        elif self.path.endswith("/create"):
+            answer = {"url": address, "name": self.server.repository}
+        elif self.path.endswith("/validate-yaml"):
+            answer = {"errors": [], "warnings": []}
+        elif self.path.endswith("/preupload/main"):
+            paths = [each["path"] for each in json.loads(self.asked)["files"]]
+            answer = {"files": [{"path": each, "uploadMode": "regular", "shouldIgnore": False} for each in paths]}
+        else:
+            lines = map(json.loads, self.asked.splitlines())
+            files = [line["value"] for line in lines if line["key"] == "file"]
+            self.server.files |= {each["path"]: base64.b64decode(each["content"]) for each in files}
+            answer = {"commitUrl": f"{address}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}
+        self._reply(403 if "error" in answer else 200, json.dumps(answer).encode(), True)
 
     def _answer(self, body: bool) -> None:
         if self.server.loses_connections:
@@ -128,6 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": name, "size": self._size(files, name)} for name in files]
             info = {"id": repository, "sha": commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+            info |= {"cardData": {"license": self.server.license}} if self.server.license else {}
             self._reply(200, json.dumps(info).encode(), body)
 
     def _entry(self, files: dict[str, bytes], name: str) -> dict:

@@ -52,15 +52,19 @@ _SMALLEST_NORMAL = 2.0**-14  # of float16. Devices differ in how they round smal
 class Base:
     """The model that an adapter belongs to."""
 
-    name: str  # the name it was loaded by. A path is absolute, and without links.
-    dimensions: dict[str, int]
-    fingerprint: str  # a hash of its weights
+    name: str  # the name it was loaded by. A path is absolute, and without links. "" if PEFT did not store it.
+    dimensions: dict[str, int] | None  # None if another library trained the adapter
+    fingerprint: str | None  # a hash of its weights, or None as well
     repository: str | None = None  # its name on the Hugging Face Hub, if it came from there
 
     @staticmethod
     def of(model: Whisper, name: str) -> "Base":
         """Describe a plain model that was loaded by `name`."""
         return Base(absolute_name(name), model.dims.to_dict(), fingerprint(model), hub_repository(name))
+
+    def describe(self) -> str:
+        """Return its name, and the fingerprint of its weights if it is known."""
+        return f"{self.name} (weights {self.fingerprint})" if self.fingerprint else self.name or "a base without name"
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class Adapter:
     path: Path
     config: AdapterConfig
     arrays: dict[str, np.ndarray]  # by path in the model
+    is_partial: bool = False  # whether layers that the settings name may lack arrays. These layers stay as in the base.
 
 
 def fingerprint(model: Whisper) -> str:
@@ -264,10 +269,15 @@ def replace_adapter(model: Whisper, adapter: Adapter) -> None:
 
 
 def _fill(modules: dict[str, nn.Module], adapter: Adapter) -> None:
-    _check_arrays(adapter, trained_arrays(modules))
+    expected = trained_arrays(modules)
+    arrays = adapter.arrays
+    if adapter.is_partial:  # A and B of zeros add nothing, and have no gradient
+        arrays = {name: np.zeros(array.shape, np.float32) for name, array in expected.items()} | arrays
+        _check_fits(adapter, expected)
+    _check_arrays(adapter.path, arrays, expected)
     for path, module in modules.items():
         names = [name for name, _ in tree_flatten(module.trainable_parameters())]
-        stored = [(name, mx.array(adapter.arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
+        stored = [(name, mx.array(arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
         module.load_weights(stored, strict=False)
 
 
@@ -359,31 +369,49 @@ def _typed(name: str, value: Any, annotation: Any) -> Any:
 
 
 def _check_base(path: Path, wanted: Base, given: Base, given_name: str) -> None:
-    """Raise AdapterError, naming both, unless the given model is the one that the adapter was trained on."""
-    if wanted.dimensions != given.dimensions:
-        different = [key for key, value in wanted.dimensions.items() if given.dimensions.get(key) != value]
+    """Raise AdapterError, naming both, unless the given model is the one that the adapter was trained on.
+
+    An adapter of another library does not say enough about its base: then its arrays have to fit.
+    """
+    if wanted.dimensions is not None and wanted.dimensions != given.dimensions:
+        expected, found = wanted.dimensions, given.dimensions or {}
+        different = [key for key, value in expected.items() if found.get(key) != value]
         key = different[0] if different else "n_mels"
         raise AdapterError(
-            f"{path}: this adapter was trained on {wanted.name} ({key} {wanted.dimensions.get(key)}) "
-            f"and does not fit {given_name} ({key} {given.dimensions.get(key)})"
+            f"{path}: this adapter was trained on {wanted.name} ({key} {expected.get(key)}) "
+            f"and does not fit {given_name} ({key} {found.get(key)})"
         )
-    if wanted.fingerprint != given.fingerprint:
+    if wanted.fingerprint is not None and wanted.fingerprint != given.fingerprint:
         raise AdapterError(
-            f"{path}: this adapter was trained on {wanted.name} (weights {wanted.fingerprint}), and {given_name} has "
+            f"{path}: this adapter was trained on {wanted.describe()}, and {given_name} has "
             f"the same dimensions but other weights ({given.fingerprint})"
         )
 
 
-def _check_arrays(adapter: Adapter, expected: dict[str, mx.array]) -> None:
+def _check_fits(adapter: Adapter, expected: dict[str, mx.array]) -> None:
+    """Raise AdapterError unless a model has the layers of an adapter whose base is only known by its name."""
+    name_of_base = adapter.config.base.name
+    trained_on = f"trained on {name_of_base}" if name_of_base else "its base is not named"
+    for name, array in adapter.arrays.items():
+        if name not in expected:
+            raise AdapterError(
+                f"{adapter.path}: this adapter ({trained_on}) does not fit the model, which has no layer for {name}"
+            )
+        if array.shape != expected[name].shape:
+            raise AdapterError(
+                f"{adapter.path}: this adapter ({trained_on}) does not fit the model: {name} has the shape "
+                f"{array.shape}, and the model has {expected[name].shape}"
+            )
+
+
+def _check_arrays(path: Path, arrays: dict[str, np.ndarray], expected: dict[str, mx.array]) -> None:
     """Raise AdapterError unless the arrays of a file are those that its configuration describes."""
     for name, array in expected.items():
-        stored = adapter.arrays.get(name)
+        stored = arrays.get(name)
         if stored is None:
-            raise AdapterError(f"{adapter.path}: the array {name} is missing; the file is damaged")
+            raise AdapterError(f"{path}: the array {name} is missing; the file is damaged")
         if stored.shape != array.shape or stored.dtype.kind != "f" or not np.isfinite(stored).all():
-            raise AdapterError(
-                f"{adapter.path}: {name} should hold finite numbers of shape {array.shape}; the file is damaged"
-            )
-    unknown = sorted(adapter.arrays.keys() - expected.keys())
+            raise AdapterError(f"{path}: {name} should hold finite numbers of shape {array.shape}; the file is damaged")
+    unknown = sorted(arrays.keys() - expected.keys())
     if unknown:
-        raise AdapterError(f"{adapter.path}: the array {unknown[0]} does not belong to this adapter")
+        raise AdapterError(f"{path}: the array {unknown[0]} does not belong to this adapter")

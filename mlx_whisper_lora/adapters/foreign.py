@@ -9,10 +9,7 @@ from pathlib import Path
 from mlx_whisper_lora.whisper.errors import ZIP_ERRORS
 
 _TRAIN = "train an adapter with mlx_whisper_lora.lora"
-_PEFT = (
-    "an adapter of PEFT, which this library does not read; merge it into its base with PEFT (merge_and_unload, then "
-    f"save_pretrained) and give the merged model with --model, or {_TRAIN}"
-)
+_PEFT = "a part of an adapter of PEFT; give the folder that holds its adapter_config.json and adapter_model.safetensors"
 _MLX_LM = f"an adapter of mlx-lm or mlx-examples, which does not say what it was trained on; {_TRAIN}"
 _KOHYA = f"a LoRA of an image model; {_TRAIN}"
 _MODEL = "the weights of a model, not an adapter; give the model with --model"
@@ -69,8 +66,6 @@ def describe_foreign(path: Path) -> str | None:
 def _describe_folder(path: Path) -> str:
     if (path / "adapters.safetensors").exists():
         return _MLX_LM
-    if any((path / name).exists() for name in ("adapter_config.json", "adapter_model.safetensors")):
-        return _PEFT
     if (path / "config.json").exists():
         return "the folder of a model, not an adapter; give it with --model"
     files = sorted(file.name for file in path.glob("*.npz"))

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, load_adapter, read_adapter
+from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig
 from mlx_whisper_lora.adapters.errors import AdapterError
-from mlx_whisper_lora.adapters.inject import fuse_adapter
+from mlx_whisper_lora.adapters.open import open_adapter
+from mlx_whisper_lora.adapters.strength import load_fused
 from mlx_whisper_lora.whisper.checkpoints import load as checkpoints
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE, DEMO, find_download, hub_repository, resolve_model
 from mlx_whisper_lora.whisper.decoding.decode import decode
@@ -32,6 +33,7 @@ def load_model(
     in_memory: bool = False,
     *,
     adapter_file: str | PathLike | Adapter | None = None,
+    adapter_strength: float = 1.0,
     dtype: mx.Dtype | None = None,
     path: Path | None = None,
 ) -> Whisper:
@@ -46,7 +48,9 @@ def load_model(
         download_root: a folder where openai-whisper has stored its models. A model that is not in it comes from the
             Hugging Face Hub, and a warning says so.
         in_memory: no difference, because weights are always read into memory.
-        adapter_file: an adapter that was trained on this model, as a file or as `read_adapter` returned it.
+        adapter_file: an adapter that was trained on this model, by a name that `open_adapter` knows, or as it returned
+            it.
+        adapter_strength: the share of its change of the base, as for `load_fused`.
         dtype: the type to compute in. By default float16 on a GPU and float32 on a CPU.
         path: the files of the model, if `resolve_model` was asked already.
 
@@ -60,11 +64,11 @@ def load_model(
         path = path or find_download(name, download_root)
     if adapter_file is None:
         return checkpoints.load_model(name, dtype, path)
+    adapter = adapter_file if isinstance(adapter_file, Adapter) else open_adapter(adapter_file)
     dtype = dtype or checkpoints.default_dtype()
     # A base in bfloat16 would lack the digits that its fingerprint is made of.
     model = checkpoints.load_model(name, mx.float32 if dtype == mx.bfloat16 else dtype, path)
-    load_adapter(model, adapter_file, str(name))
-    fuse_adapter(model)
+    load_fused(model, adapter, str(name), adapter_strength)
     model.set_dtype(dtype)
     return model
 
@@ -109,6 +113,8 @@ def find_model(
     if given is not None or adapter is None:
         return FoundModel(chosen, resolve_model(chosen))
     base = adapter.base
+    if not base.name:
+        raise AdapterError(f"{adapter_file}: this adapter does not name its base: give the base with --model")
     for name in filter(None, (base.name, base.repository)):
         with contextlib.suppress(CheckpointError):
             return FoundModel(name, resolve_model(name, download=False))
@@ -138,17 +144,20 @@ class ModelHolder:
         model_path: str | PathLike | None = None,
         dtype: mx.Dtype | None = None,
         adapter_file: str | PathLike | None = None,
+        adapter_strength: float = 1.0,
     ) -> Whisper:
         """Return the model that `find_model` finds, with its adapter, from memory if it is there."""
         dtype = dtype or checkpoints.default_dtype()
         model_path = BASE if model_path is None and adapter_file is None else model_path
-        how = (str(dtype), str(adapter_file), _last_change(model_path), _last_change(adapter_file))
+        how = (str(dtype), str(adapter_file), adapter_strength, _last_change(model_path), _last_change(adapter_file))
         fits = cls._how == how if cls._id == id(cls.model) else adapter_file is None
         if cls.model is None or str(cls.model_path) != str(model_path) or not fits:
-            adapter = read_adapter(adapter_file) if adapter_file is not None else None
+            adapter = open_adapter(adapter_file) if adapter_file is not None else None
             name, path = find_model(model_path, adapter.config if adapter else None, adapter_file)
             cls.model = None  # before loading, so that two models are never in memory at once
-            cls.model = load_model(name, adapter_file=adapter, dtype=dtype, path=path)
+            cls.model = load_model(
+                name, adapter_file=adapter, adapter_strength=adapter_strength, dtype=dtype, path=path
+            )
             cls.model_path, cls._how, cls._id = model_path, how, id(cls.model)
         return cls.model
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mlx_whisper_lora.adapters.open import ADAPTER_HELP
+from mlx_whisper_lora.adapters.strength import MOST_STRENGTH, STRENGTH_HELP
 from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
 from mlx_whisper_lora.whisper.devices import note_device
@@ -77,8 +79,12 @@ class CommandOptions:
         shown_default="the base of the adapter, or else base; demo, the bundled model, for the bundled recording",
     )
     adapter_file: str | None = option(
-        None, "Adapter from mlx_whisper_lora.lora, trained on this model.", metavar="FILE", shown_default="no adapter"
+        None,
+        f"Adapter that was trained on this model: {ADAPTER_HELP}.",
+        metavar="ADAPTER",
+        shown_default="no adapter",
     )
+    adapter_strength: float = option(1.0, STRENGTH_HELP, minimum=0, maximum=MOST_STRENGTH)
     language: str | None = option(
         None,
         "Spoken language, as a code (te) or a name (telugu). For one that neither Whisper nor the adapter knows, its "
@@ -119,6 +125,8 @@ class CommandOptions:
 
     def __post_init__(self):
         check_ranges(self)
+        if self.adapter_strength != 1 and not self.adapter_file:
+            raise OptionError("`adapter_strength` requires `adapter_file`")
 
 
 @documented
@@ -173,7 +181,7 @@ def build_parser() -> CommandParser:
         help="Audio files, patterns such as 'clips/*.wav', or - for standard input. WAV, FLAC, OGG, Opus, MP3 and AIFF "
         "are read directly; M4A, MP4, WebM and others require ffmpeg. Default: the bundled demo recording.",
     )
-    add_options(source, CommandOptions, only=("model", "adapter_file", "language", "task"))
+    add_options(source, CommandOptions, only=("model", "adapter_file", "adapter_strength", "language", "task"))
 
     output = parser.add_argument_group("output")
     add_options(output, CommandOptions, only=("output_dir", "output_name", "output_format", "skip_existing", "verbose"))

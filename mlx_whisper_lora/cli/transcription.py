@@ -3,8 +3,8 @@
 from dataclasses import fields
 from os import PathLike
 
-from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
 from mlx_whisper_lora.adapters.loading import ModelHolder
+from mlx_whisper_lora.adapters.open import open_adapter_config
 from mlx_whisper_lora.whisper.audio.log_mel import Audio
 from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -13,7 +13,7 @@ from mlx_whisper_lora.whisper.transcription import long_form
 from mlx_whisper_lora.whisper.transcription.long_form import TRANSCRIBE_ARGUMENTS, OnProgress, OnSegment
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 
-_ARGUMENTS = ("model", "audio", "path_or_hf_repo", "adapter_file", *TRANSCRIBE_ARGUMENTS)
+_ARGUMENTS = ("model", "audio", "path_or_hf_repo", "adapter_file", "adapter_strength", *TRANSCRIBE_ARGUMENTS)
 
 
 def transcribe(
@@ -22,6 +22,7 @@ def transcribe(
     *,
     path_or_hf_repo: Whisper | str | PathLike | None = None,
     adapter_file: str | PathLike | None = None,
+    adapter_strength: float = 1.0,
     verbose: bool | None = None,
     on_segment: OnSegment | None = None,
     on_progress: OnProgress | None = None,
@@ -40,6 +41,7 @@ def transcribe(
             floats in [-1, 1], int16, int32, int8 or uint8.
         path_or_hf_repo: the same as `model`.
         adapter_file: an adapter that was trained on this model, which is given by name.
+        adapter_strength: the share of its change of the base, as for `load_fused`.
         verbose: print each segment as it is found if True, show a progress bar if False, print nothing if None.
         on_segment: called with each segment as it is found: a dict as in the result, without "id".
         on_progress: called after each window with the seconds of audio that are done, and those of the recording.
@@ -67,14 +69,16 @@ def transcribe(
 
     if adapter_file is not None and isinstance(model, Whisper):
         raise OptionError("`adapter_file` requires a model by its name: load_model(name, adapter_file=...) has both")
-    adapter = read_adapter_config(adapter_file) if adapter_file is not None else None
+    if adapter_file is None and adapter_strength != 1:
+        raise OptionError("`adapter_strength` requires `adapter_file`")
+    adapter = open_adapter_config(adapter_file) if adapter_file is not None else None
     if adapter:
         trained_for = {"language": adapter.language, "task": adapter.task}
         options |= {name: value for name, value in trained_for.items() if options.get(name) is None}
     transcription_options = TranscriptionOptions(**options)
     if not isinstance(model, Whisper):
         dtype = compute_dtype(transcription_options.fp16)
-        model = ModelHolder.get_model(model, dtype, adapter_file)
+        model = ModelHolder.get_model(model, dtype, adapter_file, adapter_strength)
     return long_form.transcribe(
         model, audio, transcription_options, verbose=verbose, on_segment=on_segment, on_progress=on_progress
     )

@@ -1,8 +1,10 @@
 """Keep the best and the newest adapter of a run on disk."""
 
 import contextlib
+import io
 import math
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +15,11 @@ from typing import Any
 from mlx_whisper_lora.adapters.adapter_file import (
     Adapter,
     AdapterConfig,
-    read_adapter,
     read_adapter_config,
     save_adapter,
 )
 from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.open import adapter_files, open_adapter
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
@@ -237,18 +239,27 @@ def read_adapter_of_first(world: World, path: str | PathLike | None) -> Adapter 
 
     Args:
         world: the processes. All of them call this.
-        path: the adapter file, or None. That of the first process counts.
+        path: the name of the adapter, or None. That of the first process counts.
 
     Raises:
-        AdapterError: the first process cannot read the file.
+        AdapterError: the first process cannot read the adapter.
     """
-    adapter = read_adapter(path) if world.speaks and path else None
+    adapter = open_adapter(path) if world.speaks and path else None
     if world.size == 1:
         return adapter
-    content = world.gather(Path(path).read_bytes() if adapter and path else b"")[0]
+    content = world.gather(_packed(adapter.path) if adapter else b"")[0]
     if world.speaks or not content:
         return adapter
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "adapters.npz"
-        copy.write_bytes(content)
-        return read_adapter(copy)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
+        names = archive.namelist()
+        return open_adapter(Path(folder, names[0]) if len(names) == 1 else folder)
+
+
+def _packed(path: Path) -> bytes:
+    """Return a zip archive of the files of an adapter."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for part in adapter_files(path):
+            file.write(part, part.name)
+    return archive.getvalue()

@@ -7,11 +7,11 @@ from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
-    load_adapter,
 )
-from mlx_whisper_lora.adapters.inject import adapter_modules, fuse_adapter
+from mlx_whisper_lora.adapters.inject import adapter_modules
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token, choose_new_language, name_language
+from mlx_whisper_lora.adapters.strength import load_fused
 from mlx_whisper_lora.data.ahead import decodable
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
@@ -84,6 +84,8 @@ class Run:
             self.callback = callback if callback and self.world.speaks else Callback()
             self.adapter_file = options.adapter_file or (ADAPTER_FILE if trains else None)
             given = options.resume_adapter_file if trains else self.adapter_file
+            if options.adapter_strength != 1 and not (self.adapter_file and (tests or not trains)):
+                raise OptionError("`adapter_strength` is for the `test` of an `adapter_file`")
             found = read_adapter_of_first(self.world, given)
             adapter = found.config if found else None
             if trains and self.world.speaks and not options.resume:
@@ -166,9 +168,8 @@ class Run:
             self.model = load_model(self.base_name, path=self.base_path)
         seen: list[Clip] = []
         if adapter := read_adapter_of_first(self.world, self.adapter_file):
-            trained_on = load_adapter(self.model, adapter, self.base_name).clips
-            seen = [clip for clip in self.clips["test"] if audio_hash(clip) in trained_on]
-            fuse_adapter(self.model)  # as `transcribe` does
+            seen = [clip for clip in self.clips["test"] if audio_hash(clip) in adapter.config.clips]
+            load_fused(self.model, adapter, self.base_name, self.options.adapter_strength)  # as `transcribe` does
         examples = decodable(self.examples["test"], late_errors(self.options, self.callback, self.world))
         self.callback.test(TestStart(self.adapter_file, len(examples), seen))
         with borrowed_token(self.model, None if adapter else self.new_language):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
+from mlx_whisper_lora.adapters.open import ADAPTER_HELP
+from mlx_whisper_lora.adapters.strength import MOST_STRENGTH, STRENGTH_HELP
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
 from mlx_whisper_lora.data.sources.weights import WeightedFolder, data_folders
@@ -39,14 +41,17 @@ class RunOptions:
     adapter_file: str | None = option(
         None,
         "The file for the best adapter, in training; the newest one goes to a file beside it, such as "
-        "adapters_last.npz. In a test, the adapter to test.",
-        metavar="FILE",
+        f"adapters_last.npz. In a test, the adapter to test: {ADAPTER_HELP}.",
+        metavar="ADAPTER",
         shown_default=f"{ADAPTER_FILE} in training; in a test alone, the base is tested without an adapter",
+    )
+    adapter_strength: float = option(
+        1.0, f"{STRENGTH_HELP} It counts in the test, not in training.", minimum=0, maximum=MOST_STRENGTH
     )
     resume_adapter_file: str | None = option(
         None,
-        "Start training from this adapter, with its own settings.",
-        metavar="FILE",
+        f"Start training from this adapter, with its own settings: {ADAPTER_HELP}.",
+        metavar="ADAPTER",
         shown_default="training starts from the base",
     )
     resume: bool = option(

@@ -49,13 +49,12 @@ def recording(path: Path) -> Path:
     return path
 
 
-PEFT, MLX = "an adapter of PEFT, .*merge_and_unload.* --model", "an adapter of mlx-lm or mlx-examples, .* train an"
+PEFT, MLX = "a part of an adapter of PEFT; give the folder", "an adapter of mlx-lm or mlx-examples, .* train an"
 MODEL = "the weights of a model, .* --model"
 FOREIGN = {
     "PEFT, safetensors": (lambda at: safetensors(at / "adapter_model.safetensors", PEFT_NAME), PEFT),
     "PEFT, PyTorch": (lambda at: pt(at / "adapter_model.bin", PEFT_NAME), PEFT),
     "PEFT, configuration": (lambda at: text(at / "adapter_config.json", json.dumps(PEFT_CONFIG)), PEFT),
-    "PEFT, folder": (lambda at: folder(at / "peft", "adapter_config.json", "adapter_model.safetensors"), PEFT),
     "mlx-lm": (lambda at: safetensors(at / "adapters.safetensors", "model.layers.0.self_attn.q_proj.lora_a"), MLX),
     "mlx-lm, folder": (lambda at: folder(at / "lm", "adapter_config.json", "adapters.safetensors"), MLX),
     "mlx-lm, configuration": (lambda at: text(at / "a.json", '{"lora_parameters": {}}'), "a configuration, not the ad"),

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from os import PathLike
 from pathlib import Path
@@ -59,13 +60,15 @@ _TORCH_WEIGHTS = (*TORCH_WEIGHT_FILES, TORCH_SHARD_PATTERN)  # downloaded only i
 _TOKENIZER_SETTINGS = ("special_tokens_map.json", PROCESSOR_FILE)
 # Raised by the Hub's client, the last four on answers that are not the Hub's.
 HUB_ERRORS = (OSError, HTTPError, AssertionError, KeyError, TypeError, ValueError)
-_LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 _LATER = "try again later, or check the network and HF_ENDPOINT"
 _ADVICE: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: f"the token is not valid; {_LOG_IN} to a new one",
-    HTTPStatus.FORBIDDEN: f"access is denied; {_LOG_IN}, with a token that may read this repository",
-    HTTPStatus.TOO_MANY_REQUESTS: f"too many requests; wait some minutes, or {_LOG_IN}",
+    HTTPStatus.UNAUTHORIZED: f"the token is not valid; {LOG_IN} to a new one",
+    HTTPStatus.FORBIDDEN: f"access is denied; {LOG_IN}, with a token that has access to this repository",
+    HTTPStatus.TOO_MANY_REQUESTS: f"too many requests; wait some minutes, or {LOG_IN}",
 }
+# Takes a repository, a revision, its files with their sizes, and whether to use the cache alone. Returns its folder.
+Fetch = Callable[[str, str | None, dict[str, int | None], bool], Path]
 _NOT_THE_HUB = (
     "the answer is not the Hugging Face Hub's, but perhaps the login page of this network; open a browser to log in "
     "there, or check HF_ENDPOINT"
@@ -87,6 +90,11 @@ SIZE_REPOSITORIES = {
     "large": _LARGE_V3,
     "large-v3-turbo": _TURBO,
     "turbo": _TURBO,
+}
+# Where transformers finds the models that those repositories were converted from.
+_ORIGINALS = {
+    repository: f"openai/whisper-{size.removesuffix('-v1')}"
+    for size, repository in reversed(SIZE_REPOSITORIES.items())  # so that large-v3 counts, and not large
 }
 MODEL_HELP = (
     "a folder, a .pt or .bin file, a Hugging Face repository (owner/name or owner/name@revision) or a size, which "
@@ -122,14 +130,19 @@ def resolve_model(path_or_hf_repo: str | PathLike, download: bool = True) -> Pat
         )
     repository, _, revision = name.partition("@")
     repository = SIZE_REPOSITORIES.get(repository, repository)
-    if repository.count("/") != 1 or name.startswith((".", "/", "~")) or path.suffix == PT_SUFFIX:
+    if not is_repository(repository) or path.suffix == PT_SUFFIX:
         sizes = "" if "/" in name else f", or a size: {', '.join(SIZE_REPOSITORIES)}"
         raise CheckpointError(
             f"{name}: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
         )
     if name == BASE:
         return _find_base(repository, download)
-    return _download(name, repository, revision or None, cached_only=not download)
+    return download_repository(name, repository, revision or None, _fetch_model, cached_only=not download)
+
+
+def is_repository(name: str) -> bool:
+    """Return whether a name may be that of a repository on the Hub: owner/name."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def absolute_name(path_or_hf_repo: str | PathLike) -> str:
@@ -149,6 +162,11 @@ def hub_repository(path_or_hf_repo: str | PathLike) -> str | None:
     name, at, revision = str(path_or_hf_repo).partition("@")
     repository = SIZE_REPOSITORIES.get(name, name)
     return f"{repository}{at}{revision}" if repository.count("/") == 1 else None
+
+
+def original_repository(repository: str) -> str:
+    """Return OpenAI's repository, which transformers reads, in place of the one that MLX has of it."""
+    return _ORIGINALS.get(repository, repository)
 
 
 def _is_path(path_or_hf_repo: str | PathLike) -> bool:
@@ -199,7 +217,7 @@ def _find_base(repository: str, download: bool) -> Path:
     if path := _cached(repository) or packaged_base():
         return path
     try:
-        return _download(BASE, repository, None, cached_only=not download)
+        return download_repository(BASE, repository, None, _fetch_model, cached_only=not download)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}. To get a model, install OpenAI's base (`{INSTALL}`), or connect to the network for a download "
@@ -221,10 +239,22 @@ def _has_weights(folder: Path) -> bool:
     return any((folder / name).exists() for name in WEIGHT_FILES)
 
 
-def _download(name: str, repository: str, revision: str | None, cached_only: bool) -> Path:
-    """Download a repository into the cache, and return its folder. Errors call the model `name`.
+def download_repository(
+    name: str, repository: str, revision: str | None, fetch: Fetch, cached_only: bool = False
+) -> Path:
+    """Download a repository into the cache, and return its folder.
 
     If the Hub does not answer as it should, a complete copy in the cache is used, and a line says so.
+
+    Args:
+        name: how the user calls the repository, for errors.
+        repository: the repository.
+        revision: a branch, tag or commit, or None for the main branch.
+        fetch: gets the files that are needed, as `_fetch_model` does for a model.
+        cached_only: whether to use the cache alone.
+
+    Raises:
+        CheckpointError: the download failed, or the repository holds something else.
     """
     problem, files = "", {}
     if not (cached_only or constants.HF_HUB_OFFLINE):
@@ -233,7 +263,7 @@ def _download(name: str, repository: str, revision: str | None, cached_only: boo
         except HubError as error:
             problem = str(error)
     try:
-        folder = _fetch_model(repository, revision, files, cached_only or bool(problem))
+        folder = fetch(repository, revision, files, cached_only or bool(problem))
     except HubError as error:
         raise CheckpointError(f"{name}: {problem or error}") from None
     if problem:
@@ -299,14 +329,7 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
     """
 
     def fetch(*patterns: str) -> Path:
-        try:
-            path = snapshot_download(
-                repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only
-            )
-        except HUB_ERRORS as error:
-            raise HubError(explain_hub_error(error, revision)) from None
-        _check_sizes(Path(path), files)
-        return Path(path)
+        return fetch_files(repository, revision, files, cached_only, patterns)
 
     # The configuration first, because the weights may be gigabytes of another model.
     folder = fetch(CONFIG_FILE)
@@ -325,6 +348,24 @@ def _fetch_model(repository: str, revision: str | None, files: dict[str, int | N
     if names := [name for name in (*TOKENIZER_FILES, *_TOKENIZER_SETTINGS) if name in files]:
         fetch(*names)
     return folder
+
+
+def fetch_files(
+    repository: str, revision: str | None, files: dict[str, int | None], cached_only: bool, patterns: Sequence[str]
+) -> Path:
+    """Return the folder of a repository in the cache, with the files that patterns match.
+
+    Raises:
+        HubError: files are missing in the cache, and cannot be downloaded.
+    """
+    try:
+        path = snapshot_download(
+            repository, revision=revision, allow_patterns=list(patterns), local_files_only=cached_only
+        )
+    except HUB_ERRORS as error:
+        raise HubError(explain_hub_error(error, revision)) from None
+    _check_sizes(Path(path), files)
+    return Path(path)
 
 
 def _check_sizes(folder: Path, files: dict[str, int | None]) -> None:
@@ -349,9 +390,9 @@ def explain_hub_error(error: Exception, revision: str | None) -> str:
     if isinstance(error, RevisionNotFoundError):
         return f"the Hugging Face Hub has no revision {revision!r} of this repository"
     if isinstance(error, GatedRepoError):
-        return f"this repository is gated: accept its terms on {constants.ENDPOINT}, then {_LOG_IN}"
+        return f"this repository is gated: accept its terms on {constants.ENDPOINT}, then {LOG_IN}"
     if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
-        private = f"; if it is private, {_LOG_IN}" if status == HTTPStatus.UNAUTHORIZED else ""
+        private = f"; if it is private, {LOG_IN}" if status == HTTPStatus.UNAUTHORIZED else ""
         return f"no local folder and no repository on the Hugging Face Hub{private}"
     if isinstance(error, (LocalEntryNotFoundError, OfflineModeIsEnabled)):
         return _NOT_CACHED

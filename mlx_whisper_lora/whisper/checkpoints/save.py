@@ -40,6 +40,13 @@ DTYPE_HELP = (
 )
 
 
+LAYOUTS = ("mlx", "hf", "ct2", "ggml")
+LAYOUT_HELP = (
+    "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers. "
+    "ct2: a folder for faster-whisper and CTranslate2. ggml: a file for whisper.cpp, which runs float16."
+)
+
+
 @documented
 @dataclass(frozen=True)
 class ExportOptions:
@@ -60,12 +67,7 @@ class ExportOptions:
     q_group_size: int = option(
         Quantization.group_size, "Neighboring weights that share a scale and a bias, for mlx.", choices=GROUP_SIZES
     )
-    export: str = option(
-        "mlx",
-        "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers. "
-        "ct2: a folder for faster-whisper and CTranslate2. ggml: a file for whisper.cpp, which runs float16.",
-        choices=("mlx", "hf", "ct2", "ggml"),
-    )
+    export: str = option("mlx", LAYOUT_HELP, choices=LAYOUTS)
 
     def __post_init__(self):
         check_ranges(self)

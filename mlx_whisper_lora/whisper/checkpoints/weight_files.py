@@ -58,7 +58,7 @@ def read_weights(folder: Path) -> dict[str, mx.array]:
     files = (*WEIGHT_FILES, *TORCH_WEIGHT_FILES)
     for name in files:
         if (folder / name).exists():
-            read = _read_shards if name.endswith(INDEX_SUFFIX) else _read_arrays
+            read = _read_shards if name.endswith(INDEX_SUFFIX) else read_arrays
             return our_weights(read(folder / name), folder)
     raise CheckpointError(f"{folder}: no weights; expected one of {', '.join(files)}")
 
@@ -116,12 +116,18 @@ def _read_shards(index: Path) -> dict[str, mx.array]:
         path = index.parent / name
         if Path(name).name != name or not path.exists():
             raise CheckpointError(f"{path}: the file is missing, but {index.name} names it")
-        weights |= _read_arrays(path)
+        weights |= read_arrays(path)
     return weights
 
 
-def _read_arrays(path: Path) -> dict[str, mx.array]:
-    """Read the arrays of a file, with float32 in the place of float64. Raise CheckpointError if it is damaged."""
+def read_arrays(path: Path) -> dict[str, mx.array]:
+    """Read the arrays of a .safetensors, .npz or .bin file. float64 becomes float32.
+
+    The numbers of safetensors files are read on their first use.
+
+    Raises:
+        CheckpointError: the file is damaged, or would run a program.
+    """
     if path.suffix not in (".safetensors", ".npz"):
         return read_torch_zip(path).weights
     if path.suffix == ".npz":
@@ -137,6 +143,14 @@ def _read_arrays(path: Path) -> dict[str, mx.array]:
         name: array.astype(mx.float32, stream=mx.cpu) if array.dtype == mx.float64 else array
         for name, array in arrays.items()
     }
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file that `read_arrays` has read."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        metadata = json.loads(file.read(size)).get("__metadata__")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _mlx_load(path: Path) -> dict[str, mx.array]:
