@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
         self.elsewhere = elsewhere or {}
         self.implied_config: Callable[[argparse.Namespace], str | None] = lambda options: None
 
-    def add_config_option(self, implied: Callable[[argparse.Namespace], str | None]) -> None:
+    def add_config_option(self, implied: Callable[[argparse.Namespace], str | None] = lambda options: None) -> None:
         """Add the flag for a file of options, which the other flags override.
 
         Args:

@@ -30,7 +30,7 @@ def test_a_run_is_repeated_by_the_options_that_it_saved(train, run_main, clips_f
     saved = Path("te.yaml").read_text()
     assert saved.startswith(f"# The options of a run of mlx_whisper_lora {__version__}. ")
     args = build_parser().parse_args(["-c", "te.yaml"])
-    training = TrainingOptions(iters=2, warmup=0, steps_per_eval=1, audio_context=1.5, seed=7)
+    training = TrainingOptions(iters=2, warmup=0, steps_per_eval=1, audio_context=1.5, seed=7, learning_rate=1e-3)
     assert from_args(TrainingOptions, args) == training  # the steps are those that the clips led to
     assert from_args(LoRAConfig, args, prefix="lora_") == LoRAConfig(targets=("attn.query", "mlp1"))
     assert (args.data, args.train, args.test, args.augment) == ([str(clips_folder)], True, False, "light")

@@ -13,6 +13,7 @@ from mlx_whisper_lora.training.callbacks import Callback
 from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
 from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.whisper.model.ops import compiles
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.models import small_model
 
@@ -84,10 +85,10 @@ def test_each_window_is_computed_once(monkeypatch):
     cache, clips = EncoderCache(model, 1, 1e9), examples()
     first = cache.collate(clips[:2], 200)
     again = cache.collate([clips[1], clips[0].with_timestamps(), clips[2]], 200)
-    assert computed == [2, 1]
+    assert computed == ([2, 1] if compiles() else [1, 1, 1])  # on a CPU, one by one
     np.testing.assert_array_equal(again.states[0], first.states[1])
     cache.collate(clips[:1], 3000)
-    assert computed == [2, 1, 1]
+    assert sum(computed) == 4
 
 
 def test_a_window_that_is_drawn_for_one_step_is_not_kept():

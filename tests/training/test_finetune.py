@@ -35,7 +35,7 @@ def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, *
     """Fine-tune a small model on noise. Return it and the lines printed."""
     model = small_model()
     lines: list[str] = []
-    options = RunOptions("base", None, adapter_file, resume, overwrite=overwrite, task="translate")
+    options = RunOptions("base", None, adapter_file, resume_adapter_file=resume, overwrite=overwrite, task="translate")
     quick = {
         "iters": 2,
         "batch_size": 2,

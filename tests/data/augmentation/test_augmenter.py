@@ -38,7 +38,8 @@ def augmenter(examples: list[Example], seed: int = 0, **options) -> Augmenter:
 def test_the_same_draw_is_the_same_in_any_order_and_thread(examples):
     one, other = (Augmenter(EVERYTHING, examples, small_model(), seed=7) for _ in range(2))
     errors = LateErrors(skip=False, report=print)
-    batches = [batch.examples for batch in read_ahead([DrawnBatch(examples)] * 3, errors, one.load)]
+    drawn = [DrawnBatch(examples, number=number) for number in range(3)]
+    batches = [batch.examples for batch in read_ahead(drawn, errors, one.load)]
     for number in reversed(range(3)):
         for i in reversed(range(4)):
             np.testing.assert_array_equal(other.load(examples[i], number).mel, batches[number][i].mel, strict=True)
