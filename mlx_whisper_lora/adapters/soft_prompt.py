@@ -45,33 +45,31 @@ class SoftPromptConfig:
         return f"prompts of {self.encoder_length} vectors in the encoder and {self.decoder_length} in the decoder"
 
 
-class PromptedEncoder(AudioEncoder):
-    """A frozen encoder with trained vectors before its input.
+class _Prompted(nn.Module):
+    """A frozen part of a model with a trained prompt.
 
     Args:
-        encoder: the encoder, whose parts it has.
+        part: the encoder or decoder, whose parts it has.
         prompt: the vectors, shape (N, D).
     """
 
-    def __init__(self, encoder: AudioEncoder, prompt: mx.array):
+    def __init__(self, part: nn.Module, prompt: mx.array):
         nn.Module.__init__(self)
-        _take_over(self, encoder, prompt)
+        for name, value in twin(part).items():
+            setattr(self, name, value)
+        self.freeze()
+        self.prompt = prompt
+
+
+class PromptedEncoder(_Prompted, AudioEncoder):
+    """A frozen encoder with trained vectors before its input."""
 
     def upper(self, x: mx.array, n_blocks: int = 0) -> mx.array:
         return super().upper(_prepend(self.prompt, x), n_blocks)[:, len(self.prompt) :]
 
 
-class PromptedDecoder(TextDecoder):
-    """A frozen decoder with trained vectors before its tokens. They are the first entries of its cache.
-
-    Args:
-        decoder: the decoder, whose parts it has.
-        prompt: the vectors, shape (N, D).
-    """
-
-    def __init__(self, decoder: TextDecoder, prompt: mx.array):
-        nn.Module.__init__(self)
-        _take_over(self, decoder, prompt)
+class PromptedDecoder(_Prompted, TextDecoder):
+    """A frozen decoder with trained vectors before its tokens. They are the first entries of its cache."""
 
     def hidden(
         self,
@@ -88,14 +86,6 @@ class PromptedDecoder(TextDecoder):
         mask = text_mask(past, x.shape[1], padding, x.dtype, prompt=count)
         hidden, scores = self.upper(x, audio_features, mask, cache, need_weights)
         return hidden[:, -length:], [None if score is None else score[:, :, -length:] for score in scores]
-
-
-def _take_over(module: nn.Module, part: nn.Module, prompt: mx.array) -> None:
-    """Give a module the parts of another one, frozen, and a prompt that is trained."""
-    for name, value in twin(part).items():
-        setattr(module, name, value)
-    module.freeze()
-    module.prompt = prompt
 
 
 def _prepend(prompt: mx.array, x: mx.array) -> mx.array:

@@ -19,7 +19,7 @@ from mlx_whisper_lora.whisper.text.tokenizer import TASKS, VOCABULARIES, Vocabul
 
 _SMALLEST = VOCABULARIES[0].size
 _V3_MELS = 128  # of the models with 100 languages, and of no others
-_OLD_NAMES = {"<|nocaptions|>": "<|nospeech|>"}
+_OLD_NAMES = {"<|nocaptions|>": "<|nospeech|>", "<|iw|>": "<|he|>"}  # as in the first models in English alone
 _MARKER = re.compile(r"<\|.*\|>")
 _LANGUAGE = re.compile(r"<\|(?!(pad|unk|bos|eos|sep|cls)\|)[a-z]{2,3}([-_]\w+)?\|>")
 _TIMESTAMP = re.compile(r"<\|\d+\.\d\d\|>")
@@ -97,6 +97,8 @@ def _conflicts(vocabulary: Vocabulary, claims: list[_Claim]) -> list[str]:
     known = vocabulary.special_tokens()
     messages = []
     for path, name, token in claims:
+        if name == "<|en|>" and path.name == CONFIG_FILE and not vocabulary.multilingual:
+            continue  # CTranslate2's converter writes the languages of the other models
         if known.get(name, token) != token:
             messages.append(f"{path}: {name} is token {token}, but in Whisper's vocabulary it is {known[name]}")
         elif name not in known and token < vocabulary.size:
@@ -140,7 +142,7 @@ def _claims(folder: Path) -> Iterator[_Claim]:
                     token = token[0]
                 if not isinstance(token, int):
                     raise CheckpointError(f"{path}: {name} should be the number of a token, not {token!r}")
-                yield _Claim(path, name, token)
+                yield _Claim(path, _OLD_NAMES.get(name, name), token)
 
 
 def _named_tokens(path: Path) -> Iterator[tuple[str, int]]:

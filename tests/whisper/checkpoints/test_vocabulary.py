@@ -99,11 +99,20 @@ def test_an_added_token_without_a_row_is_ignored(tmp_path):
     assert_same_model(load_model(folder, mx.float32), seeded(TINY))
 
 
-def test_the_older_name_of_nospeech_is_known(tmp_path):
+@pytest.mark.parametrize(("name", "older"), [("<|nospeech|>", "<|nocaptions|>"), ("<|he|>", "<|iw|>")])
+def test_older_names_are_known(name, older, tmp_path):
     folder = folder_of_transformers(tmp_path, TINY, 51866)
-    old = (folder / "added_tokens.json").read_text().replace("<|nospeech|>", "<|nocaptions|>")
+    old = (folder / "added_tokens.json").read_text().replace(name, older)
+    assert older in old
     (folder / "added_tokens.json").write_text(old)
     assert_same_model(load_model(folder, mx.float32), seeded(TINY))
+
+
+def test_languages_that_ctranslate2_gives_a_model_in_english_alone_do_not_count(tmp_path):
+    """As faster-whisper's tiny.en has them, with the numbers of the other models."""
+    export_model(seeded(ENGLISH), tmp_path / "ct2", ExportOptions("float32", export="ct2"))
+    edit(tmp_path / "ct2" / "config.json", lambda config: config | {"lang_ids": [50259, 50260]})
+    assert_same_model(load_model(tmp_path / "ct2", mx.float32), seeded(ENGLISH))
 
 
 @pytest.mark.parametrize(
