@@ -88,6 +88,7 @@ def train(
         state.begin(optimizer)
         done, evaluated = state.iteration, state.evaluated
         drawn = itertools.islice(drawn, state.n_drawn, None)
+    mx.eval(model.trainable_parameters(), optimizer.state)  # nothing can be computed while a process is waited for
     batches = read(drawn)
     meter = Meter(iters, steps_per_eval, options.clips_per_step / max(options.clips_per_step, len(dataset)))
     model.train()
