@@ -250,7 +250,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     if not isinstance(adapter, Adapter):
         adapter = read_adapter(adapter)
     config = adapter.config
-    _check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
+    check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
     with random_numbers_from(random_state()):
         modules = build_modules(model, config.settings, config.new_language)
     _fill(modules, adapter)
@@ -368,7 +368,7 @@ def _typed(name: str, value: Any, annotation: Any) -> Any:
     raise ValueError(f"its setting {name} is {value!r}")
 
 
-def _check_base(path: Path, wanted: Base, given: Base, given_name: str) -> None:
+def check_base(path: Path, wanted: Base, given: Base, given_name: str) -> None:
     """Raise AdapterError, naming both, unless the given model is the one that the adapter was trained on.
 
     An adapter of another library does not say enough about its base: then its arrays have to fit.
