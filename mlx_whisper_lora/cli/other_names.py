@@ -1,7 +1,5 @@
 """Names that options of training have in transformers' Trainer, in PEFT and in mlx-lm, answered with ours."""
 
-_DEVICE_DECIDES = "is not an option here: a base computes in float16 on a GPU, and in float32 on a CPU"
-
 ELSEWHERE = {
     # transformers: Seq2SeqTrainingArguments
     "max_steps": "is called `iters` here",
@@ -22,8 +20,8 @@ ELSEWHERE = {
     "output_dir": "is not an option here: give the file of the adapter as `adapter_file`",
     "overwrite_output_dir": "is called `overwrite` here",
     "resume_from_checkpoint": "is called `resume` here",
-    "fp16": _DEVICE_DECIDES,
-    "bf16": _DEVICE_DECIDES,
+    "fp16": "is not an option here: give `dtype` float16",
+    "bf16": "is not an option here: give `dtype` bfloat16",
     # PEFT: LoraConfig
     "r": "is called `lora_rank` here",
     "target_modules": "is called `lora_targets` here",

@@ -5,7 +5,7 @@ import io
 import math
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -62,6 +62,7 @@ class AdapterKeeper:
         config: the configuration of its adapter.
         adapter_file: the file for the best adapter. The newest goes to a file beside it.
         evaluate: evaluates the model on the validation clips. None if there are none: then the newest is the best.
+        watched: evaluate it on other validation sets, by name, whose scores decide nothing.
         callback: gets the evaluations and the files.
         best_by: the score that decides, one of SCORES.
         patience: after how many evaluations without a better adapter training should end. None if it should not.
@@ -74,15 +75,18 @@ class AdapterKeeper:
         config: AdapterConfig,
         adapter_file: str | PathLike,
         evaluate: Callable[[], Evaluation] | None,
+        watched: Mapping[str, Callable[[], Evaluation]],
         callback: Callback,
         best_by: str = SCORES[0],
         patience: int | None = None,
         writes: bool = True,
     ):
-        self.model, self.config, self.evaluate, self.callback = model, config, evaluate, callback
+        self.model, self.config, self.callback = model, config, callback
+        self.evaluate, self.watched = evaluate, watched
         self.best_by, self.patience, self.writes = best_by, patience, writes
         self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
         self.base: Evaluation | None = None
+        self.watched_base: dict[str, Evaluation] = {}  # of the base, if this run has measured it
         self.best: Evaluation | None = None
         self.best_iteration: int | None = None  # None while the base, or the adapter of an earlier run, is the best
         self.without_gain = 0  # evaluations since the best adapter
@@ -100,17 +104,28 @@ class AdapterKeeper:
 
     def measure_base(self) -> None:
         """Evaluate the model, which has no adapter yet, as the first candidate."""
-        if self.evaluate:
-            self.base = self.best = self.evaluate()
-            self.callback.evaluation(Evaluated(0, self.base, "base"))
+        self.base = self.best = self._measure(0, "base")
+        self.watched_base = self._measure_watched(0, "base")
 
     def measure_kept(self) -> None:
         """Evaluate the model, whose adapter is the one in `adapter_file`, as a candidate."""
-        if self.evaluate:
-            result = self.evaluate()
-            self.callback.evaluation(Evaluated(0, result, str(self.adapter_file)))
-            if self._is_best(result):
-                self.best = result
+        result = self._measure(0, str(self.adapter_file))
+        if result and self._is_best(result):
+            self.best = result
+
+    def _measure(self, iteration: int, candidate: str | None = None) -> Evaluation | None:
+        """Evaluate the model on the validation clips, if there are any."""
+        result = self.evaluate() if self.evaluate else None
+        if result:
+            self.callback.evaluation(Evaluated(iteration, result, candidate))
+        return result
+
+    def _measure_watched(self, iteration: int, candidate: str | None = None) -> dict[str, Evaluation]:
+        """Evaluate the model on the other validation sets."""
+        results = {name: evaluate() for name, evaluate in self.watched.items()}
+        for name, result in results.items():
+            self.callback.evaluation(Evaluated(iteration, result, candidate, name))
+        return results
 
     def evaluate_and_save(self, iteration: int) -> bool:
         """Evaluate the model, and save its adapter as the newest, and as the best if it is.
@@ -122,9 +137,8 @@ class AdapterKeeper:
             FloatingPointError: the adapter is not finite.
             OSError: a file cannot be written.
         """
-        result = self.evaluate() if self.evaluate else None
-        if result:
-            self.callback.evaluation(Evaluated(iteration, result))
+        result = self._measure(iteration)
+        self._measure_watched(iteration)
         self.save_newest()
         self.without_gain += 1
         if result is None or self._is_best(result):
@@ -141,13 +155,11 @@ class AdapterKeeper:
         Raises:
             OSError: the file cannot be written.
         """
-        if self.evaluate:
-            result = self.evaluate()
-            self.callback.evaluation(Evaluated(iteration, result, f"mean of {n_adapters} adapters"))
-            if self._is_best(result):
-                self.best, self.best_iteration = result, iteration
-                self._save(self.adapter_file)
-                self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
+        result = self._measure(iteration, f"mean of {n_adapters} adapters")
+        if result and self._is_best(result):
+            self.best, self.best_iteration = result, iteration
+            self._save(self.adapter_file)
+            self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
 
     def _is_best(self, result: Evaluation) -> bool:
         return self.best is None or self._order(result) < self._order(self.best)

@@ -1,7 +1,7 @@
 """The events of a fine-tuning run, with numbers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -51,6 +51,7 @@ class RunStart:
     base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
     notes: list[str]  # sentences about settings that the model can follow in part only
     steps_before: int = 0  # that the run took before it was cut off, if it goes on from its state
+    watched_base: Mapping[str, Evaluation] = field(default_factory=dict)  # of the base, on other validation sets
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Evaluated:
     iteration: int
     result: Evaluation
     candidate: str | None = None  # "base", a file of an earlier run, or a mean; None for the adapter in training
+    watched: str | None = None  # the name of another validation set, whose score decides nothing
 
 
 @dataclass(frozen=True)

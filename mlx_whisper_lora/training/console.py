@@ -111,8 +111,9 @@ class ConsoleCallback(Callback):
     def evaluation(self, evaluated: Evaluated) -> None:
         result = evaluated.result
         candidate = f" ({evaluated.candidate})" if evaluated.candidate else ""
+        name = f"{evaluated.watched}: Loss" if evaluated.watched else "Val loss"
         self.print_line(
-            f"Iter {evaluated.iteration}{candidate}: Val loss {result.loss:.3f}, WER {result.wer:.2f} %, "
+            f"Iter {evaluated.iteration}{candidate}: {name} {result.loss:.3f}, WER {result.wer:.2f} %, "
             f"CER {result.cer:.2f} %"
         )
 

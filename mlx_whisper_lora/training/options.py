@@ -15,6 +15,7 @@ PASSES, FEWEST_STEPS, MOST_STEPS = 10, 200, 10_000
 # them by less. Muon moves a matrix by the rate in each of its directions, of which there are few.
 OPTIMIZERS = {"adamw": 1.0, "adafactor": 1.0, "lion": 0.1, "muon": 20.0}
 SCHEDULES = ("cosine", "linear", "constant")
+DTYPES = ("float32", "float16", "bfloat16")
 SCORES = ("wer", "cer", "loss")  # of an evaluation
 
 
@@ -115,6 +116,13 @@ class TrainingOptions:
         minimum=0,
         below=1,
         metavar="SHARE",
+    )
+    dtype: str | None = option(
+        None,
+        "Type of numbers that the base computes in. Adapters have float32. float16 needs no scaling of the loss: it is "
+        "a sum over label tokens, so that gradients are large.",
+        choices=DTYPES,
+        shown_default="float16 on a GPU, and float32 on a CPU, where the others are many times slower",
     )
     max_grad_norm: float = option(
         1.0, "Maximum gradient norm. Longer gradients are scaled to it.", above=0, below=math.inf

@@ -5,6 +5,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
+import mlx.core as mx
+
 from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
 )
@@ -37,6 +39,7 @@ from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import finetune, late_errors
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.valid_sets import load_valid_sets
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import describe_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
@@ -98,7 +101,10 @@ class Run:
             self.augmentation = augmentation or AugmentationOptions()
 
             self.callback.load(describe_model(self.base_name, self.base_path))
-            self.model = load_model(self.base_name, path=self.base_path)
+            # `finetune` casts it: the fingerprint of a base needs digits that bfloat16 lacks.
+            self.model = load_model(
+                self.base_name, mx.float32 if trains and self.training.dtype else None, self.base_path
+            )
             self.new_language = _new_language(self.model, options, adapter)
             if self.new_language:
                 name_language(self.model, self.new_language.code)
@@ -120,7 +126,9 @@ class Run:
                 self.clips = clean_texts(self.clips)
             self.examples: dict[str, list[Example]] = {}
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
-            self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
+            self.valid_sets = self._load_valid_sets() if trains else {}
+            read = ("train", "valid", *self.valid_sets) if trains else ()
+            self._read(*read, *(("test",) if tests or not trains else ()))
 
     def train(self, settings: Any) -> None:
         """Train an adapter and save it.
@@ -143,6 +151,7 @@ class Run:
             self.callback,
             self.augmentation,
             self.new_language,
+            {name: self.examples[name] for name in self.valid_sets},
         )
         if end.base_is_best:
             self.adapter_file = None
@@ -194,6 +203,10 @@ class Run:
         check_options_used([each.folder for each in self.options.folders], self.options.sources, self.options.hub)
         return clips
 
+    def _load_valid_sets(self) -> dict[str, list[Clip]]:
+        """Return the clips of the other validation sets."""
+        return load_valid_sets(self.options, self.training.val_clips, self.clips["train"], self.bad)
+
     def _text_language(self, clip: Clip) -> str | None:
         """Return the code of the language that the text of a clip is in, or None if it is not known."""
         is_translation = (clip.task or self.options.task) == "translate"
@@ -233,14 +246,18 @@ class Run:
             )
 
     def _build_examples(self, split: str) -> list[str]:
-        """Build the examples of a split. Return the reasons why clips were left out, such as "longer than 30 s"."""
+        """Build the examples of a split, or of a validation set. Return the reasons why clips were left out."""
+        language, default_language = self.options.language, self.default_language
+        if split in self.valid_sets:  # which may be of another language
+            language, default_language = None, language or default_language
+        trains = split in ("train", "valid")
         built = build_examples(
-            self.clips[split],
+            self.clips[split] if split in SPLITS else self.valid_sets[split],
             self.model,
-            self.options.language,
+            language,
             self.options.task or "transcribe",
-            default_language=self.default_language,
-            max_seconds=CHUNK_LENGTH if split == "test" else self.training.audio_context or CHUNK_LENGTH,
+            default_language=default_language,
+            max_seconds=(trains and self.training.audio_context) or CHUNK_LENGTH,
             max_tokens=self.options.transcription.sample_len,
             bad=self.bad,
             cache=self._cache,

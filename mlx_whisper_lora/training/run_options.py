@@ -60,6 +60,15 @@ class RunOptions:
         "that it had. It ends with the adapter that it would have had.",
     )
     overwrite: bool = option(False, "Replace the adapter of another run in those files.")
+    valid_data: Sequence[str] = option(
+        (),
+        "Folder of clips, or a data set, that each evaluation reports on too, such as one of a language that the "
+        "adapter should not forget. The best adapter is chosen without it. It may be given several times. Clips that "
+        "are trained on are left out.",
+        metavar="FOLDER",
+        repeats=True,
+        shown_default="none",
+    )
     language: str | None = option(
         None,
         "Language of the clips, as a code (te) or a name (telugu). For one that Whisper lacks, its nearest relative is "

@@ -31,9 +31,14 @@ def play_run(callback: Callback, adapter_file: str | Path, resumed_from: str | N
     callback.load("tiny")
     callback.evaluation(Evaluated(0, BASE, "base"))
     clips = noise_examples(3), valid_set()
-    callback.start(RunStart(counts, resumed_from, options, LoRAConfig(), training, *clips, BASE, []))
+    callback.start(
+        RunStart(
+            counts, resumed_from, options, LoRAConfig(), training, *clips, BASE, [], watched_base={"english": BETTER}
+        )
+    )
     callback.step(StepReport(2, 1.5, 1e-3, 2.0, 30.0, 8.0, 1.3, 1_000_000_000, 60.0))
     callback.evaluation(Evaluated(2, BETTER))
+    callback.evaluation(Evaluated(2, BASE, watched="english"))
     callback.save(AdapterSaved(adapter_file, 2, best=True))
     callback.step(StepReport(4, float("inf"), 1e-4, 2.0, 30.0, 8.0, 2.7, 1_000_000_000, 0.0))
     callback.evaluation(Evaluated(4, BASE))

@@ -31,7 +31,9 @@ from tests.support.models import small_model
 LORA = LoRAConfig(rank=2, layers=1, targets=("attn.query", "attn.value"))
 
 
-def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, **settings) -> tuple[Whisper, list[str]]:
+def run(
+    adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, watched=None, **settings
+) -> tuple[Whisper, list[str]]:
     """Fine-tune a small model on noise. Return it and the lines printed."""
     model = small_model()
     lines: list[str] = []
@@ -47,7 +49,7 @@ def run(adapter_file, valid: int = 0, lora=LORA, resume=None, overwrite=False, *
     }
     training = TrainingOptions(**quick | settings)
     callback = ConsoleCallback(lines.append)
-    finetune(model, noise_examples(4), noise_examples(valid), options, training, lora, callback)
+    finetune(model, noise_examples(4), noise_examples(valid), options, training, lora, callback, watched=watched)
     return model, lines
 
 
@@ -118,6 +120,38 @@ def test_the_best_adapter_is_chosen_by_the_score_asked_for(best_by, best, tmp_pa
     monkeypatch.setattr(module, "evaluate", lambda *_, **__: Evaluation(*map(float, next(found)), []))
     _, lines = run(tmp_path / "a.npz", valid=1, iters=3, steps_per_eval=1, best_by=best_by)
     assert f"Best: iteration {best}," in lines[-1]
+
+
+def test_other_validation_sets_are_reported_and_decide_nothing(tmp_path, scores):
+    scores(90.0, 10.0, 60.0, 20.0, 70.0, 5.0)  # of the validation clips and of English, in turns
+    watched = {"english": noise_examples(2)}
+    _, lines = run(tmp_path / "a.npz", valid=1, iters=2, steps_per_eval=1, watched=watched)
+    assert [line.split(", CER")[0] for line in lines if "WER" in line] == [
+        "Iter 0 (base): Val loss 1.000, WER 90.00 %",
+        "Iter 0 (base): english: Loss 1.000, WER 10.00 %",
+        "Iter 1: Val loss 1.000, WER 60.00 %",
+        "Iter 1: english: Loss 1.000, WER 20.00 %",
+        "Iter 2: Val loss 1.000, WER 70.00 %",
+        "Iter 2: english: Loss 1.000, WER 5.00 %",
+        "Best: iteration 1, WER 60.00 %",
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_base_in_half_precision_learns_as_one_in_float32(dtype, tmp_path):
+    given = {"iters": 8, "learning_rate": 0.01, "steps_per_report": 1}
+
+    def losses(name: str, **settings) -> np.ndarray:
+        model, lines = run(tmp_path / f"{name}.npz", **given, **settings)
+        types = {array.dtype for _, array in tree_flatten(model.trainable_parameters())}
+        assert types == {mx.float32} and model.dtype == getattr(mx, settings.get("dtype", "float32"))
+        return np.array([float(re.search(r"Train loss ([\d.]+)", line)[1]) for line in lines if "Train loss" in line])
+
+    expected = losses("a")
+    assert expected[-1] < expected[0] - 0.2
+    np.testing.assert_allclose(losses("b", dtype=dtype), expected, rtol=0.01)
+    assert read_adapter_config(tmp_path / "b.npz").base == Base.of(small_model(), "base")
+    run(tmp_path / "c.npz", resume=tmp_path / "b.npz", lora=None, dtype=dtype)  # its base is recognized
 
 
 def test_training_ends_early_if_nothing_gets_better(tmp_path, scores):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd, RunStart, StepReport
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.reporting.numbers import evaluation_numbers, step_numbers
 from mlx_whisper_lora.training.reporting.places import beside
 from mlx_whisper_lora.version import __version__
@@ -42,14 +41,16 @@ class MetricsFile(Callback):
         about = {"library_version": __version__, "model": start.options.model, **clips, "settings": settings}
         self._write("start", 0, **about)
         if start.base:
-            self._write_evaluation(0, start.base, "base")
+            self._write_evaluation(Evaluated(0, start.base, "base"))
+        for name, result in start.watched_base.items():
+            self._write_evaluation(Evaluated(0, result, "base", name))
 
     def step(self, report: StepReport) -> None:
         self._write("step", report.iteration, **step_numbers(report))
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if self._begun:  # those before the start are not of this run's adapter
-            self._write_evaluation(evaluated.iteration, evaluated.result, evaluated.candidate)
+            self._write_evaluation(evaluated)
 
     def save(self, saved: AdapterSaved) -> None:
         self._write("save", saved.iteration, file=Path(saved.path).name, best=saved.best)
@@ -58,8 +59,9 @@ class MetricsFile(Callback):
         numbers = evaluation_numbers(end.best) if end.best else {}
         self._write("end", end.iteration, base_is_best=end.base_is_best, **numbers)
 
-    def _write_evaluation(self, iteration: int, result: Evaluation, candidate: str | None) -> None:
-        self._write("evaluation", iteration, candidate=candidate, **evaluation_numbers(result))
+    def _write_evaluation(self, evaluated: Evaluated) -> None:
+        numbers = evaluation_numbers(evaluated.result, evaluated.watched)
+        self._write("evaluation", evaluated.iteration, candidate=evaluated.candidate, **numbers)
 
     def _write(self, event: str, iteration: int | None, **values: Any) -> None:
         line = {"event": event, "time": round(time.time(), 3), "iteration": iteration, **values}

@@ -31,9 +31,10 @@ def step_numbers(report: StepReport) -> dict[str, float]:
     }
 
 
-def evaluation_numbers(result: Evaluation) -> dict[str, float]:
-    """Return the numbers of an evaluation on the validation clips."""
-    return {"valid/loss": result.loss, "valid/wer": result.wer, "valid/cer": result.cer}
+def evaluation_numbers(result: Evaluation, watched: str | None = None) -> dict[str, float]:
+    """Return the numbers of an evaluation on the validation clips, or on another validation set of that name."""
+    group = f"valid_{watched}" if watched else "valid"
+    return {f"{group}/loss": result.loss, f"{group}/wer": result.wer, f"{group}/cer": result.cer}
 
 
 def transcripts(start: RunStart, result: Evaluation) -> list[tuple[str, str, str]]:

@@ -39,6 +39,7 @@ class ReportPage(Callback):
         self._start: RunStart | None = None
         self._steps: list[StepReport] = []
         self._evaluations: list[tuple[int, Evaluation]] = []
+        self._watched: dict[str, list[tuple[int, Evaluation]]] = {}  # those of other validation sets, by name
 
     def load(self, model: str) -> None:
         check_file(self.path)
@@ -46,13 +47,16 @@ class ReportPage(Callback):
     def start(self, start: RunStart) -> None:
         self._start, self._steps = start, []
         self._evaluations = [(0, start.base)] if start.base else []
+        self._watched = {name: [(0, result)] for name, result in start.watched_base.items()}
 
     def step(self, report: StepReport) -> None:
         self._steps.append(report)
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._evaluations.append((evaluated.iteration, evaluated.result))
+            watched = evaluated.watched
+            curve = self._watched.setdefault(watched, []) if watched else self._evaluations
+            curve.append((evaluated.iteration, evaluated.result))
 
     def end(self, end: RunEnd) -> None:
         if self._start:
@@ -89,6 +93,8 @@ class ReportPage(Callback):
             "validation": [(at, each.loss) for at, each in valid],
         }
         errors = {"WER": [(at, each.wer) for at, each in valid], "CER": [(at, each.cer) for at, each in valid]}
+        loss |= {name: [(at, each.loss) for at, each in curve] for name, curve in self._watched.items()}
+        errors |= {f"WER, {name}": [(at, each.wer) for at, each in curve] for name, curve in self._watched.items()}
         speed = {"": [(each.iteration, each.audio_per_second) for each in self._steps]}
         rate = {"": [(each.iteration, each.learning_rate) for each in self._steps]}
         yield draw_curves("Loss", loss, "step")

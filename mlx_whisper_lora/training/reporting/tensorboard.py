@@ -39,23 +39,26 @@ class TensorBoard(Callback):
         self._begun = SummaryWriter(str(self.folder / time.strftime("%Y-%m-%d_%H-%M-%S"))), start
         if start.base:
             self._evaluation(0, start.base)
+        for name, result in start.watched_base.items():
+            self._evaluation(0, result, name)
 
     def step(self, report: StepReport) -> None:
         self._add(step_numbers(report), report.iteration)
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._evaluation(evaluated.iteration, evaluated.result)
+            self._evaluation(evaluated.iteration, evaluated.result, evaluated.watched)
 
     def end(self, end: RunEnd) -> None:
         if self._begun:
             self._begun[0].close()
 
-    def _evaluation(self, iteration: int, result: Evaluation) -> None:
+    def _evaluation(self, iteration: int, result: Evaluation, watched: str | None = None) -> None:
         if self._begun:
             writer, start = self._begun
-            self._add(evaluation_numbers(result), iteration)
-            writer.add_text("valid/transcripts", _table(transcripts(start, result)), iteration)
+            self._add(evaluation_numbers(result, watched), iteration)
+            if watched is None:
+                writer.add_text("valid/transcripts", _table(transcripts(start, result)), iteration)
             writer.flush()
 
     def _add(self, numbers: dict[str, float], iteration: int) -> None:

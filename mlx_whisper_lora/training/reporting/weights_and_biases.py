@@ -4,7 +4,7 @@ import os
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
 from mlx_whisper_lora.training.evaluation import Evaluation
@@ -40,6 +40,8 @@ class WeightsAndBiases(Callback):
         self._begun = wandb.init(project=project, name=self.adapter_file.stem, config=settings, dir=folder), start
         if start.base:
             self._evaluation(0, start.base)
+        for name, result in start.watched_base.items():
+            self._evaluation(0, result, name)
 
     def step(self, report: StepReport) -> None:
         if self._begun:
@@ -47,16 +49,19 @@ class WeightsAndBiases(Callback):
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._evaluation(evaluated.iteration, evaluated.result)
+            self._evaluation(evaluated.iteration, evaluated.result, evaluated.watched)
 
     def end(self, end: RunEnd) -> None:
         if self._begun:
             self._begun[0].finish()
 
-    def _evaluation(self, iteration: int, result: Evaluation) -> None:
+    def _evaluation(self, iteration: int, result: Evaluation, watched: str | None = None) -> None:
         if self._begun:
             import wandb
 
             run, start = self._begun
-            table = wandb.Table(columns=["clip", "text", "transcript"], data=[*map(list, transcripts(start, result))])
-            run.log(evaluation_numbers(result) | {"valid/transcripts": table}, step=iteration)
+            numbers: dict[str, Any] = {**evaluation_numbers(result, watched)}
+            if watched is None:
+                rows = [*map(list, transcripts(start, result))]
+                numbers["valid/transcripts"] = wandb.Table(columns=["clip", "text", "transcript"], data=rows)
+            run.log(numbers, step=iteration)

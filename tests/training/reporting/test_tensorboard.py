@@ -31,6 +31,7 @@ def test_curves_and_transcripts_are_written_for_each_run(tmp_path):
     (file,) = (tmp_path / "te_tensorboard").glob("*/events*")
     found = read_events(file)
     assert (found["train/loss", 2], found["valid/wer", 0], found["valid/wer", 2]) == (1.5, 90.0, 10.0)
+    assert (found["valid_english/wer", 0], found["valid_english/wer", 2]) == (10.0, 90.0)
     texts = {step: value for (tag, step), value in found.items() if tag.startswith("valid/transcripts")}
     assert texts[0].splitlines() == [
         "| clip | text | transcript |",
