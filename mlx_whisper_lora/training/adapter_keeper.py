@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ class AdapterKeeper:
         callback: gets the evaluations and the files.
         best_by: the score that decides, one of SCORES.
         patience: after how many evaluations without a better adapter training should end. None if it should not.
+        keep_last: the number of evaluations whose adapters are kept in files of their own.
         writes: whether files are written. Of several processes, one does.
     """
 
@@ -79,11 +81,12 @@ class AdapterKeeper:
         callback: Callback,
         best_by: str = SCORES[0],
         patience: int | None = None,
+        keep_last: int = 0,
         writes: bool = True,
     ):
         self.model, self.config, self.callback = model, config, callback
         self.evaluate, self.watched = evaluate, watched
-        self.best_by, self.patience, self.writes = best_by, patience, writes
+        self.best_by, self.patience, self.keep_last, self.writes = best_by, patience, keep_last, writes
         self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
         self.base: Evaluation | None = None
         self.watched_base: dict[str, Evaluation] = {}  # of the base, if this run has measured it
@@ -140,6 +143,9 @@ class AdapterKeeper:
         result = self._measure(iteration)
         self._measure_watched(iteration)
         self.save_newest()
+        if self.keep_last and self.writes:
+            self._save(self._file_of_step(iteration))
+            self._remove_older()
         self.without_gain += 1
         if result is None or self._is_best(result):
             self.best, self.best_iteration, self.without_gain = result, iteration, 0
@@ -168,6 +174,23 @@ class AdapterKeeper:
         """Return what results are compared by. A number that is not finite is the worst."""
         numbers = (getattr(result, name) for name in (self.best_by, *SCORES))
         return [number if math.isfinite(number) else math.inf for number in numbers]
+
+    def _file_of_step(self, iteration: int) -> Path:
+        return self.adapter_file.with_name(f"{self.adapter_file.stem}_{iteration:07}{self.adapter_file.suffix}")
+
+    def _remove_older(self) -> None:
+        """Remove the adapters of this run that are older than those of the last evaluations."""
+        name = re.compile(re.escape(self.adapter_file.stem) + r"_\d{7,8}" + re.escape(self.adapter_file.suffix))
+        found = [path for path in self.adapter_file.parent.iterdir() if name.fullmatch(path.name)]
+        of_run = [path for path in sorted(found, key=lambda path: (len(path.name), path.name)) if self._wrote(path)]
+        for path in of_run[: -self.keep_last]:
+            path.unlink()
+
+    def _wrote(self, path: Path) -> bool:
+        """Return whether a file holds an adapter of this run."""
+        with contextlib.suppress(AdapterError):
+            return read_adapter_config(path).run == self.config.run
+        return False
 
     def save_newest(self) -> None:
         """Save the adapter as the newest."""

@@ -107,6 +107,7 @@ def finetune(
         callback,
         training.best_by,
         training.early_stopping,
+        training.keep_last,
         writes=world.speaks,
     )
     digest = digest_of(train_set, valid_set, training, config.settings, augmentation, options.resume_adapter_file)

@@ -150,6 +150,14 @@ class TrainingOptions:
         "minutes (10m). A run that is cut off goes on from there with --resume.",
         metavar="N",
     )
+    keep_last: int = option(
+        0,
+        "Number of evaluations whose adapters are kept, apart from the best and the newest one, in files with the step "
+        "in their names, such as adapters_0000400.npz.",
+        minimum=0,
+        maximum=10_000,
+        metavar="N",
+    )
     best_by: str = option(
         "wer",
         "What the best adapter has the least of, on the validation clips. cer suits languages that are written without "

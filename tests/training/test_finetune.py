@@ -122,6 +122,17 @@ def test_the_best_adapter_is_chosen_by_the_score_asked_for(best_by, best, tmp_pa
     assert f"Best: iteration {best}," in lines[-1]
 
 
+def test_the_adapters_of_the_last_evaluations_are_kept_by_the_name_of_their_step(tmp_path):
+    run(tmp_path / "a_0000009.npz")
+    other = (tmp_path / "a_0000009.npz").read_bytes()  # of another run
+    run(tmp_path / "a.npz", iters=5, steps_per_eval=1, keep_last=2)
+    names = {path.name for path in tmp_path.glob("a_0*")}
+    assert names == {"a_0000004.npz", "a_0000005.npz", "a_0000009.npz", "a_0000009_last.npz"}
+    assert (tmp_path / "a_0000009.npz").read_bytes() == other
+    kept, newest = (read_adapter(tmp_path / f"a_{name}.npz").arrays for name in ("0000005", "last"))
+    assert all(np.array_equal(kept[name], newest[name]) for name in newest)
+
+
 def test_other_validation_sets_are_reported_and_decide_nothing(tmp_path, scores):
     scores(90.0, 10.0, 60.0, 20.0, 70.0, 5.0)  # of the validation clips and of English, in turns
     watched = {"english": noise_examples(2)}
