@@ -271,14 +271,22 @@ def replace_adapter(model: Whisper, adapter: Adapter) -> None:
 def _fill(modules: dict[str, nn.Module], adapter: Adapter) -> None:
     expected = trained_arrays(modules)
     arrays = adapter.arrays
-    if adapter.is_partial:  # A and B of zeros add nothing, and have no gradient
-        arrays = {name: np.zeros(array.shape, np.float32) for name, array in expected.items()} | arrays
+    if adapter.is_partial:
+        arrays = {name: _without_effect(name, array) for name, array in expected.items()} | arrays
         _check_fits(adapter, expected)
     _check_arrays(adapter.path, arrays, expected)
     for path, module in modules.items():
         names = [name for name, _ in tree_flatten(module.trainable_parameters())]
         stored = [(name, mx.array(arrays[f"{path}.{name}"].astype(np.float32))) for name in names]
         module.load_weights(stored, strict=False)
+
+
+def _without_effect(name: str, array: mx.array) -> np.ndarray:
+    """Return what the array of a fresh layer becomes if an adapter lacks the layer.
+
+    A and B of zeros add nothing, and have no gradient. Magnitudes start as those of the base.
+    """
+    return np.zeros(array.shape, np.float32) if name.endswith((".lora_a", ".lora_b")) else np.array(array)
 
 
 def _clip_array(clips: frozenset[int]) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""Read and write LoRA adapters of PEFT: a folder with `adapter_config.json` and `adapter_model.safetensors`.
+"""Read and write LoRA and DoRA adapters of PEFT: a folder with `adapter_config.json` and `adapter_model.safetensors`.
 
 What PEFT has no place for, such as the language, is in the metadata of the second file, if it was written here.
 
 PEFT stores A as (rank, inputs) and B as (outputs, rank), under transformers' names of the layers. It adapts any layers,
 and each may have its own rank and scale. Ours have one rank and one scale: smaller matrices are padded with zeros, and
-another scale goes into B. That computes the same.
+another scale goes into B. That computes the same. Only DoRA's layers have a vector of magnitudes.
 """
 
 import hashlib
@@ -21,8 +21,10 @@ import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base
 from mlx_whisper_lora.adapters.errors import AdapterError
-from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
+from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.adapters.peft_config import CONFIG_FILE, PeftConfig, read_peft_config
+from mlx_whisper_lora.adapters.targets import TARGETS
 from mlx_whisper_lora.whisper.atomic_files import output_folder
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.files import write_json, write_weights
@@ -35,9 +37,13 @@ from mlx_whisper_lora.whisper.option import OptionError
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 PEFT_FILES = (CONFIG_FILE, *WEIGHT_FILES)
 _PREFIX = "base_model.model."
-_MATRIX = re.compile(r"((?:encoder|decoder)\.blocks\.\d{1,4})\.(.+)\.lora_([AB])(?:\.default)?\.weight")
-_PARTS = {"A": "lora_a", "B": "lora_b"}
-_NAMES = {ours: f"lora_{theirs}" for theirs, ours in _PARTS.items()}
+_ARRAY = re.compile(
+    r"((?:encoder|decoder)\.blocks\.\d{1,4})\.(.+)\.lora_(?:([AB])(?:\.default)?\.weight"
+    r"|(magnitude_vector)(?:\.default)?(?:\.weight)?)"
+)
+_PARTS = {"A": "lora_a", "B": "lora_b", "magnitude_vector": "magnitude"}
+_NAMES = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
+_METHODS = ("lora", "dora")  # by whether there are magnitudes
 _CONFIG_KEY, _CLIPS_KEY = "mlx_whisper_lora", "mlx_whisper_lora_clips"  # in the metadata
 
 
@@ -54,18 +60,18 @@ def peft_files(folder: Path) -> list[Path]:
 
 
 def read_peft(folder: Path) -> Adapter:
-    """Read a LoRA adapter of PEFT.
+    """Read a LoRA or DoRA adapter of PEFT.
 
     It knows its base by name alone, and not its language. transformers trains on full windows.
 
     Raises:
-        AdapterError: a file is missing or damaged, or the adapter is not a plain LoRA of Whisper's blocks.
+        AdapterError: a file is missing or damaged, or the adapter is not one of Whisper's blocks.
     """
     settings = read_peft_config(folder)
     path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if path is None:
         raise AdapterError(f"{folder}: an adapter of PEFT without its {WEIGHT_FILES[0]}; copy that file too")
-    layers = _read_layers(path)
+    layers = _read_layers(path, settings.dora)
     rank = max(matrices["lora_a"].shape[0] for matrices in layers.values())
     ours = _our_settings(path, layers, rank, settings)  # which bounds the rank
     arrays: dict[str, np.ndarray] = {}
@@ -74,7 +80,9 @@ def read_peft(folder: Path) -> Adapter:
         factor = settings.scale_of(to_hf(layer)) / settings.scale
         arrays[f"{layer}.lora_a"] = _padded(a.T, (a.shape[1], rank))
         arrays[f"{layer}.lora_b"] = _padded(b.T if factor == 1 else b.T * np.float32(factor), (rank, b.shape[0]))
-    config = _read_metadata(path) or AdapterConfig(
+        if settings.dora:
+            arrays[f"{layer}.magnitude"] = matrices["magnitude"]
+    config = _read_metadata(path, settings.dora) or AdapterConfig(
         settings=ours,
         language=None,
         task="transcribe",
@@ -88,15 +96,17 @@ def read_peft(folder: Path) -> Adapter:
 
 
 def write_peft(adapter: Adapter, folder: str | PathLike) -> None:
-    """Write a LoRA adapter as a folder of PEFT, atomically.
+    """Write a LoRA or DoRA adapter as a folder of PEFT, atomically.
 
     Raises:
         AdapterError: PEFT has no form for the adapter.
         OSError: the folder cannot be written.
     """
     config = adapter.config
-    if config.method != "lora":
-        raise AdapterError(f"{adapter.path}: its method is {config.method}, and LoRA alone is written for PEFT")
+    if config.method not in _METHODS:
+        raise AdapterError(
+            f"{adapter.path}: its method is {config.method}, and PEFT has a form for LoRA and DoRA alone"
+        )
     if config.new_language:
         raise AdapterError(
             f"{adapter.path}: its new language {config.new_language.code} has a token of its own, which PEFT cannot "
@@ -105,7 +115,7 @@ def write_peft(adapter: Adapter, folder: str | PathLike) -> None:
     weights, layers = {}, []
     for name, array in adapter.arrays.items():
         layer, part = name.rsplit(".", 1)
-        weights[f"{_PREFIX}{to_hf(layer)}.{_NAMES[part]}.weight"] = mx.array(np.ascontiguousarray(array.T, np.float32))
+        weights[f"{_PREFIX}{to_hf(layer)}.{_NAMES[part]}"] = mx.array(np.ascontiguousarray(array.T, np.float32))
         layers.append(to_hf(layer))
     metadata = _metadata(config) if config.base.fingerprint else {}
     with output_folder(folder, last=CONFIG_FILE) as path:
@@ -125,6 +135,7 @@ def _peft_settings(config: AdapterConfig, layers: list[str]) -> dict[str, Any]:
         "lora_alpha": config.settings.factor * config.settings.rank,
         "lora_dropout": config.settings.dropout,
         "target_modules": layers,
+        "use_dora": config.method == "dora",
         "bias": "none",
         "inference_mode": True,
     }
@@ -135,7 +146,7 @@ def _metadata(config: AdapterConfig) -> dict[str, str]:
     return {_CONFIG_KEY: json.dumps(config.to_json()), _CLIPS_KEY: clips}
 
 
-def _read_metadata(path: Path) -> AdapterConfig | None:
+def _read_metadata(path: Path, dora: bool) -> AdapterConfig | None:
     """Return the configuration that `write_peft` stored, or None if PEFT wrote the file."""
     metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
     if _CONFIG_KEY not in metadata:
@@ -143,34 +154,35 @@ def _read_metadata(path: Path) -> AdapterConfig | None:
     try:
         clips = np.frombuffer(bytes.fromhex(metadata[_CLIPS_KEY]), "<u8")
         config = AdapterConfig.from_json(json.loads(metadata[_CONFIG_KEY]), clips)
-        if config.method != "lora" or config.new_language:
-            raise ValueError("PEFT has no form for such an adapter")
+        if config.method != _METHODS[dora] or config.new_language:
+            raise ValueError(f"it is not that of a {_METHODS[dora]} adapter")
         return config
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise AdapterError(f"{path}: its metadata is not what this library reads ({one_line(error)})") from None
 
 
-def _read_layers(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Return the matrices of each layer, by our path of the layer and our name of the matrix, in float32."""
+def _read_layers(path: Path, dora: bool) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of each layer, by our path of the layer and our name of the array, in float32."""
     layers: defaultdict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    kind, needed = ("DoRA", "A, B and magnitudes") if dora else ("LoRA", "A and B")
     try:
         stored = read_arrays(path)
         evaluate(path, stored)
     except CheckpointError as error:
         raise AdapterError(str(error)) from None
     for name, array in sorted(stored.items()):
-        match = _MATRIX.fullmatch(from_hf(name.removeprefix(_PREFIX)))
-        if not match or match[2] not in TARGETS:
-            raise AdapterError(f"{path}: {name} is not a LoRA matrix of a linear layer in Whisper's blocks")
-        layer, part = f"{match[1]}.{match[2]}", _PARTS[match[3]]
+        match = _ARRAY.fullmatch(from_hf(name.removeprefix(_PREFIX)))
+        if not match or match[2] not in TARGETS or (match[4] and not dora):
+            raise AdapterError(f"{path}: {name} is not a {kind} array of a linear layer in Whisper's blocks")
+        layer, part = f"{match[1]}.{match[2]}", _PARTS[match[3] or match[4]]
         if part in layers[layer]:
             raise AdapterError(f"{path}: {name} is stored twice, under two names")
         layers[layer][part] = np.array(array.astype(mx.float32))
     if not layers:
-        raise AdapterError(f"{path}: it holds no LoRA matrix")
+        raise AdapterError(f"{path}: it holds no {kind} matrix")
     for layer, matrices in layers.items():
-        if len(matrices) < len(_PARTS):
-            raise AdapterError(f"{path}: {to_hf(layer)} has one LoRA matrix, and needs A and B; the file is damaged")
+        if len(matrices) < (3 if dora else 2):
+            raise AdapterError(f"{path}: {to_hf(layer)} needs {needed}, and lacks one of them; the file is damaged")
     return dict(layers)
 
 
@@ -184,7 +196,7 @@ def _checked(
             f"{path}: the matrices of {to_hf(layer)} have the shapes {a.shape} and {b.shape}, but {CONFIG_FILE} gives "
             f"them rank {rank}"
         )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+    if not all(np.isfinite(matrix).all() for matrix in matrices.values()):
         raise AdapterError(f"{path}: the matrices of {to_hf(layer)} hold numbers that are not finite")
     return a, b
 
@@ -199,7 +211,7 @@ def _our_settings(path: Path, layers: dict[str, dict], rank: int, settings: Peft
     sides = {layer.split(".")[0] for layer in layers}
     targets = {layer.split(".", 3)[3] for layer in layers}
     try:
-        return LoRAConfig(
+        return METHODS[_METHODS[settings.dora]].Config(
             rank=rank,
             scale=settings.scale,
             dropout=settings.dropout,

@@ -1,4 +1,5 @@
-"""Read the `adapter_config.json` of a PEFT adapter, and refuse what would compute something else than LoRA.
+"""Read the `adapter_config.json` of a PEFT adapter, and refuse what would compute something else than LoRA
+or DoRA.
 
 Each key of the file is known to change nothing, is used, or has to be off. So a setting that this library does not know
 is an error, and not an adapter that computes something else.
@@ -20,7 +21,7 @@ from mlx_whisper_lora.whisper.option import OptionError
 CONFIG_FILE = "adapter_config.json"
 _USED = (
     "peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "lora_dropout", "use_rslora",
-    "rank_pattern", "alpha_pattern", "init_lora_weights", "bias",
+    "rank_pattern", "alpha_pattern", "init_lora_weights", "bias", "use_dora",
 )  # fmt: skip
 # Where the layers are is read from the arrays. The others describe training, the file, or a feature that is off.
 _WITHOUT_EFFECT = (
@@ -29,7 +30,6 @@ _WITHOUT_EFFECT = (
     "lora_ga_config", "velora_config", "runtime_config", "qalora_group_size", "ensure_weight_tying",
 )  # fmt: skip
 _REASONS = {
-    "use_dora": "DoRA is not read yet",
     "modules_to_save": "it holds entire layers beside the matrices",
     "trainable_token_indices": "it holds rows of the token embedding",
     "lora_bias": "its matrices have biases",
@@ -61,6 +61,7 @@ class PeftConfig:
     ranks: Mapping[str, int]  # by patterns of names of layers
     alphas: Mapping[str, float]  # by patterns, too
     base: str  # its name or path, and "" if it is not known
+    dora: bool = False  # whether the layers have magnitudes
 
     def __post_init__(self):
         for rank in (self.rank, *self.ranks.values()):
@@ -116,6 +117,7 @@ def read_peft_config(folder: Path) -> PeftConfig:
             ranks=_pattern(stored, "rank_pattern", int),
             alphas=_pattern(stored, "alpha_pattern", float),
             base=_base_name(stored),
+            dora=_typed(stored, "use_dora", bool, False),
         )
     except OptionError as error:
         raise AdapterError(f"{path}: {error}") from None

@@ -83,7 +83,7 @@ def test_a_file_of_pytorch_is_read_without_pickle(tmp_path):
 
 
 NOT_READ = {
-    "DoRA": ({"use_dora": True}, "use_dora is true: DoRA is not read yet; merge it into its base"),
+    "DoRA": ({"use_dora": True}, "q_proj needs A, B and magnitudes, and lacks one of them; the file is damaged"),
     "another method": ({"peft_type": "IA3"}, "peft_type is 'IA3', and of PEFT's adapters this library reads LORA"),
     "PiSSA": ({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4', which changes the weights of .*; save it"),
     "OLoRA": ({"init_lora_weights": "olora"}, "init_lora_weights is 'olora', which changes the weights of the base"),
@@ -121,15 +121,15 @@ DAMAGED = {
     "cut short": (lambda at: cut(at / WEIGHTS), "damaged or cut short"),
     "an entire layer": (
         lambda at: change_arrays(at, **{"base_model.model.proj_out.weight": mx.ones((2, 2))}),
-        "base_model.model.proj_out.weight is not a LoRA matrix of a linear layer in Whisper's blocks",
+        "base_model.model.proj_out.weight is not a LoRA array of a linear layer in Whisper's blocks",
     ),
     "DoRA": (
         lambda at: change_arrays(at, **{f"{QUERY}.lora_magnitude_vector": mx.ones((128,))}),
-        "lora_magnitude_vector is not a LoRA matrix",
+        "lora_magnitude_vector is not a LoRA array of a linear layer",
     ),
     "half": (
         lambda at: change_arrays(at, **{f"{QUERY}.lora_B.weight": None}),
-        "model.decoder.layers.0.self_attn.q_proj has one LoRA matrix, and needs A and B",
+        "model.decoder.layers.0.self_attn.q_proj needs A and B, and lacks one of them",
     ),
     "not finite": (
         lambda at: change_arrays(at, **{f"{QUERY}.lora_A.weight": mx.full((2, 128), mx.nan)}),

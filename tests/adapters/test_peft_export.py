@@ -1,7 +1,7 @@
 """Our adapters as folders of PEFT. tests/parity/test_peft.py opens such a folder in PEFT."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -10,6 +10,7 @@ import pytest
 
 from mlx_whisper_lora import convert
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base, read_adapter, save_adapter
+from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
@@ -22,20 +23,26 @@ from tests.support.peft_folders import change_config
 SETTINGS = LoRAConfig(rank=3, scale=1.5, dropout=0.1, layers=1, targets=("cross_attn.query", "mlp2"))
 
 
-@pytest.fixture
-def adapter(tmp_path) -> Adapter:
-    """An adapter of the last blocks of a model that came from the Hub."""
+def adapter_of(settings: LoRAConfig, folder: Path) -> Adapter:
+    """Return an adapter of the last blocks of a model that came from the Hub."""
     model = small_model()
     base = replace(Base.of(model, "small"), repository="mlx-community/whisper-small-mlx@v1")
-    add_adapter(model, SETTINGS)
+    add_adapter(model, settings)
     for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1))
-    config = AdapterConfig(SETTINGS, "te", "translate", 12.5, base, run="5eed", clips=frozenset({7, 2**64 - 1}))
-    save_adapter(tmp_path / "a.npz", model, config)
-    return read_adapter(tmp_path / "a.npz")
+    config = AdapterConfig(settings, "te", "translate", 12.5, base, run="5eed", clips=frozenset({7, 2**64 - 1}))
+    save_adapter(folder / "a.npz", model, config)
+    return read_adapter(folder / "a.npz")
 
 
-def test_a_folder_that_was_written_is_the_same_adapter(adapter, tmp_path):
+@pytest.fixture
+def adapter(tmp_path) -> Adapter:
+    return adapter_of(SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [LoRAConfig, DoRAConfig])
+def test_a_folder_that_was_written_is_the_same_adapter(kind, tmp_path):
+    adapter = adapter_of(kind(**asdict(SETTINGS)), tmp_path)
     write_peft(adapter, tmp_path / "peft")
     found = open_adapter(tmp_path / "peft")
     assert found.config == adapter.config
@@ -57,6 +64,7 @@ def test_the_configuration_names_exactly_the_layers_and_openais_base(adapter, tm
             "model.decoder.layers.1.fc2",
             "model.encoder.layers.1.fc2",
         ],
+        "use_dora": False,
         "bias": "none",
         "inference_mode": True,
     }

@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import WhisperForConditionalGeneration
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, load_adapter, read_adapter, save_adapter
+from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.inject import adapter_modules, add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.open import open_adapter
@@ -24,6 +25,7 @@ PROMPT = [50258, 50259, 50359, 50363]
 OURS = {
     "all": LoRAConfig(rank=4, scale=1.5),
     "some": LoRAConfig(rank=2, scale=0.7, layers=1, targets=("attn.key", "cross_attn.out", "mlp1")),
+    "dora": DoRAConfig(rank=3, scale=1.5, layers=2, targets=("attn.query", "mlp2")),
     "decoder": LoRAConfig(rank=3, encoder_layers=0, targets=("cross_attn.value",)),
 }
 THEIRS = {
@@ -42,6 +44,7 @@ THEIRS = {
         "rank_pattern": {"fc1": 5},
         "alpha_pattern": {"q_proj": 3},
     },
+    "dora": {"r": 4, "lora_alpha": 6, "use_dora": True, "target_modules": ["k_proj", "fc1"]},
     "orthogonal": {"r": 4, "target_modules": ["out_proj"], "init_lora_weights": "orthogonal"},
 }
 
@@ -80,6 +83,8 @@ def test_an_exported_adapter_gives_the_same_logits_in_peft(case, base, tmp_path)
     add_adapter(model, config.settings)
     for module in adapter_modules(model).values():
         module.lora_b = mx.random.normal(module.lora_b.shape, key=mx.random.key(1)) * 0.1
+        if "magnitude" in module:
+            module.magnitude = module.magnitude * mx.linspace(0.8, 1.2, module.magnitude.size)
     save_adapter(tmp_path / "a.npz", model, config)
     write_peft(read_adapter(tmp_path / "a.npz"), tmp_path / "peft")
     theirs = PeftModel.from_pretrained(in_transformers(base), str(tmp_path / "peft"))
@@ -94,7 +99,9 @@ def test_an_adapter_of_peft_gives_the_same_logits_here(case, base, tmp_path):
     theirs = get_peft_model(in_transformers(base), LoraConfig(**THEIRS[case])).eval()
     with torch.no_grad():
         for name, parameter in theirs.named_parameters():
-            if "lora_" in name:
+            if "magnitude" in name:
+                parameter.mul_(1 + 0.2 * torch.randn_like(parameter))
+            elif "lora_" in name:
                 parameter.normal_(std=0.1)
     theirs.save_pretrained(tmp_path / "peft")
     model = load_model(DEMO, mx.float32)

@@ -15,7 +15,7 @@ from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 
 REFERENCE = Path(__file__).parents[1] / "adapters" / "reference" / "peft"
-CASES = ("query_value", "patterns")
+CASES = ("query_value", "patterns", "dora")
 PROMPT = [50258, 50259, 50359, 50363]
 
 

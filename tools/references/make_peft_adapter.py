@@ -1,4 +1,4 @@
-"""Make LoRA adapters with PEFT on the bundled demo model, and the logits that they give.
+"""Make LoRA and DoRA adapters with PEFT on the bundled demo model, and the logits that they give.
 
     python -m tools.references.make_peft_adapter
 
@@ -39,6 +39,13 @@ CASES = {
         rank_pattern={"fc1": 3, r"decoder\.layers\.1\.self_attn\.out_proj": 1},
         alpha_pattern={"encoder_attn.k_proj": 9},
     ),
+    "dora": LoraConfig(
+        r=2,
+        lora_alpha=4,
+        use_dora=True,
+        target_modules=r".*(decoder\.layers\.2\.(encoder_attn\.v_proj|fc2)|encoder\.layers\.1\.self_attn\.k_proj)",
+        alpha_pattern={"fc2": 6},
+    ),
 }
 
 
@@ -55,8 +62,11 @@ def adapted(base: WhisperForConditionalGeneration, config: LoraConfig) -> torch.
     model = get_peft_model(base, config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lora_" in name:
+            if "lora_magnitude" in name:
+                parameter.mul_(1 + 0.2 * torch.randn_like(parameter))
+            elif "lora_" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
+            if "lora_" in name:
                 parameter.copy_(parameter.to(torch.bfloat16))
     return model
 
