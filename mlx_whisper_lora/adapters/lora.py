@@ -40,6 +40,7 @@ class LoRAConfig(BlockChoice):
         above=0,
         maximum=1e4,
         shown_default=f"{_SCALE:g}, unless `alpha` is given",
+        instead_of="alpha",
     )
     dropout: float = option(0.0, "Dropout before the first low-rank matrix.", minimum=0, below=1)
     targets: tuple[str, ...] = option(TARGETS, TARGETS_HELP, shown_default="all")
@@ -49,6 +50,7 @@ class LoRAConfig(BlockChoice):
         above=0,
         maximum=1e7,
         shown_default="not used",
+        instead_of="scale",
     )
     rank_stabilized: bool = option(
         False, "Divide alpha by the square root of the rank, and not by the rank, as suits large ranks."

@@ -72,6 +72,8 @@ class CommandParser(argparse.ArgumentParser):
         """Add the values of a file of options that no flag overrides. Raise ConfigError if one cannot be understood."""
         declared = self.declared()
         options.places = {}  # of the values from the file, by name
+        flags = {name for name in declared if hasattr(options, name)}
+        flags |= {declared[name].excluded(name) for name in flags}
         for entry in read_config(config):
             name = entry.key.replace("-", "_")
             if name not in declared:
@@ -80,7 +82,7 @@ class CommandParser(argparse.ArgumentParser):
                 value = declared[name].read(entry.value)
             except ValueError as error:
                 raise ConfigError(f"{entry.place}: {entry.key}: {error}") from None
-            if not hasattr(options, name):
+            if name not in flags:
                 setattr(options, name, value)
                 options.places[name] = entry.place
 
@@ -190,6 +192,10 @@ class OptionType:
         if isinstance(value, list) and self.kind is not tuple:
             raise ValueError("expected one value, got a list")
         return None if value is None else self._parse(",".join(value) if isinstance(value, list) else value)
+
+    def excluded(self, name: str) -> str:
+        """Return the name of the option that this one excludes, or its own, which may begin with a prefix."""
+        return name.removesuffix(self.field.name) + (self.field.metadata["instead_of"] or self.field.name)
 
     @property
     def kind(self) -> type:

@@ -59,8 +59,9 @@ def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> Interval:
         totals: a sum of each clip, such as its loss.
         sizes: the number of parts of each clip, such as its tokens. At least one has some.
     """
-    draws = np.random.default_rng(0).integers(0, len(sizes), (_RESAMPLES, len(sizes)))
-    total, size = (np.array(numbers)[draws].sum(axis=1) for numbers in (totals, sizes))
+    random, both = np.random.default_rng(0), np.array([totals, sizes], np.float64)
+    draws = (random.integers(0, len(sizes), len(sizes)) for _ in range(_RESAMPLES))
+    total, size = np.array([both[:, draw].sum(axis=1) for draw in draws]).T
     low, high = np.percentile(total[size > 0] / size[size > 0], [2.5, 97.5])
     return Interval(float(low), float(high))
 

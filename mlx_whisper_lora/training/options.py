@@ -71,6 +71,7 @@ class TrainingOptions:
         minimum=1,
         maximum=10_000_000,
         shown_default=f"{PASSES} passes over the clips, but from {FEWEST_STEPS} to {MOST_STEPS} steps",
+        instead_of="epochs",
     )
     epochs: float | None = option(
         None,
@@ -78,6 +79,7 @@ class TrainingOptions:
         above=0,
         maximum=100_000,
         shown_default="the number of steps decides",
+        instead_of="iters",
     )
     batch_size: int = option(2, "Number of clips that are computed together.", minimum=1, maximum=4096)
     grad_accumulation_steps: int = option(

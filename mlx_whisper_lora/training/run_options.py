@@ -37,6 +37,7 @@ class RunOptions:
         metavar="FOLDER",
         repeats=True,
         shown_default="the bundled demo clips",
+        instead_of="hf_dataset",
     )
     adapter_file: str | None = option(
         None,

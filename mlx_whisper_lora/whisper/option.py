@@ -86,6 +86,7 @@ def option(
     parse: Callable[[str], Any] | None = None,
     shown_default: str | None = None,
     repeats: bool = False,
+    instead_of: str | None = None,
 ) -> Any:
     """Declare a dataclass field as an option.
 
@@ -101,11 +102,12 @@ def option(
         shown_default: how `--help` describes the default, if its value says too little. A name between backticks is
             an option of the same dataclass.
         repeats: whether the flag can be given several times; the value is then a list.
+        instead_of: an option that this one excludes. The flag of one overrides the other in a file of options.
     """
     about = {
         "help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "above": above, "below": below,
         "metavar": metavar, "short": short, "parse": parse, "shown_default": shown_default,
-        "repeats": repeats,
+        "repeats": repeats, "instead_of": instead_of,
     }  # fmt: skip
     return field(default=default, metadata=about)
 

@@ -21,6 +21,8 @@ class Recipe:
     oven: str | None = option(None, "Kind of oven.", choices=("gas", "no"))
     steam: bool = option(False, "Add steam.")
     spice: str | Sequence[str] | None = option(None, "Spices, one a flag.", repeats=True)
+    minutes: int | None = option(None, "Time in the oven.", instead_of="until")
+    until: str | None = option(None, "The color to wait for.", instead_of="minutes")
 
     def __post_init__(self):
         check_ranges(self)
@@ -66,6 +68,11 @@ def test_flags_override_the_file(bake):
     text = "batch_size: 2\nspice: [caraway]\nsteam: true\nsalt: 1"
     flags = ("--batch_size", "4", "--spice", "fennel", "--steam", "False")
     assert bake(text, *flags) == Recipe(4, 1.0, spice=["fennel"])
+
+
+def test_a_flag_overrides_what_it_excludes_in_the_file(bake):
+    assert bake("minutes: 40\nsalt: 1", "--until", "brown") == Recipe(salt=1.0, until="brown")
+    assert bake("minutes: 40\nuntil: brown") == Recipe(minutes=40, until="brown")  # both come from one place
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ class HubDataOptions:
         "Hugging Face data set, as owner/name or owner/name@revision. Needs the extra 'hf'.",
         metavar="NAME",
         shown_default="the one that --data names",
+        instead_of="data",
     )
     hf_dataset_lang: str | None = option(
         None,
