@@ -54,9 +54,8 @@ def main(args: argparse.Namespace) -> None:
             run.train(settings)
     if command.test:
         result = run.test()
-        scores = f"Test loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
         if run.world.speaks:
-            print(f"{scores} ({result.normalizer} normalizer)")
+            print(f"Test loss {result.loss:.3f}, {result.describe()} ({result.normalizer} normalizer)")
 
 
 def cli() -> NoReturn:

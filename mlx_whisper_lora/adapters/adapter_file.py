@@ -28,6 +28,7 @@ from mlx_whisper_lora.adapters.foreign import describe_foreign
 from mlx_whisper_lora.adapters.inject import adapter_modules, build_modules, check_plain, put_adapter, trained_arrays
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, read_new_language
+from mlx_whisper_lora.adapters.record import Record
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.context import is_context
@@ -79,6 +80,7 @@ class AdapterConfig:
     run: str | None = None  # stands for the run of training, and for those that resume it; None in old files
     clips: frozenset[int] = frozenset()  # hashes of the audio of the clips that it was trained on
     new_language: NewLanguage | None = None  # a language that the base lacks, and whose token was trained
+    record: Record | None = None  # of the run; None in old files, and of adapters of other libraries
 
     @property
     def split(self) -> str:
@@ -93,6 +95,7 @@ class AdapterConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as it is stored."""
         new = {"new_language": asdict(self.new_language)} if self.new_language else {}
+        record = {"record": asdict(self.record)} if self.record else {}
         return {
             "version": VERSION if new else _WITHOUT_NEW_LANGUAGE,
             "method": self.method,
@@ -105,6 +108,7 @@ class AdapterConfig:
             "split": self.split,
             "library_version": __version__,
             **new,
+            **record,
         }
 
     @staticmethod
@@ -151,6 +155,7 @@ class AdapterConfig:
             run=str(config["run"]) if config.get("run") else None,
             clips=frozenset() if clips is None else frozenset(clips.tolist()),
             new_language=new_language,
+            record=Record.from_json(config["record"]) if config.get("record") else None,
         )
         if version >= _WITHOUT_NEW_LANGUAGE and found.split != config["split"]:
             raise ValueError("its clips are not those that it names")

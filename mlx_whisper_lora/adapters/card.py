@@ -61,6 +61,7 @@ def make_card(repository: str, config: AdapterConfig, layout: str, license: str 
         *("---", *header, "---", "", f"# {repository.split('/')[1]}", ""),
         f"{what} {linked} for {result}{of}.",
         *("", "## Use", "", *_usage(repository, config, layout), "", "## Training", "", *_training(config), ""),
+        *_results(config),
         *("## License", ""),
         f"The base has the license {license}."
         if license
@@ -107,4 +108,23 @@ def _training(config: AdapterConfig) -> list[str]:
         "Audio in a window": context,
         "Clips": str(len(config.clips)) if config.clips else "not stored",
     }
+    if record := config.record:
+        rows["Clips"] += f", {record.minutes:g} minutes"
+        rows["Data"] = ", ".join(record.data)
     return [f"- {name}: {value}" for name, value in rows.items()]
+
+
+def _results(config: AdapterConfig) -> list[str]:
+    """Return the section on how good the adapter is, if the run has measured it."""
+    scores = config.record.scores if config.record else None
+    if scores is None:
+        return []
+    (wer_low, wer_high), (cer_low, cer_high) = scores.wer_interval, scores.cer_interval
+    return [
+        *("## Results", ""),
+        f"On {scores.clips} validation clips, by which it was chosen, with 95 % intervals over clips:",
+        "",
+        f"- WER {scores.wer:.2f} % ({wer_low:.2f} to {wer_high:.2f}); the base: {scores.base_wer:.2f} %",
+        f"- CER {scores.cer:.2f} % ({cer_low:.2f} to {cer_high:.2f}); the base: {scores.base_cer:.2f} %",
+        "",
+    ]

@@ -7,7 +7,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,9 +21,11 @@ from mlx_whisper_lora.adapters.adapter_file import (
 )
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.open import adapter_files, open_adapter
+from mlx_whisper_lora.adapters.record import Scores
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
+from mlx_whisper_lora.training.metrics import Interval
 from mlx_whisper_lora.training.options import SCORES
 from mlx_whisper_lora.whisper.destinations import check_file
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -47,8 +49,13 @@ class Progress:
         Raises:
             KeyError, TypeError: it is not such a dictionary.
         """
-        base, best = (Evaluation(**each) if each else None for each in (stored["base"], stored["best"]))
+        base, best = (_evaluation_from_json(each) if each else None for each in (stored["base"], stored["best"]))
         return Progress(**stored | {"base": base, "best": base if stored["base_is_best"] else best})
+
+
+def _evaluation_from_json(stored: dict[str, Any]) -> Evaluation:
+    intervals = {name: stored[name] and Interval(*stored[name]) for name in ("wer_interval", "cer_interval")}
+    return Evaluation(**stored | intervals)
 
 
 class AdapterKeeper:
@@ -149,7 +156,7 @@ class AdapterKeeper:
         self.without_gain += 1
         if result is None or self._is_best(result):
             self.best, self.best_iteration, self.without_gain = result, iteration, 0
-            self._save(self.adapter_file)
+            self._save(self.adapter_file, result)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=result is not None))
         if self.patience and self.without_gain >= self.patience:
             self.stopped_at = iteration
@@ -164,7 +171,7 @@ class AdapterKeeper:
         result = self._measure(iteration, f"mean of {n_adapters} adapters")
         if result and self._is_best(result):
             self.best, self.best_iteration = result, iteration
-            self._save(self.adapter_file)
+            self._save(self.adapter_file, result)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
 
     def _is_best(self, result: Evaluation) -> bool:
@@ -196,9 +203,25 @@ class AdapterKeeper:
         """Save the adapter as the newest."""
         self._save(self.newest_file)
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path, result: Evaluation | None = None) -> None:
+        """Save the adapter, with its scores if they are given."""
         if self.writes:
-            save_adapter(path, self.model, self.config)
+            save_adapter(path, self.model, self._with_scores(result))
+
+    def _with_scores(self, result: Evaluation | None) -> AdapterConfig:
+        record = self.config.record
+        if not (record and result and self.base and result.wer_interval and result.cer_interval):
+            return self.config
+        scores = Scores(
+            clips=len(result.hypotheses),
+            wer=result.wer,
+            wer_interval=result.wer_interval,
+            cer=result.cer,
+            cer_interval=result.cer_interval,
+            base_wer=self.base.wer,
+            base_cer=self.base.cer,
+        )
+        return replace(self.config, record=replace(record, scores=scores))
 
     def save_cut_short(self, error: BaseException) -> None:
         """Save the adapter as the newest because an error ends training, unless it is one of options.

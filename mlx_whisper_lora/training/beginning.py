@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base, check_base, replace_adapter
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.methods import method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token
+from mlx_whisper_lora.adapters.record import Record
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_places, is_of_run, read_adapter_of_first
 from mlx_whisper_lora.training.distributed import World
@@ -71,7 +73,16 @@ def adapter_config(
         run=old.run if old else secrets.token_hex(8),
         clips=clips | old.clips if old else clips,
         new_language=old.new_language if old else new_language,
+        record=Record(
+            data=tuple(_name_of(each.folder) for each in options.folders),
+            minutes=round(sum({example.key: example.seconds for example in train_set}.values()) / 60, 2),
+        ),
     )
+
+
+def _name_of(data: str) -> str:
+    """Return the name of a data set of the Hub, or that of a folder without those that it is in."""
+    return Path(data).resolve().name if Path(data).exists() else data
 
 
 def check_same_course(saved: SavedState, digest: str, keeper: AdapterKeeper) -> None:

@@ -9,7 +9,13 @@ from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.loss import cross_entropy_loss
-from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.training.metrics import (
+    Interval,
+    character_error_interval,
+    character_error_rate,
+    word_error_interval,
+    word_error_rate,
+)
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
@@ -30,6 +36,16 @@ class Evaluation:
     cer: float  # character error rate, in per cent
     hypotheses: list[str]  # the transcripts, in the order of the dataset
     normalizer: str = "unicode"  # the key of NORMALIZERS that made the texts alike
+    wer_interval: Interval | None = None  # of 95 %, in per cent
+    cer_interval: Interval | None = None
+
+    def describe(self) -> str:
+        """Return the error rates, with their intervals: "WER 4.20 % (2.60 to 6.20), CER 1.30 % (0.80 to 1.90)"."""
+        both = (("WER", self.wer, self.wer_interval), ("CER", self.cer, self.cer_interval))
+        return ", ".join(
+            f"{name} {rate:.2f} %" + (f" ({interval.low:.2f} to {interval.high:.2f})" if interval else "")
+            for name, rate, interval in both
+        )
 
 
 def evaluate(
@@ -58,8 +74,16 @@ def evaluate(
     references = [example.text for example in dataset]
     english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
     name = normalizer or ("english" if english else "unicode")
-    wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
-    return Evaluation(mean_loss(model, dataset, batch_size, world), wer, cer, hypotheses, name)
+    texts = references, hypotheses, NORMALIZERS[name]
+    return Evaluation(
+        loss=mean_loss(model, dataset, batch_size, world),
+        wer=word_error_rate(*texts),
+        cer=character_error_rate(*texts),
+        hypotheses=hypotheses,
+        normalizer=name,
+        wer_interval=word_error_interval(*texts),
+        cer_interval=character_error_interval(*texts),
+    )
 
 
 def transcribe_examples(

@@ -11,6 +11,7 @@ from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, Base, read_ada
 from mlx_whisper_lora.adapters.card import make_card
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
+from mlx_whisper_lora.adapters.record import Record, Scores
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from tests.support.peft_folders import write_peft_folder
 from tests.support.processes import Outcome, run_python
@@ -54,7 +55,15 @@ With transformers and PEFT:
 - Language: Telugu
 - Task: transcribe
 - Audio in a window: 30 s
-- Clips: 2
+- Clips: 2, 1.5 minutes
+- Data: telugu, google/fleurs
+
+## Results
+
+On 20 validation clips, by which it was chosen, with 95 % intervals over clips:
+
+- WER 40.00 % (30.25 to 50.00); the base: 120.00 %
+- CER 10.00 % (8.00 to 12.00); the base: 60.00 %
 
 ## License
 
@@ -67,7 +76,9 @@ def adapter_file(tmp_path, model_folder) -> Path:
     model = load_model(model_folder, mx.float32)
     base = replace(Base.of(model, str(model_folder)), repository="mlx-community/whisper-small-mlx")
     settings = LoRAConfig(rank=2, layers=1, targets=("attn.query",))
-    config = AdapterConfig(settings, "te", "transcribe", 30.0, base, run="5eed", clips=frozenset({1, 2}))
+    scores = Scores(20, 40.0, (30.25, 50.0), 10.0, (8.0, 12.0), base_wer=120.0, base_cer=60.0)
+    record = Record(("telugu", "google/fleurs"), 1.5, scores)
+    config = AdapterConfig(settings, "te", "transcribe", 30.0, base, "5eed", frozenset({1, 2}), record=record)
     add_adapter(model, settings)
     save_adapter(tmp_path / "a.npz", model, config)
     return tmp_path / "a.npz"
@@ -92,6 +103,7 @@ def test_the_card_is_filled_from_the_configuration(adapter_file):
     local = replace(config, language=None, base=replace(config.base, name="/home/me/tiny.pt", repository=None))
     card = make_card(REPOSITORY, local, "hf", None)
     assert "A fine-tuned copy of tiny.pt for transcripts.\n" in card and "/home/me" not in card
+    assert "## Results" not in make_card(REPOSITORY, replace(config, record=None), "hf", None)
     assert "base_model:" not in card and "license:" not in card and 'library_name: "transformers"' in card
 
 

@@ -88,6 +88,15 @@ def test_the_file_says_what_was_trained(tmp_path):
     assert config.base == Base.of(small_model(), "base")
 
 
+def test_the_file_has_the_clips_and_scores_of_the_run_for_its_card(tmp_path):
+    run(tmp_path / "a.npz", valid=3, iters=8, learning_rate=0.02, best_by="loss")
+    record = read_adapter_config(tmp_path / "a.npz").record
+    assert (record.data, record.minutes, record.scores.clips) == (("demo_clips",), 0.07, 3)
+    low, high = record.scores.wer_interval
+    assert low <= record.scores.wer <= high and record.scores.base_wer > 0
+    assert read_adapter_config(tmp_path / "a_last.npz").record.scores is None
+
+
 def test_one_seed_gives_one_adapter(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(tmp_path / f"{name}.npz", seed=seed)
