@@ -19,9 +19,8 @@ from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
-from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_model_folder, check_not_source, export_model
 from mlx_whisper_lora.whisper.checkpoints.upload import check_upload
-from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.terminal import say
 
 build_parser = build_convert_parser
@@ -57,7 +56,7 @@ def convert(path_or_hf_repo: str, save_path: str, options: ExportOptions) -> Non
         ValueError: the result would replace its source.
         OSError: the folder cannot be written.
     """
-    check_folder(save_path)
+    check_model_folder(save_path, options.export)
     path = resolve_model(path_or_hf_repo)
     check_not_source(save_path, path)
     export_model(load_model(path_or_hf_repo, getattr(mx, options.dtype), path), save_path, options)
@@ -70,7 +69,7 @@ def convert_adapter(adapter_file: str, save_path: str) -> Adapter:
         AdapterError: the adapter cannot be read, or PEFT has no form for it.
         OSError: the folder cannot be written.
     """
-    check_folder(save_path)
+    check_model_folder(save_path, "peft")
     adapter = open_adapter(adapter_file)
     write_peft(adapter, save_path)
     return adapter

@@ -15,9 +15,8 @@ from mlx_whisper_lora.cli.export_options import FusedExportOptions, FuseOptions,
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
-from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_not_source, export_model
+from mlx_whisper_lora.whisper.checkpoints.save import ExportOptions, check_model_folder, check_not_source, export_model
 from mlx_whisper_lora.whisper.checkpoints.upload import check_upload
-from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.model.quantization import Quantization, quantization_of
 from mlx_whisper_lora.whisper.terminal import say
 
@@ -61,7 +60,8 @@ def fuse(
         ValueError: the result would replace the base.
         OSError: the folder cannot be written.
     """
-    check_folder(save_path)
+    options = options or FusedExportOptions()
+    check_model_folder(save_path, options.export)
     adapter = open_adapter(adapter_file)
     base, path = find_model(base, adapter.config, adapter_file)
     check_not_source(save_path, path)
@@ -73,7 +73,7 @@ def fuse(
             f"{adapter_file}: {method} cannot be merged into {left[0]}, because {METHODS[method].unfused}; use "
             "transcribe --adapter-file"
         )
-    export_model(model, save_path, options or FusedExportOptions())
+    export_model(model, save_path, options)
     return quantization
 
 

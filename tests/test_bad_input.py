@@ -270,7 +270,7 @@ def test_all_clips_that_cannot_be_used_are_reported_at_once_and_can_be_skipped(p
     outcome = run_main(lora, *TRAIN, "--test", "--skip-bad")
     assert (outcome.code, outcome.err) == (0, "")
     skipped = outcome.out.splitlines()
-    start = skipped.index("Skipped 3 clips that cannot be used:")
+    start = skipped.index("Clips that cannot be used, and are skipped: 3")
     assert skipped[start + 1 : start + 4] == lines[1:4]
     assert "Training: 1 steps of 2 clips, 1.0 passes over 2 clips" in skipped
 

@@ -146,3 +146,23 @@ def test_a_file_of_whisper_cpp_is_not_replaced_by_what_is_made_from_it(model_fol
     outcome = run_main(convert, "--model", "ggml/ggml-model.bin", "--export", "ggml", "--save-path", "./ggml/")
     assert outcome.code == 1 and "would replace the model that it is made from" in outcome.err
     assert Path("ggml/ggml-model.bin").read_bytes() == before
+
+
+@pytest.mark.parametrize("old", ["mlx", "ct2", "hf", "ggml"])
+@pytest.mark.parametrize("new", ["mlx", "ct2", "hf", "ggml"])
+def test_a_model_of_another_layout_is_not_mixed_with_the_new_one(old, new, model_folder, run_main):
+    given = ("--model", model_folder, "--dtype", "float32", "--save-path", "both", "--export")
+    assert run_main(convert, *given, old).code == 0
+    outcome = run_main(convert, *given, new)
+    if old == new:
+        assert outcome.code == 0
+    else:
+        assert outcome.code == 2 and outcome.err.startswith("mlx_whisper_lora.convert: error: both: it has other files")
+    found, expected = (arrays(load_model(name, mx.float32)) for name in ("both", model_folder))
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+def test_a_model_is_not_written_among_clips(model_folder, clips_folder, run_main):
+    outcome = run_main(convert, "--model", model_folder, "--save-path", clips_folder)
+    assert outcome.code == 2 and "a model is written into a folder of its own: give another --save-path" in outcome.err
+    assert not (clips_folder / "config.json").exists()

@@ -88,7 +88,18 @@ def test_transcription_follows_the_audio_context_of_the_adapter(trained, given, 
     options = {"temperature": 0.0, "sample_len": 3, "audio_context": given}
     texts = [long_form.transcribe(model, tone(1.2), **options)["text"] for model in (adapted, fused)]
     assert texts[0] == texts[1]
-    assert shapes == [(1, frames, 80)] * 4  # each model detects the language, and decodes
+    assert shapes == [(1, frames, 80)] * 2  # each model knows the language of the adapter, and decodes
+
+
+@pytest.mark.parametrize("layout", ["mlx", "hf"])
+def test_the_fused_model_has_the_language_of_the_adapter(layout, adapter_file, run_main):
+    assert run_main(fuse, "--export", layout).code == 0
+    assert json.loads(Path("fused_model/generation_config.json").read_text())["language"] == "<|te|>"
+    fused = load_model("fused_model")
+    assert fused.default_language == "te" and load_model("plain").default_language is None
+    options = {"temperature": 0.0, "sample_len": 3}
+    assert long_form.transcribe(fused, tone(1.2), **options)["language"] == "te"
+    assert long_form.transcribe(fused, tone(1.2), language="hi", **options)["language"] == "hi"
 
 
 def test_the_folder_is_a_model_and_needs_no_adapter(adapter_file, run_main):

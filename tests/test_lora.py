@@ -256,7 +256,7 @@ def test_a_clip_that_fails_when_it_is_decoded_is_skipped_with_a_line(train, clip
         clips_folder / "train.jsonl", [{"audio": f"{i}.wav", "text": "one", "language": "en"} for i in range(3)]
     )
     lines = train("--iters", 3, "--skip-bad")
-    assert lines.count("Skipped 1 clips that cannot be used:") == 1
+    assert lines.count("Clips that cannot be used, and are skipped: 1") == 1
     place = f"{clips_folder / 'train.jsonl'}, line 2: {clips_folder / '1.wav'}"
     assert f"  {place}: the recording holds NaN or infinite samples; export it again" in lines
 
@@ -398,6 +398,14 @@ def test_clips_that_the_adapter_was_trained_on_are_counted_and_named(train, run_
 
 
 def test_bad_test_clips_are_reported_before_training(run_main, model_folder, clips_folder):
+    """Whether a test follows or not."""
+    write_jsonl(clips_folder / "test.jsonl", [{"audio": "bad.wav", "text": "x", "language": "en"}])
+    (clips_folder / "bad.wav").write_bytes(b"")
+    outcome = run_main(lora, "--train", "--model", model_folder, "--data", clips_folder, *QUICK)
+    assert outcome.code == 1 and "test.jsonl, line 1" in outcome.err and "Iter" not in outcome.out
+
+
+def test_a_test_without_clips_is_reported_before_training(run_main, model_folder, clips_folder):
     write_jsonl(clips_folder / "train.jsonl", [{"audio": "0.wav", "text": "x", "language": "en"}])
     outcome = run_main(lora, "--train", "--test", "--model", model_folder, "--data", clips_folder)
     assert (

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 import soundfile
 
+import mlx_whisper_lora
 from mlx_whisper_lora.adapters import loading
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.checkpoints.save import save_model
 from mlx_whisper_lora.whisper.errors import CheckpointError
+from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from tests.support.models import seeded_model, small_model
 from tests.support.pt_writer import write_openai_checkpoint
@@ -55,6 +57,17 @@ def test_one_recording(model_folder, folder, capsys):
     result = json.loads(Path("out/deep/other.json").read_text())
     assert result["language"] == "en" and result["segments"]
     assert "[00:0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("given", "frames"), [("auto", 200), ("5", 500), ("30", 3000)])
+def test_the_encoder_sees_as_much_as_the_audio_context_says(given, frames, model_folder, folder, monkeypatch):
+    shapes, encode = [], Whisper.encode
+    monkeypatch.setattr(Whisper, "encode", lambda model, mel: (shapes.append(mel.shape[1]), encode(model, mel))[1])
+    assert run(model_folder, "--audio", "other.wav", "--audio-context", given) == 0
+    context = given if given == "auto" else float(given)
+    options = {"language": "en", "temperature": 0.0, "no_speech_threshold": None, "audio_context": context}
+    mlx_whisper_lora.transcribe("other.wav", path_or_hf_repo=str(model_folder), **options)
+    assert shapes == [frames] * 2
 
 
 def test_a_bad_recording_does_not_stop_the_others(model_folder, folder, capsys):
@@ -180,6 +193,7 @@ def test_clips_and_batches_of_a_recording(model_folder, folder):
         ["--output-name", "folder/name"],
         ["--max-line-width", "0"],
         ["--fp16", "yes"],
+        ["--audio-context", "31"],
     ],
 )
 def test_a_wrong_value_is_reported_with_its_option(arguments, run_main):

@@ -261,6 +261,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     _fill(modules, adapter)
     put_adapter(model, config.method, modules)
     model.audio_context = config.audio_context
+    model.default_language = config.language
     return config
 
 

@@ -47,6 +47,9 @@ examples:
     python -m mlx_whisper_lora.transcribe --audio talk.wav --output-format srt --word-timestamps True \\
         --highlight-words True --max-line-width 32 --max-line-count 2
 
+  short recordings, fast: the model computes as many seconds as each has, and not 30
+    python -m mlx_whisper_lora.transcribe --audio-context auto --audio "messages/*.ogg"
+
   a long recording, eight windows at a time
     python -m mlx_whisper_lora.transcribe --audio lecture.mp3 --batch-size 8
 
@@ -90,7 +93,7 @@ class CommandOptions:
         "Spoken language, as a code (te) or a name (telugu). For one that neither Whisper nor the adapter knows, its "
         "nearest relative is taken.",
         parse=language_code,
-        shown_default="that of the adapter, or else detected in the first 30 s",
+        shown_default="that of the adapter or of the fused model, or else detected in the first 30 s",
     )
     task: str | None = option(
         None,
@@ -204,7 +207,7 @@ def build_parser() -> CommandParser:
 
     decoding = parser.add_argument_group("decoding")
     add_decoding_options(decoding)
-    add_options(decoding, TranscriptionOptions, only=("fp16",))
+    add_options(decoding, TranscriptionOptions, only=("audio_context", "fp16"))
 
     old = parser.add_argument_group("flags of openai-whisper's command")
     add_options(old, CommandOptions, only=("model_dir", "device", "threads"))

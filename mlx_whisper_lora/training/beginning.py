@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base, check_base, replace_adapter
-from mlx_whisper_lora.adapters.inject import add_adapter
+from mlx_whisper_lora.adapters.inject import build_modules, put_adapter
 from mlx_whisper_lora.adapters.methods import method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token
 from mlx_whisper_lora.adapters.record import Record
@@ -103,12 +103,13 @@ def adapt(
 ) -> None:
     """Put a fresh adapter, or the one to resume from, into the model, and measure what it has to beat before."""
     config = keeper.config
+    modules = build_modules(model, config.settings, config.new_language)  # what does not fit is an error at once
     if saved:
         keeper.restore(saved.place.progress)
     else:
         with borrowed_token(model, config.new_language):
             keeper.measure_base()
-    add_adapter(model, config.settings, config.new_language)
+    put_adapter(model, config.method, modules)
     if resumed is None:
         return
     continues = world.speaks and saved is None and is_of_run(keeper.adapter_file, resumed.config)

@@ -68,7 +68,7 @@ class ConsoleCallback(Callback):
             self.print_line(line)
 
     def skip(self, bad: list[DataError]) -> None:
-        for line in (f"Skipped {len(bad)} clips that cannot be used:", *list_errors(bad)):
+        for line in (f"Clips that cannot be used, and are skipped: {len(bad)}", *list_errors(bad)):
             self.print_line(line)
 
     def drop(self, dropped: ClipsDropped) -> None:

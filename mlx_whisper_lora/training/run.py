@@ -128,7 +128,9 @@ class Run:
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
             self.valid_sets = self._load_valid_sets() if trains else {}
             read = ("train", "valid", *self.valid_sets) if trains else ()
-            self._read(*read, *(("test",) if tests or not trains else ()))
+            if tests or not trains or self.clips["test"]:  # training reports bad test clips too
+                read += ("test",)
+            self._read(*read)
 
     def train(self, settings: Any) -> None:
         """Train an adapter and save it.

@@ -16,7 +16,7 @@ from mlx_whisper_lora.whisper.text.normalizers import normalize_unicode
 # What is the matter with the clips of each kind of finding. The order is that in which they are shown.
 KINDS = {
     "bad": "Cannot be used",
-    "mismatch": "Perhaps the text of another recording, the most suspicious first",
+    "mismatch": "The texts that fit worst, which may be those of other recordings; most may be right",
     "duplicate": "The audio of another clip",
     "long": f"Longer than {CHUNK_LENGTH} s, so that training leaves them out",
     "tokens": "Text of more tokens than a transcript can have, so that training leaves them out",

@@ -35,6 +35,21 @@ def is_context(seconds: float) -> bool:
     return seconds == AUTO or _SHORTEST <= seconds <= CHUNK_LENGTH
 
 
+def to_context(given: float | str) -> float:
+    """Return an audio context that is given as seconds, or as a text for `parse_context`.
+
+    Raises:
+        OptionError: it is not an audio context.
+    """
+    if isinstance(given, str):
+        try:
+            return parse_context(given)
+        except ValueError as error:
+            raise OptionError(f"`audio_context`: {error}") from None
+    check_context(given)
+    return given
+
+
 def check_context(seconds: float) -> None:
     """Check the option `audio_context`.
 

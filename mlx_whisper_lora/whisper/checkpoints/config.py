@@ -21,6 +21,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
 from mlx_whisper_lora.whisper.errors import CheckpointError
 from mlx_whisper_lora.whisper.model.quantization import Quantization
 from mlx_whisper_lora.whisper.model.whisper import DIMENSIONS, AlignmentHeads, ModelDimensions
+from mlx_whisper_lora.whisper.text.languages import language_code
 
 # Our names of the dimensions, and those of transformers, whose encoder and decoder are equally wide.
 _HF_DIMENSIONS = {
@@ -52,6 +53,7 @@ class ModelConfig:
     suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
     begin_suppress_tokens: tuple[int, ...] | None = None  # None if the folder does not name them
     audio_context: float = CHUNK_LENGTH  # seconds that windows are padded to, or AUTO
+    language: str | None = None  # the one that the folder names, as those of fine-tuned models do
 
 
 def read_model_config(folder: Path) -> ModelConfig:
@@ -95,6 +97,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         read_tokens(generation_file, generation, "suppress_tokens"),
         read_tokens(generation_file, generation, "begin_suppress_tokens"),
         _read_audio_context(generation_file, generation),
+        _read_language(generation),
     )
 
 
@@ -103,6 +106,15 @@ def _read_audio_context(path: Path, generation: Mapping[str, Any]) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not is_context(seconds):
         raise CheckpointError(f"{path}: its audio_context is {seconds!r}")
     return float(seconds)
+
+
+def _read_language(generation: Mapping[str, Any]) -> str | None:
+    """Return the code of the language of "generate" in transformers, which has it as "te", "<|te|>" or "telugu"."""
+    language = generation.get("language")
+    try:
+        return language_code(language.removeprefix("<|").removesuffix("|>")) if isinstance(language, str) else None
+    except ValueError:
+        return None  # transformers does not know it either
 
 
 def is_ctranslate2_config(folder: Path) -> bool:

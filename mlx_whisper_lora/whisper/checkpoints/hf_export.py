@@ -92,6 +92,8 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         config["alignment_heads"] = model.alignment_heads
     if model.audio_context != CHUNK_LENGTH:
         config["audio_context"] = model.audio_context  # ours: transformers keeps it and has no use for it
+    if model.default_language is not None:
+        config["language"] = f"<|{model.default_language}|>"
     return config
 
 

@@ -27,6 +27,7 @@ from mlx_whisper_lora.whisper.checkpoints.layout import (
     CONFIG_FILE,
     CTRANSLATE2_FILE,
     ENCODER_POSITIONS,
+    GGML_FILE,
     GGML_SUFFIX,
     PT_SUFFIX,
     TOKEN_EMBEDDING,
@@ -85,6 +86,8 @@ def load_model(path_or_hf_repo: str | PathLike, dtype: mx.Dtype | None = None, p
         raise CheckpointError(f"{path}: {_why_not_finite(path, name, dtype)}")
     model.alignment_heads = config.alignment_heads or published_heads(config.dims, str(path_or_hf_repo))
     model.audio_context = config.audio_context
+    if model.knows_tokens and config.language in model.vocabulary.languages:
+        model.default_language = config.language
     model.suppress_tokens, model.begin_suppress_tokens = (
         tokens and tuple(token for token in tokens if token < config.dims.n_vocab)
         for tokens in (config.suppress_tokens, config.begin_suppress_tokens)
@@ -163,7 +166,7 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
         return _read_foreign(path, *read_ctranslate2(path / CTRANSLATE2_FILE))
     if (path / CONFIG_FILE).exists():
         return _read_folder(path)
-    file = _find_pt_file(path) if path.is_dir() else path
+    file = _find_file(path) if path.is_dir() else path
     if file.suffix == GGML_SUFFIX and not is_torch_zip(file):
         return _read_foreign(file, *read_ggml(file))
     dims, stored = read_torch_zip(file)
@@ -172,8 +175,14 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
     return _Checkpoint(ModelConfig(dimensions), weights)
 
 
-def _find_pt_file(folder: Path) -> Path:
-    """Return the `.pt` file of a folder without config.json. Raise CheckpointError unless there is one."""
+def _find_file(folder: Path) -> Path:
+    """Return the model file of a folder without config.json, of whisper.cpp or a `.pt`.
+
+    Raises:
+        CheckpointError: there is none, or there are several.
+    """
+    if (folder / GGML_FILE).is_file():
+        return folder / GGML_FILE
     files = sorted(folder.glob("*" + PT_SUFFIX))
     if len(files) > 1:
         raise CheckpointError(f"{folder}: several .pt files and no {CONFIG_FILE}: give the path of one file")

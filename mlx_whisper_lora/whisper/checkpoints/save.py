@@ -16,13 +16,19 @@ from mlx_whisper_lora.whisper.checkpoints.hub import resolve_model
 from mlx_whisper_lora.whisper.checkpoints.layout import (
     ALIGNMENT_HEADS,
     CONFIG_FILE,
+    CTRANSLATE2_FILE,
     ENCODER_POSITIONS,
     GENERATION_CONFIG_FILE,
+    GGML_FILE,
     GGML_SUFFIX,
+    HF_WEIGHT_FILE,
     MLX_ENCODER_POSITIONS,
+    PREPROCESSOR_FILE,
+    TOKENIZER_FILES,
     WEIGHT_FILES,
 )
 from mlx_whisper_lora.whisper.checkpoints.weight_files import not_finite
+from mlx_whisper_lora.whisper.destinations import check_folder
 from mlx_whisper_lora.whisper.model.quantization import (
     GROUP_SIZES,
     Quantization,
@@ -41,6 +47,14 @@ DTYPE_HELP = (
 
 
 LAYOUTS = ("mlx", "hf", "ct2", "ggml")
+_FILES = {  # that each layout writes, and PEFT
+    "mlx": {CONFIG_FILE, GENERATION_CONFIG_FILE, WEIGHT_FILES[0]},
+    "hf": {CONFIG_FILE, GENERATION_CONFIG_FILE, PREPROCESSOR_FILE, HF_WEIGHT_FILE, "merges.txt", "normalizer.json"}
+    | {*TOKENIZER_FILES},
+    "ct2": {CONFIG_FILE, PREPROCESSOR_FILE, CTRANSLATE2_FILE, *TOKENIZER_FILES},
+    "ggml": {GGML_FILE},
+    "peft": {"adapter_config.json", "adapter_model.safetensors"},
+}
 LAYOUT_HELP = (
     "Layout. mlx: config.json and weights.safetensors, which mlx-whisper reads too. hf: a folder for transformers. "
     "ct2: a folder for faster-whisper and CTranslate2. ggml: a file for whisper.cpp, which runs float16."
@@ -103,6 +117,33 @@ def export_model(model: Whisper, folder: str | PathLike, options: ExportOptions)
     else:
         write = {"mlx": save_model, "hf": save_hf_model, "ggml": write_ggml}
         write[options.export](model, folder)
+
+
+def check_model_folder(folder: str | PathLike, layout: str) -> None:
+    """Check that a folder can be written, and has no files beside which a model would not be what it seems.
+
+    Args:
+        folder: the folder to write a model into.
+        layout: one of LAYOUTS, or "peft".
+
+    Raises:
+        OptionError: the folder has other files: of a model in another layout, which would be read instead, or clips.
+        OSError: no file can be written into the folder.
+    """
+    check_folder(folder)
+    path = Path(folder)
+    names = sorted(each.name for each in path.iterdir()) if path.is_dir() else []
+    others = [name for name in names if name not in _FILES[layout] and not _is_aside(name)]
+    if others:
+        raise OptionError(
+            f"{folder}: it has other files ({', '.join(others[:3])}{', ...' * (len(others) > 3)}), and a model is "
+            "written into a folder of its own: give another `save_path`, or remove them"
+        )
+
+
+def _is_aside(name: str) -> bool:
+    """Return whether a file may lie beside any model: a card, or what a system or a killed process has left."""
+    return name.startswith(".") or ".partial" in name or name.upper().startswith(("README", "LICENSE"))
 
 
 def check_not_source(folder: str | PathLike, source: str | PathLike) -> None:

@@ -461,6 +461,7 @@ class Whisper(nn.Module):
         self.dims = dims
         self.dtype = mx.float32  # of the computation, and of weights that are not quantized
         self.audio_context: float = CHUNK_LENGTH  # seconds that a window is padded to, or AUTO
+        self.default_language: str | None = None  # a code, for recordings whose language is not given; None detects it
         self._silence = SilenceCache()
         self._vocabulary = vocabulary_of_size(dims.n_vocab)
         self.alignment_heads: AlignmentHeads | None = None  # None if they are not known

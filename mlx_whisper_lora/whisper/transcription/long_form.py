@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION, FRAMES_PER_SECOND, N_FRAMES
-from mlx_whisper_lora.whisper.audio.context import context_frames
+from mlx_whisper_lora.whisper.audio.context import context_frames, to_context
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel, Audio, LogMel, SpooledLogMel
 from mlx_whisper_lora.whisper.audio.pauses import energy, split_at_pauses
@@ -129,6 +129,8 @@ class Transcription:
         if options.word_timestamps and options.task == "translate":
             warnings.warn("the times of a translation's words are not reliable", stacklevel=2)
         note_type(model, options)
+        if options.language is None and model.is_multilingual:
+            options = replace(options, language=model.default_language)
         if options.language is not None:  # an unknown language is an error before the audio is read
             options = replace(options, language=model.language_code(options.language, options.task))
         model.tokenizer(options.language, options.task)
@@ -142,7 +144,7 @@ class Transcription:
             self.mel = SpooledLogMel(audio, model.dims.n_mels, detector.add if detector else None)
             self._speech = detector.finish() if detector else None
         given = options.audio_context
-        self._audio_context = model.audio_context if given is None else given
+        self._audio_context = model.audio_context if given is None else to_context(given)
         longest = context_frames(N_FRAMES, self._audio_context)
         self._window_frames = min(longest, model.dims.n_audio_ctx * FRAMES_PER_POSITION)
 

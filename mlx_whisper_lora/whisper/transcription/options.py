@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
-from mlx_whisper_lora.whisper.audio.context import check_context, parse_context
+from mlx_whisper_lora.whisper.audio.context import parse_context, to_context
 from mlx_whisper_lora.whisper.audio.vad import check_detector
 from mlx_whisper_lora.whisper.decoding.options import LANG_ID, DecodingOptions
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
@@ -83,7 +83,7 @@ class TranscriptionOptions(DecodingOptions):
         maximum=1024,
         shown_default="one window after another",
     )
-    audio_context: float | None = option(
+    audio_context: float | str | None = option(
         None,
         "Seconds of audio that the encoder sees of a window, 30 in Whisper. With auto, it sees as many as the window "
         "has, and a little silence: fast for short recordings, if the model was trained for it.",
@@ -99,7 +99,7 @@ class TranscriptionOptions(DecodingOptions):
     def __post_init__(self):
         check_ranges(self)
         if self.audio_context is not None:
-            check_context(self.audio_context)
+            to_context(self.audio_context)
         if self.task == LANG_ID:
             raise OptionError(f"`task` {LANG_ID!r} is for `decode` alone: a transcription reports its language anyway")
         temperature_fallback(self)
