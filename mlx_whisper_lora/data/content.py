@@ -119,7 +119,7 @@ def split_by_content(clips: Sequence[Clip]) -> Splits:
     speakers = [clip.speaker or "" for clip in clips]
     if all(speakers) and (groups := _groups_to_split(speakers)):
         return _split(clips, speakers, groups)
-    recordings = [_recording_key(clip) for clip in clips]
+    recordings = [recording_key(clip) for clip in clips]
     if groups := _groups_to_split(recordings):
         return _split(clips, recordings, groups)
     keys = [_clip_key(clip) for clip in clips]
@@ -130,7 +130,7 @@ def _clip_key(clip: Clip) -> str:
     return f"{audio_hash(clip)} {clip.text}"
 
 
-def _recording_key(clip: Clip) -> str:
+def recording_key(clip: Clip) -> str:
     """Return what the stretches of a recording share. A clip that is a whole recording has a key of its own."""
     is_whole = not clip.start and clip.end is None
     return _clip_key(clip) if is_whole else f"{audio_hash(replace(clip, start=0.0, end=None))}"

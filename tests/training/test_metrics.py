@@ -3,7 +3,13 @@
 import jiwer
 import pytest
 
-from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.training.metrics import (
+    character_error_interval,
+    character_error_rate,
+    ratio_interval,
+    word_error_interval,
+    word_error_rate,
+)
 from mlx_whisper_lora.whisper.text.normalizers import BasicTextNormalizer, EnglishTextNormalizer, normalize_unicode
 
 
@@ -58,3 +64,20 @@ def test_references_that_are_all_empty():
 
 def test_an_empty_hypothesis_misses_everything():
     assert word_error_rate(["a b"], [""]) == character_error_rate(["a b"], [""]) == 100.0
+
+
+def test_an_interval_is_as_wide_as_the_clips_differ():
+    same, few, many = ["a b"] * 20, ["a b"] * 19 + ["a c"], ["a b"] * 10 + ["a c"] * 10
+    assert word_error_interval(same, same) == (0, 0)
+    for heard in (few, many):
+        low, high = word_error_interval(same, heard)
+        assert low < word_error_rate(same, heard) < high
+    # Half of 20 clips have one of two words wrong: 25 %, and 25 / sqrt(20) points is the standard error.
+    assert (low, high) == pytest.approx((25 - 1.96 * 25 / 20**0.5, 25 + 1.96 * 25 / 20**0.5), abs=1.5)
+    assert word_error_interval([""], ["thank you"]) == (100, 100)
+    assert character_error_interval(["ab", ""], ["ab", ""]) == (0, 0)
+
+
+def test_the_interval_of_a_ratio_weighs_clips_by_their_size():
+    low, high = ratio_interval([0, 100], [1, 100])
+    assert 0 == low < 100 / 101 < high == 1

@@ -17,7 +17,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,12 @@ import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training.metrics import character_error_rate, word_error_rate
+from mlx_whisper_lora.training.metrics import (
+    character_error_interval,
+    character_error_rate,
+    word_error_interval,
+    word_error_rate,
+)
 from mlx_whisper_lora.training.run import Run
 from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
@@ -37,7 +41,7 @@ RESULTS = Path(__file__).parent / "adapt.json"
 OUTPUT = Path("build/adapt")
 TRANSCRIBED = 8  # clips that the command `transcribe` transcribes too
 RATES = {"wer": word_error_rate, "cer": character_error_rate}
-RESAMPLES = 2000  # of the bootstrap
+INTERVALS = {"wer": word_error_interval, "cer": character_error_interval}
 GREEDY = ("--temperature", 0, "--temperature-increment-on-fallback", "None")  # windows that fail are not sampled again
 
 
@@ -96,7 +100,8 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
     same = same_by_command(test, hypotheses, adapter, task, greedy) if adapter else None
     normalizer = NORMALIZERS[result.normalizer]
     scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in RATES.items()}
-    scores |= {f"{name}_interval": interval(name, references, hypotheses, normalizer) for name in RATES}
+    for name, interval in INTERVALS.items():
+        scores[f"{name}_interval"] = [round(bound, 2) for bound in interval(references, hypotheses, normalizer)]
     return {
         "clips": len(references),
         "seconds": round(seconds),
@@ -105,18 +110,6 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
         "texts": hypotheses,
         "references": references,
     }
-
-
-def interval(name: str, references: list[str], hypotheses: list[str], normalizer: Callable[[str], str]) -> list[float]:
-    """Return the bounds of an error rate of RATES, by a bootstrap over clips: a 95 % interval, in per cent."""
-    draws = np.random.default_rng(0).integers(0, len(references), (RESAMPLES, len(references)))
-    each = [
-        (RATES[name]([reference], [hypothesis], normalizer) * size, size)
-        for reference, hypothesis in zip(references, hypotheses, strict=True)
-        for size in [len(normalizer(reference).split()) if name == "wer" else len(normalizer(reference).strip())]
-    ]
-    errors, sizes = (np.array(numbers)[draws].sum(axis=1) for numbers in zip(*each, strict=True))
-    return np.percentile(errors / sizes, [2.5, 97.5]).round(2).tolist()
 
 
 def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool) -> int:

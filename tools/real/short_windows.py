@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from unittest import mock
 
+from mlx_whisper_lora.training.metrics import word_error_interval
 from mlx_whisper_lora.training.run import Run
 from mlx_whisper_lora.training.run_options import RunOptions
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
@@ -20,7 +21,7 @@ from mlx_whisper_lora.whisper.audio.context import AUTO
 from mlx_whisper_lora.whisper.model import whisper
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
-from tools.real.adapt import OUTPUT, interval
+from tools.real.adapt import OUTPUT
 from tools.real.recordings import RECORDINGS
 
 RESULTS = Path(__file__).parent / "short_windows.json"
@@ -50,13 +51,14 @@ def measure(model: str, folder: Path, context: str) -> dict:
     with silence:
         result = test.test()
     references = [example.text for example in test.examples["test"]]
+    interval = word_error_interval(references, result.hypotheses, NORMALIZERS[result.normalizer])
     return {
         "model": Path(model).name,
         "context": context,
         "clips": len(references),
         "seconds": round(time.perf_counter() - start, 1),
         "wer": round(result.wer, 2),
-        "wer_interval": interval("wer", references, result.hypotheses, NORMALIZERS[result.normalizer]),
+        "wer_interval": [round(bound, 2) for bound in interval],
     }
 
 
