@@ -56,10 +56,15 @@ def evaluate(
     """
     hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description, world)
     references = [example.text for example in dataset]
-    english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
-    name = normalizer or ("english" if english else "unicode")
+    name = normalizer or usual_normalizer(dataset)
     wer, cer = (rate(references, hypotheses, NORMALIZERS[name]) for rate in (word_error_rate, character_error_rate))
     return Evaluation(mean_loss(model, dataset, batch_size, world), wer, cer, hypotheses, name)
+
+
+def usual_normalizer(dataset: Sequence[Example]) -> str:
+    """Return the key of NORMALIZERS that suits the texts of a dataset: "english" if all are English, or "unicode"."""
+    english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
+    return "english" if english else "unicode"
 
 
 def transcribe_examples(

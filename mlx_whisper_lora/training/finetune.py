@@ -111,7 +111,7 @@ def finetune(
     if saved:
         config = replace(config, run=saved.place.run)
     errors = late_errors(options, callback, world)
-    valid_set = decodable(_sample(valid_set, training.val_clips), errors)
+    valid_set = decodable(sample_clips(valid_set, training.val_clips), errors)
     if training.early_stopping and not valid_set:
         raise OptionError("`early_stopping` needs validation clips, and there are none")
     evaluate_now = _validation(model, valid_set, options, world) if valid_set else None
@@ -273,7 +273,7 @@ def late_errors(options: RunOptions, callback: Callback, world: World) -> LateEr
     return LateErrors(options.skip_bad and world.size == 1, callback.skip)
 
 
-def _sample(valid_set: Sequence[Example], val_clips: int) -> Sequence[Example]:
+def sample_clips(valid_set: Sequence[Example], val_clips: int) -> Sequence[Example]:
     """Return so many of the validation clips, chosen at random but always the same, or all of them for -1."""
     return random.Random(0).sample(valid_set, val_clips) if 0 < val_clips < len(valid_set) else valid_set
 

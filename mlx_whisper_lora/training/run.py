@@ -34,9 +34,12 @@ from mlx_whisper_lora.training.callbacks import (
 )
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
-from mlx_whisper_lora.training.finetune import finetune, late_errors
+from mlx_whisper_lora.training.finetune import late_errors
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.search import try_first
+from mlx_whisper_lora.training.trial_options import TrialOptions
+from mlx_whisper_lora.training.trials import Recipe
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import describe_model
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
@@ -122,30 +125,29 @@ class Run:
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
             self._read(*(("train", "valid") if trains else ()), *(("test",) if tests or not trains else ()))
 
-    def train(self, settings: Any) -> None:
+    def train(self, settings: Any, trials: TrialOptions | None = None) -> None:
         """Train an adapter and save it.
 
         Args:
             settings: the configuration of the method, such as LoRAConfig, or None as for `finetune`.
+            trials: what is tried first, such as other settings. By default, nothing is.
 
         Raises:
             AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.
         """
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
-        train_set, valid_set = self.examples["train"], self.examples["valid"]
-        end = finetune(
-            self.model,
-            train_set,
-            valid_set,
-            options,
-            self.training,
-            settings,
-            self.callback,
-            self.augmentation,
-            self.new_language,
-        )
-        if end.base_is_best:
+        sets = self.examples["train"], self.examples["valid"]
+        recipe = Recipe(*sets, options, self.training, settings, self.augmentation, self.new_language)
+        chosen = try_first(recipe, trials or TrialOptions(), self._load_model, self.callback)
+        if chosen is None or chosen.train(self.model, self.callback).base_is_best:
             self.adapter_file = None
+
+    def _load_model(self) -> Whisper:
+        """Load the base, with the name of the new language if there is one."""
+        model = load_model(self.base_name, path=self.base_path)
+        if self.new_language:
+            name_language(model, self.new_language.code)
+        return model
 
     def preview_augmentation(self, folder: str) -> int:
         """Write a few training clips before and after augmentation into a folder. Return their number.
