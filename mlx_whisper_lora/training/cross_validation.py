@@ -156,7 +156,7 @@ def cross_validate(recipe: Recipe, count: int, load_model: LoadModel, callback: 
         TrialsStart(recipe.options, recipe.settings, replace(training, val_clips=recipe.training.val_clips))
     )
     digest = replace(recipe, training=training).digest(load_model(), count)
-    found = read_results(path, digest, callback)
+    found = read_results(path, digest, recipe.options.resume, callback)
     if not found:
         remove_trials(recipe.adapter_file, "fold")
     folds = _read_folds(path, found, count)

@@ -3,7 +3,7 @@
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016); Li et al.,
 "Hyperband" (2018). All candidates are trained for a quarter of the steps, those that are left go on to a half, and then
 to the end. Each follows the learning rate of a whole run: when others are dropped does not matter to it, and the last
- ones have been trained as the run after the search will be.
+ones have been trained as the run after the search will be.
 
 The score is the loss on the validation clips. The given settings, the first candidate, are never dropped: the best has
 to be compared with them in the end. With folds, candidates are compared on the first fold, because another fold costs

@@ -77,7 +77,7 @@ def search(recipe: Recipe, options: TrialOptions, load_model: LoadModel, callbac
     digest = replace(recipes[0], valid_set=recipe.valid_set).digest(model, options.folds, candidates)
     del model
     path = recipe.adapter_file.with_name(f"{recipe.adapter_file.stem}_search.json")
-    found = read_results(path, digest, callback)
+    found = read_results(path, digest, recipe.options.resume, callback)
     if not found:
         remove_trials(recipe.adapter_file, "candidate")
     _restore(path, found, candidates)

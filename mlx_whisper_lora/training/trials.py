@@ -155,16 +155,17 @@ class Trial:
             path.unlink(missing_ok=True)
 
 
-def read_results(path: Path, digest: str, callback: Callback) -> dict[str, Any]:
+def read_results(path: Path, digest: str, resume: bool, callback: Callback) -> dict[str, Any]:
     """Return the results of the same trials that were kept before, or an empty dictionary.
 
     Args:
         path: the JSON file.
         digest: what the results have to belong to.
+        resume: whether a run goes on, so that results of other trials are an error.
         callback: gets a line if results of other trials are there, which new ones will replace.
 
     Raises:
-        OptionError: the file is not one of results.
+        OptionError: the file is not one of results, or those of another run while one is to go on.
     """
     found: dict[str, Any] = {}
     if path.exists():
@@ -175,6 +176,11 @@ def read_results(path: Path, digest: str, callback: Callback) -> dict[str, Any]:
             raise OptionError(f"{path}: not the results of trials, or damaged: remove it") from None
         if same:
             return found
+        if resume:
+            raise OptionError(
+                f"{path}: the clips or the options are not those of that run: give it the same, or begin again without "
+                "`resume`"
+            )
         callback.note(f"{path} has the results of other clips or options, and is replaced")
     return {}
 
