@@ -16,6 +16,7 @@ from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run import Run
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.trial_options import TrialOptions
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
 
@@ -42,6 +43,10 @@ def main(args: argparse.Namespace) -> None:
     if augmentation.changes_clips and not command.train:
         raise OptionError("augmentation changes training clips: give `train`")
 
+    trials = from_args(TrialOptions, args)
+    if (trials.folds or trials.search) and not command.train:
+        raise OptionError("`folds` and `search` are about training: give `train`")
+
     console = ConsoleCallback()
     callback = all_of([console, *watchers(args, command, options, augmentation)] if command.train else [console])
     run = Run(options, training, callback, trains=command.train, tests=command.test, augmentation=augmentation)
@@ -51,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
         return
     if command.train:
         with at_stop(lambda error: note_how_to_continue(error, options.adapter_file or ADAPTER_FILE, run.world.size)):
-            run.train(settings)
+            run.train(settings, trials)
     if command.test:
         result = run.test()
         if run.world.speaks:

@@ -9,19 +9,21 @@ LoRA", 2023). B may learn faster than A (Hayou et al., "LoRA+: Efficient Low Ran
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from mlx_whisper_lora.adapters.blocks import BlockChoice
 from mlx_whisper_lora.adapters.method import Method
-from mlx_whisper_lora.adapters.targets import TARGETS, TARGETS_HELP, resolve_targets
+from mlx_whisper_lora.adapters.targets import TARGET_SETS, TARGETS, TARGETS_HELP, resolve_targets
 from mlx_whisper_lora.whisper.model.quantization import plain_layer, weight_shape
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError, documented, option
 
 _SCALE = 2.0
+_RANKS, _DROPOUTS = (4, 8, 16, 32, 64), (0.0, 0.05, 0.1, 0.2)  # of a search
 
 
 @documented
@@ -161,6 +163,17 @@ class LoRA(Method):
     def rate_factors(self, config: LoRAConfig) -> dict[str, float]:
         """Return the factor for matrix B, if it has one."""
         return {"lora_b": config.plus_ratio} if config.plus_ratio else {}
+
+    def vary(self, model: Whisper, config: LoRAConfig, random: Random) -> LoRAConfig:
+        """Return settings with other layers, rank and dropout, drawn at random. The scale stays."""
+        return replace(
+            config,
+            rank=random.choice(_RANKS),
+            dropout=random.choice(_DROPOUTS),
+            targets=random.choice(TARGET_SETS),
+            encoder_layers=random.choice((config.encoder_layers, max(model.dims.n_audio_layer // 2, 1), 0)),
+            decoder_layers=random.choice((config.decoder_layers, max(model.dims.n_text_layer // 2, 1))),
+        )
 
     def fuse(self, module: nn.Module) -> nn.Linear:
         """Return the plain linear layer that a trained one can be replaced by."""

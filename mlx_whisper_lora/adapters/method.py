@@ -1,5 +1,6 @@
 """A way to adapt a model, as the registry of methods (`methods.py`) has it."""
 
+from random import Random
 from typing import Any
 
 import mlx.nn as nn
@@ -46,6 +47,10 @@ class Method:
     def rate_factors(self, config: Any) -> dict[str, float]:
         """Return factors of the learning rate for trained arrays that have their own, by the name of the array."""
         return {}
+
+    def vary(self, model: Whisper, config: Any, random: Random) -> Any:
+        """Return other settings, drawn at random for a search. By default, there are no others to try."""
+        return config
 
     def fuse(self, module: nn.Module) -> nn.Module | None:
         """Return a plain module that computes the same as a trained one, or None if there is none."""

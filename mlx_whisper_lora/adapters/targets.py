@@ -11,6 +11,13 @@ TARGETS = (
     "mlp1",
     "mlp2",
 )
+# Those that a search chooses from: as in the paper on LoRA, all of attention, the perceptron, and all.
+TARGET_SETS = (
+    tuple(target for target in TARGETS if target.endswith(("query", "value"))),
+    tuple(target for target in TARGETS if "attn" in target),
+    ("mlp1", "mlp2"),
+    TARGETS,
+)
 _ALL = "all-linear"
 _PEFT = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "out_proj": "out", "fc1": "mlp1", "fc2": "mlp2"}
 TARGETS_HELP = (

@@ -18,6 +18,8 @@ from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.reporting.reporters import REPORTERS
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions, options_file
 from mlx_whisper_lora.training.run_state import state_file
+from mlx_whisper_lora.training.trial_options import TrialOptions
+from mlx_whisper_lora.training.trials import trials_folder
 from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documented, option
 from mlx_whisper_lora.whisper.text.languages import language_list
 
@@ -59,6 +61,9 @@ examples:
 
   another method: adapters of 64 dimensions in the encoder alone
     python -m mlx_whisper_lora.lora --train --fine-tune-type adapter --adapter-decoder-layers 0 --data telugu
+
+  a hundred clips or fewer: measure on all of them, and look for better settings first
+    python -m mlx_whisper_lora.lora --train --folds 5 --search 12 --search-minutes 60 --data few
 
   the same options each time, in a file that flags override: train: true, data: telugu, language: te, a line each
     python -m mlx_whisper_lora.lora -c telugu.yaml --iters 300
@@ -119,6 +124,7 @@ def build_parser() -> CommandParser:
         group = parser.add_argument_group(f"settings of --fine-tune-type {' and '.join(names)}")
         add_options(group, METHODS[names[0]].Config, prefix=prefix)
     add_options(parser.add_argument_group("training"), TrainingOptions)
+    add_options(parser.add_argument_group("trials before training"), TrialOptions)
     add_options(parser.add_argument_group("augmentation of training clips"), AugmentationOptions)
     add_decoding_options(parser.add_argument_group("transcription of test clips, as by transcribe"))
     return parser
@@ -171,10 +177,12 @@ def note_how_to_continue(error: BaseException, adapter_file: str, n_processes: i
 
     Args:
         error: the error.
-        adapter_file: the file for the adapter of the run. Without a state beside it, there is nothing to go on from.
+        adapter_file: the file for the adapter of the run. Without a state, or trials, beside it, there is nothing to go
+            on from.
         n_processes: how many processes trained together.
     """
-    if state_file(adapter_file).exists() and not isinstance(error, FloatingPointError):
+    begun = state_file(adapter_file).exists() or trials_folder(adapter_file).exists()
+    if begun and not isinstance(error, FloatingPointError):
         where = f" in each of {n_processes} processes" if n_processes > 1 else ""
         error.__notes__ = [f"To continue{where}:", continuing_command(adapter_file)]  # type: ignore[attr-defined]
 

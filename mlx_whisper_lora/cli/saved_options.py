@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from mlx_whisper_lora.cli.options import OptionType
-from mlx_whisper_lora.training.callbacks import Callback, RunStart
+from mlx_whisper_lora.training.callbacks import Callback, RunStart, TrialsStart
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions, options_file
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
@@ -29,6 +29,7 @@ class SavedOptions(Callback):
     def __init__(self, declared: Mapping[str, OptionType], run: RunOptions, *options: Any):
         self.declared, self.run, self.options = declared, run, options
         self.path = options_file(run.adapter_file or ADAPTER_FILE)
+        self._saved = run.resume  # it has the options of this file
 
     def load(self, model: str) -> None:
         """Check the place before any work.
@@ -43,13 +44,21 @@ class SavedOptions(Callback):
                 f"{self.path}: this file was not saved by a run, which would replace it: give another `adapter_file`"
             )
 
+    def trials(self, start: TrialsStart) -> None:
+        self._save(start)
+
     def start(self, start: RunStart) -> None:
-        if self.run.resume:  # it has the options of this file
+        self._save(start, resumes=start.resumed_from is not None)
+
+    def _save(self, start: TrialsStart | RunStart, resumes: bool = False) -> None:
+        """Save the options, unless they were: what trials find is not what was asked for."""
+        if self._saved:
             return
+        self._saved = True
         named = {name: getattr(start.options, name) for name in ("model", "task", "adapter_file")}
         run = replace(self.run, **named)  # its language is the one that was asked for, if any
         # An adapter to resume from has its own settings.
-        known = [run, start.training, *self.options, *([] if start.resumed_from else [start.settings])]
+        known = [run, start.training, *self.options, *([] if resumes else [start.settings])]
         values: dict[str, Any] = {}
         for name, option in self.declared.items():
             each = next((each for each in known if isinstance(each, option.options)), None)

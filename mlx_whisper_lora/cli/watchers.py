@@ -11,6 +11,7 @@ from mlx_whisper_lora.training.callbacks import Callback
 from mlx_whisper_lora.training.reporting.page import ReportPage
 from mlx_whisper_lora.training.reporting.reporters import REPORTERS
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.trial_options import TrialOptions
 
 
 def watchers(
@@ -23,7 +24,8 @@ def watchers(
         command, options, augmentation: what was read of it.
     """
     decoding = (options.transcription, from_args(TemperatureOptions, args))
-    others = (command, options.sources, options.hub, augmentation, *decoding)
+    trials = from_args(TrialOptions, args)
+    others = (command, options.sources, options.hub, augmentation, trials, *decoding)
     saved = SavedOptions(build_parser().declared(), options, *others)
     adapter_file = options.adapter_file or ADAPTER_FILE
     reporters = [REPORTERS[name](adapter_file) for name in dict.fromkeys(("jsonl", *command.report_to))]

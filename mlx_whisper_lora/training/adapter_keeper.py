@@ -175,12 +175,7 @@ class AdapterKeeper:
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
 
     def _is_best(self, result: Evaluation) -> bool:
-        return self.best is None or self._order(result) < self._order(self.best)
-
-    def _order(self, result: Evaluation) -> list[float]:
-        """Return what results are compared by. A number that is not finite is the worst."""
-        numbers = (getattr(result, name) for name in (self.best_by, *SCORES))
-        return [number if math.isfinite(number) else math.inf for number in numbers]
+        return self.best is None or order(result, self.best_by) < order(self.best, self.best_by)
 
     def _file_of_step(self, iteration: int) -> Path:
         return self.adapter_file.with_name(f"{self.adapter_file.stem}_{iteration:07}{self.adapter_file.suffix}")
@@ -241,6 +236,12 @@ class AdapterKeeper:
         return RunEnd(
             self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, loss, self.stopped_at
         )
+
+
+def order(result: Evaluation, best_by: str) -> list[float]:
+    """Return what results are compared by: one of SCORES first, then all. A number that is not finite is the worst."""
+    numbers = (getattr(result, name) for name in (best_by, *SCORES))
+    return [number if math.isfinite(number) else math.inf for number in numbers]
 
 
 def last_adapter_file(adapter_file: str | PathLike) -> Path:

@@ -38,6 +38,15 @@ class ClipsDropped:
 
 
 @dataclass(frozen=True)
+class TrialsStart:
+    """A run that begins with trials, which decide how it goes on, before the first of them."""
+
+    options: RunOptions  # with the names of the base and of the adapter file
+    settings: Any  # the configuration of the method, such as LoRAConfig
+    training: TrainingOptions  # with all numbers of steps
+
+
+@dataclass(frozen=True)
 class RunStart:
     """A run before its first step."""
 
@@ -135,6 +144,12 @@ class Callback:
 
     def drop(self, dropped: ClipsDropped) -> None:
         """Take note of clips that are not used."""
+
+    def trials(self, start: TrialsStart) -> None:
+        """Take note that trials begin."""
+
+    def note(self, line: str) -> None:
+        """Take note of a line about trials."""
 
     def start(self, start: RunStart) -> None:
         """Take note that training begins."""

@@ -76,6 +76,9 @@ class ConsoleCallback(Callback):
             f"Left out {len(dropped.clips)} {dropped.split} clips ({dropped.reason}), such as {dropped.clips[0].name}"
         )
 
+    def note(self, line: str) -> None:
+        self.print_line(line)
+
     def start(self, start: RunStart) -> None:
         if start.resumed_from is not None:
             self.print_line(f"Resuming from {start.resumed_from}: {start.settings}")

@@ -72,18 +72,22 @@ def evaluate(
     """
     hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description, world)
     references = [example.text for example in dataset]
-    english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
-    name = normalizer or ("english" if english else "unicode")
-    texts = references, hypotheses, NORMALIZERS[name]
+    texts = references, hypotheses, NORMALIZERS[normalizer or usual_normalizer(dataset)]
     return Evaluation(
         loss=mean_loss(model, dataset, batch_size, world),
         wer=word_error_rate(*texts),
         cer=character_error_rate(*texts),
         hypotheses=hypotheses,
-        normalizer=name,
+        normalizer=normalizer or usual_normalizer(dataset),
         wer_interval=word_error_interval(*texts),
         cer_interval=character_error_interval(*texts),
     )
+
+
+def usual_normalizer(dataset: Sequence[Example]) -> str:
+    """Return the key of NORMALIZERS that suits the texts of a dataset: "english" if all are English, or "unicode"."""
+    english = all(example.language in ("en", None) or example.task == "translate" for example in dataset)
+    return "english" if english else "unicode"
 
 
 def transcribe_examples(

@@ -28,7 +28,7 @@ from mlx_whisper_lora.training.loop import train
 from mlx_whisper_lora.training.options import SaveEvery, TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 from mlx_whisper_lora.training.run_state import RunState, digest_of, state_file
-from mlx_whisper_lora.training.valid_sets import sample
+from mlx_whisper_lora.training.valid_sets import sample_clips
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE
 from mlx_whisper_lora.whisper.model.whisper import Whisper
@@ -93,7 +93,7 @@ def finetune(
     if training.dtype:
         model.set_dtype(getattr(mx, training.dtype))
     errors = late_errors(options, callback, world)
-    valid_set = decodable(sample(valid_set, training.val_clips), errors)
+    valid_set = decodable(sample_clips(valid_set, training.val_clips), errors)
     if training.early_stopping and not valid_set:
         raise OptionError("`early_stopping` needs validation clips, and there are none")
     others = {name: decodable(examples, errors) for name, examples in (watched or {}).items()}

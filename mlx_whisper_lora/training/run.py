@@ -36,9 +36,12 @@ from mlx_whisper_lora.training.callbacks import (
 )
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
-from mlx_whisper_lora.training.finetune import finetune, late_errors
+from mlx_whisper_lora.training.finetune import late_errors
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
+from mlx_whisper_lora.training.search import try_first
+from mlx_whisper_lora.training.trial_options import TrialOptions
+from mlx_whisper_lora.training.trials import Recipe
 from mlx_whisper_lora.training.valid_sets import load_valid_sets
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import describe_model
@@ -101,10 +104,7 @@ class Run:
             self.augmentation = augmentation or AugmentationOptions()
 
             self.callback.load(describe_model(self.base_name, self.base_path))
-            # `finetune` casts it: the fingerprint of a base needs digits that bfloat16 lacks.
-            self.model = load_model(
-                self.base_name, mx.float32 if trains and self.training.dtype else None, self.base_path
-            )
+            self.model = self._load_base(trains)
             self.new_language = _new_language(self.model, options, adapter)
             if self.new_language:
                 name_language(self.model, self.new_language.code)
@@ -132,31 +132,34 @@ class Run:
                 read += ("test",)
             self._read(*read)
 
-    def train(self, settings: Any) -> None:
+    def train(self, settings: Any, trials: TrialOptions | None = None) -> None:
         """Train an adapter and save it.
 
         Args:
             settings: the configuration of the method, such as LoRAConfig, or None as for `finetune`.
+            trials: what is tried first, such as other settings. By default, nothing is.
 
         Raises:
             AdapterError, OSError, ValueError, FloatingPointError: as `finetune` raises them.
         """
         options = replace(self.options, model=self.base_name, adapter_file=self.adapter_file)
-        train_set, valid_set = self.examples["train"], self.examples["valid"]
-        end = finetune(
-            self.model,
-            train_set,
-            valid_set,
-            options,
-            self.training,
-            settings,
-            self.callback,
-            self.augmentation,
-            self.new_language,
-            {name: self.examples[name] for name in self.valid_sets},
-        )
-        if end.base_is_best:
+        sets = self.examples["train"], self.examples["valid"]
+        watched = {name: self.examples[name] for name in self.valid_sets}
+        recipe = Recipe(*sets, options, self.training, settings, self.augmentation, self.new_language, watched)
+        chosen = try_first(recipe, trials or TrialOptions(), self._load_named_base, self.callback)
+        if chosen is None or chosen.train(self.model, self.callback).base_is_best:
             self.adapter_file = None
+
+    def _load_base(self, trains: bool) -> Whisper:
+        """Load the base. To train in a type that is given, `finetune` casts it: its fingerprint needs float32."""
+        return load_model(self.base_name, mx.float32 if trains and self.training.dtype else None, self.base_path)
+
+    def _load_named_base(self) -> Whisper:
+        """Load the base to train, with the name of the new language if there is one."""
+        model = self._load_base(trains=True)
+        if self.new_language:
+            name_language(model, self.new_language.code)
+        return model
 
     def preview_augmentation(self, folder: str) -> int:
         """Write a few training clips before and after augmentation into a folder. Return their number.
@@ -176,7 +179,7 @@ class Run:
         if "test" not in self.examples:
             self._read("test")
         if adapter_modules(self.model):  # the newest one, but the best one is tested
-            self.model = load_model(self.base_name, path=self.base_path)
+            self.model = self._load_base(trains=False)
         seen: list[Clip] = []
         if adapter := read_adapter_of_first(self.world, self.adapter_file):
             seen = [clip for clip in self.clips["test"] if audio_hash(clip) in adapter.config.clips]

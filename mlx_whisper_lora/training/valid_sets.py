@@ -36,7 +36,7 @@ def load_valid_sets(
     sets = {}
     for folder in options.valid_data:
         splits = load_clips(folder, bad, options.sources, options.hub)
-        clips = sample([clip for clips in splits.values() for clip in clips], val_clips)
+        clips = sample_clips([clip for clips in splits.values() for clip in clips], val_clips)
         clips = [clip for clip in clips if audio_hash(clip) not in trained]
         if not clips:
             raise DataError(f"{folder}: there are no clips to validate on but those that are trained on")
@@ -45,6 +45,6 @@ def load_valid_sets(
     return sets
 
 
-def sample(clips: Sequence[T], count: int) -> Sequence[T]:
+def sample_clips(clips: Sequence[T], count: int) -> Sequence[T]:
     """Return so many of some clips, chosen at random but always the same, or all of them for -1."""
     return random.Random(0).sample(clips, count) if 0 < count < len(clips) else clips

@@ -1,0 +1,236 @@
+"""K-fold validation, for sets that are too small to hold out a tenth.
+
+Each clip is transcribed by an adapter that was not trained on it, nor on another clip of its speaker. The scores of all
+clips together say how well such adapters do, and the steps at which they were best say for how long to train one on all
+clips. That one is not measured: it had a little more to learn from than those that were.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mlx_whisper_lora.adapters.methods import method_name
+from mlx_whisper_lora.data.ahead import decodable
+from mlx_whisper_lora.data.clip import DataError
+from mlx_whisper_lora.data.dataset import Example
+from mlx_whisper_lora.data.folds import Folds, deal_folds
+from mlx_whisper_lora.training.adapter_keeper import order
+from mlx_whisper_lora.training.callbacks import Callback, Evaluated, TrialsStart
+from mlx_whisper_lora.training.distributed import World
+from mlx_whisper_lora.training.evaluation import Evaluation, usual_normalizer
+from mlx_whisper_lora.training.finetune import late_errors
+from mlx_whisper_lora.training.metrics import (
+    character_error_interval,
+    character_error_rate,
+    word_error_interval,
+    word_error_rate,
+)
+from mlx_whisper_lora.training.trials import (
+    LoadModel,
+    Recipe,
+    Trial,
+    final_run,
+    read_results,
+    remove_trials,
+    write_results,
+)
+from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
+
+
+def fold_recipes(recipe: Recipe, count: int, callback: Callback) -> list[Recipe]:
+    """Return the recipe of each fold: validated on its clips, and trained on all others.
+
+    Args:
+        recipe: has the clips, in both of its sets.
+        count: the number of folds.
+        callback: gets a line that says how the clips were dealt.
+
+    Raises:
+        OptionError: the clips cannot be dealt so, or an option does not go with folds.
+        DataError: a clip cannot be used.
+    """
+    for name in ("early_stopping", "average_last"):
+        if getattr(recipe.training, name) is not None:
+            raise OptionError(f"`folds` choose the number of steps themselves: leave out `{name}`")
+    errors = late_errors(recipe.options, callback, World())
+    examples = decodable([*recipe.train_set, *recipe.valid_set], errors)
+    folds = _deal(examples, count, recipe.training.seed)
+    callback.note(f"{len(set(map(id, examples)))} clips in {count} folds: {folds.note}")
+    options = replace(recipe.options, normalizer=recipe.options.normalizer or usual_normalizer(examples))
+    training = replace(recipe.training.resolve(len(examples), method_name(recipe.settings)), val_clips=-1)
+    recipes = []
+    for places in folds.places:
+        held_out = {id(examples[place]): examples[place] for place in places}  # once, whatever its weight
+        others = [each for each in examples if id(each) not in held_out]
+        recipes.append(
+            replace(recipe, train_set=others, valid_set=[*held_out.values()], options=options, training=training)
+        )
+    return recipes
+
+
+def _deal(examples: Sequence[Example], count: int, seed: int) -> Folds:
+    clips = [example.clip for example in examples if example.clip]
+    try:
+        return deal_folds(clips, count, seed)
+    except DataError as error:
+        raise OptionError(f"`folds` {count}: {error}") from None
+
+
+@dataclass
+class _Fold:
+    """The evaluations of a fold, by the steps before them. The first is that of the base."""
+
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
+    done: bool = False
+
+    def best_step(self, score: str) -> int:
+        """Return the steps after which a score of SCORES was the lowest."""
+        return min(self.evaluations, key=lambda step: order(self.evaluations[step], score))
+
+    def to_json(self, texts: list[dict[str, str]]) -> dict[str, Any]:
+        evaluations = [{"step": step, **asdict(result)} for step, result in self.evaluations.items()]
+        return {"done": self.done, "clips": texts, "evaluations": evaluations}
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> "_Fold":
+        found = {each.pop("step"): Evaluation(**each) for each in stored["evaluations"]}
+        return _Fold(found, stored["done"])
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """The scores of all clips, each by the model that was not trained on it."""
+
+    steps: int  # for which each model was trained; 0 stands for the base
+    loss: float  # nats per label token
+    wer: float  # per cent, as all rates
+    wer_interval: tuple[float, float]  # of 95 %, by a bootstrap over clips
+    cer: float
+    cer_interval: tuple[float, float]
+
+
+def pooled_scores(examples: Sequence[Sequence[Example]], results: Sequence[Evaluation], steps: int) -> FoldScores:
+    """Return the scores of the clips of all folds together.
+
+    Args:
+        examples: the clips of each fold.
+        results: the evaluation of each fold.
+        steps: for which its model was trained.
+    """
+    references = [example.text for fold in examples for example in fold]
+    hypotheses = [text for result in results for text in result.hypotheses]
+    sizes = [sum(example.n_targets for example in fold) for fold in examples]
+    texts = references, hypotheses, NORMALIZERS[results[0].normalizer]
+    return FoldScores(
+        steps,
+        sum(result.loss * size for result, size in zip(results, sizes, strict=True)) / max(sum(sizes), 1),
+        word_error_rate(*texts),
+        word_error_interval(*texts),
+        character_error_rate(*texts),
+        character_error_interval(*texts),
+    )
+
+
+def cross_validate(recipe: Recipe, count: int, load_model: LoadModel, callback: Callback) -> Recipe | None:
+    """Train once for each fold, and report the scores of all clips. They are kept in adapters_folds.json.
+
+    Args:
+        recipe: what is trained.
+        count: the number of folds.
+        load_model: loads the base.
+        callback: gets lines.
+
+    Returns:
+        How to train on all clips, or None if the base was better than most adapters.
+
+    Raises:
+        OptionError: as `fold_recipes` raises it, or results on disk are damaged.
+    """
+    path = recipe.adapter_file.with_name(f"{recipe.adapter_file.stem}_folds.json")
+    recipes = fold_recipes(recipe, count, callback)
+    training = recipes[0].training
+    callback.trials(
+        TrialsStart(recipe.options, recipe.settings, replace(training, val_clips=recipe.training.val_clips))
+    )
+    digest = replace(recipe, training=training).digest(load_model(), count)
+    found = read_results(path, digest, recipe.options.resume, callback)
+    if not found:
+        remove_trials(recipe.adapter_file, "fold")
+    folds = _read_folds(path, found, count)
+    texts = [[_describe(example) for example in each.valid_set] for each in recipes]
+    summary: dict[str, Any] = {"folds": count, "scores": None, "scores_of_base": None}
+
+    def save() -> None:
+        each = [fold.to_json(names) for fold, names in zip(folds, texts, strict=True)]
+        write_results(path, digest, summary | {"each": each})
+
+    for number, (each, fold) in enumerate(zip(recipes, folds, strict=True), 1):
+        if not fold.done:
+            trial = Trial(f"fold{number}", each, load_model)
+            trial.train(_Watcher(f"Fold {number} of {count}", fold, save, callback))
+            fold.done = True
+            save()
+            trial.remove()
+        step = fold.best_step(training.best_by)
+        callback.note(f"Fold {number} of {count}: the best after {step} steps, {_show(fold.evaluations[step])}")
+    steps = statistics.median_low(fold.best_step(training.best_by) for fold in folds)
+    sets = [each.valid_set for each in recipes]
+    scores, base = (pooled_scores(sets, [fold.evaluations[at] for fold in folds], at) for at in (steps, 0))
+    summary |= {"scores": asdict(scores), "scores_of_base": asdict(base)}
+    save()
+    remove_trials(recipe.adapter_file, "fold")
+    for line in _report(scores, base, path):
+        callback.note(line)
+    if not steps:
+        callback.note("In most folds, no adapter was better than the base: none is trained on all clips")
+        return None
+    callback.note(f"Training on all clips for {steps} steps, the median of the best of the folds")
+    everything = replace(recipe, train_set=[*recipe.train_set, *recipe.valid_set], valid_set=[])
+    return final_run(replace(everything, training=replace(training, iters=steps)))
+
+
+def _read_folds(path: Path, found: dict[str, Any], count: int) -> list[_Fold]:
+    try:
+        return [_Fold.from_json(each) for each in found["each"]] if found else [_Fold() for _ in range(count)]
+    except (KeyError, TypeError, AttributeError):
+        raise OptionError(f"{path}: not the results of folds, or damaged: remove it") from None
+
+
+class _Watcher(Callback):
+    """Keeps the evaluations of a fold, and gives a line for each."""
+
+    def __init__(self, title: str, fold: _Fold, save: Callable[[], None], callback: Callback):
+        self.title, self.fold, self.save_fold, self.callback = title, fold, save, callback
+
+    def skip(self, bad: list[DataError]) -> None:
+        self.callback.skip(bad)
+
+    def evaluation(self, evaluated: Evaluated) -> None:
+        self.fold.evaluations[evaluated.iteration] = evaluated.result
+        self.save_fold()
+        after = f"after {evaluated.iteration} steps" if evaluated.iteration else "the base"
+        self.callback.note(f"{self.title}, {after}: {_show(evaluated.result)}")
+
+
+def _describe(example: Example) -> dict[str, str]:
+    """Return the name, the speaker and the text of a clip."""
+    clip = example.clip
+    return {"name": clip.name if clip else "", "speaker": clip.speaker or "" if clip else "", "text": example.text}
+
+
+def _show(result: Evaluation) -> str:
+    return f"loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
+
+
+def _report(scores: FoldScores, base: FoldScores, path: Path) -> list[str]:
+    """Return the lines for the scores of all clips, those of the base first."""
+    lines = [f"All clips, by models that were not trained on them (95 % intervals; {path}):"]
+    scored = [("the base", base), *([(f"adapters, {scores.steps} steps", scores)] if scores.steps else [])]
+    for name, each in scored:
+        rates = (("WER", each.wer, each.wer_interval), ("CER", each.cer, each.cer_interval))
+        shown = ", ".join(f"{rate} {value:.2f} % ({low:.2f} to {high:.2f})" for rate, value, (low, high) in rates)
+        lines.append(f"  {name}: loss {each.loss:.3f}, {shown}")
+    return lines
