@@ -12,7 +12,6 @@ from mlx_whisper_lora.cli.transcribe_options import CommandOptions, transcriptio
 from mlx_whisper_lora.studio_page.models import StudioModels
 from mlx_whisper_lora.studio_page.server import check_gradio, listen, serve
 from mlx_whisper_lora.studio_page.transcribing import Transcriber
-from mlx_whisper_lora.whisper.checkpoints.hub import describe_model
 from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
 
 build_parser = build_studio_parser
@@ -30,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
         name, path = find_model(command.model, config, command.adapter_file)
         base = load_model(name, dtype=compute_dtype(options.fp16), path=path)
         models = StudioModels(name, base, adapter, command.adapter_strength)
-        title = f"Model {describe_model(name, path)}" + (f", adapter {command.adapter_file}" if adapter else "")
+        title = f"Model {name}" + (f", adapter {command.adapter_file}" if adapter else "")
         serve(Transcriber(models, options), title, listener)
 
 

@@ -18,7 +18,7 @@ from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 from mlx_whisper_lora.whisper.transcription.writers import write_result
 
 _DETECT = ""  # in the list of languages
-_HEADERS = ["word", "start (s)", "end (s)"]
+_HEADERS = ["word", "start", "end"]
 _SUBTITLES = ("srt", "vtt")
 
 
@@ -33,7 +33,7 @@ class _Column:
             with gr.Row():
                 self.files = [gr.DownloadButton(each.upper(), size="sm", interactive=False) for each in _SUBTITLES]
             self.words = gr.Dataframe(
-                headers=_HEADERS, interactive=False, label="Words", column_widths=["50%", "25%", "25%"]
+                headers=_HEADERS, interactive=False, label="Words, with start and end in seconds", column_widths=["50%", "25%", "25%"]
             )
 
     def cleared(self) -> dict[Any, Any]:
