@@ -17,7 +17,7 @@ from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
 from tools.pages.browser import choose_file, open_chromium, serve_studio, transcribe
 
-SECONDS = 2.46  # of the bundled test clips: the first one
+CLIP = (32.2, 34.5)  # seconds in the bundled test clips: "the young boy wants this short knife"
 VIEW = {"viewport": {"width": 1000, "height": 700}}
 
 
@@ -27,9 +27,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/studio.png"))
     given, studio = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        recording = given.audio or Path(folder) / "clips.wav"
+        recording = given.audio or Path(folder) / "clip.wav"
         if given.audio is None:
-            soundfile.write(recording, load_audio(DEMO_CLIPS / "test.opus", end=SECONDS), SAMPLE_RATE)
+            soundfile.write(recording, load_audio(DEMO_CLIPS / "test.opus", start=CLIP[0], end=CLIP[1]), SAMPLE_RATE)
         studio = studio or ["--model", "demo", "--adapter-file", "build/demo/adapters.npz"]
         with serve_studio(*studio) as address, open_chromium(address, **VIEW) as page:
             choose_file(page, recording)
