@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := build/bench
 ROUNDS ?= 5
 
-.PHONY: help demo test parity real lint bench bench-gpu clean
+.PHONY: help demo test parity real pages lint bench bench-gpu clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -21,6 +21,9 @@ parity: $(VENV)/installed-parity  ## the port beside openai-whisper and transfor
 
 real: $(VENV)/installed-real  ## OpenAI's whisper-base on real recordings; SHORT=1 takes two minutes
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/real -n auto $(if $(SHORT),-m "not slow")
+
+pages: $(VENV)/installed-pages  ## the page of `studio` in Chromium, whose microphone plays a file
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio_page tests/test_studio.py -rs
 
 lint: $(VENV)/installed-dev  ## ruff, mypy, and the imports between rooms
 	$(BIN)/ruff check .
@@ -55,6 +58,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 $(VENV)/installed-real: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet -e ".[base]"
+	touch $@
+
+$(VENV)/installed-pages: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet -e ".[pages]"
 	touch $@
 
 # PyTorch's CPU build has an index of its own: what PyPI has for Linux brings CUDA along.

@@ -197,13 +197,8 @@ def build_parser() -> CommandParser:
     add_options(words, SubtitleLayout)
 
     long_form = parser.add_argument_group("long recordings")
-    context = ("initial_prompt", "carry_initial_prompt", "condition_on_previous_text")
-    batches = ("batch_size", "vad")
-    add_options(
-        long_form,
-        TranscriptionOptions,
-        only=(*context, "clip_timestamps", *batches, "hallucination_silence_threshold"),
-    )
+    add_long_form_options(long_form)
+    add_options(long_form, TranscriptionOptions, only=("clip_timestamps", "hallucination_silence_threshold"))
 
     decoding = parser.add_argument_group("decoding")
     add_decoding_options(decoding)
@@ -212,6 +207,12 @@ def build_parser() -> CommandParser:
     old = parser.add_argument_group("flags of openai-whisper's command")
     add_options(old, CommandOptions, only=("model_dir", "device", "threads"))
     return parser
+
+
+def add_long_form_options(group: argparse._ActionsContainer) -> None:
+    """Add the flags that decide what a window knows of the text before it, for every command with long recordings."""
+    context = ("initial_prompt", "carry_initial_prompt", "condition_on_previous_text")
+    add_options(group, TranscriptionOptions, only=(*context, "batch_size", "vad"))
 
 
 def add_decoding_options(group: argparse._ActionsContainer) -> None:

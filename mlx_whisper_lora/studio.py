@@ -1,0 +1,41 @@
+"""Transcribe in the browser: `python -m mlx_whisper_lora.studio --adapter-file adapters.npz`."""
+
+import argparse
+from typing import NoReturn
+
+from mlx_whisper_lora.adapters.loading import find_model, load_model
+from mlx_whisper_lora.adapters.open import open_adapter
+from mlx_whisper_lora.cli.options import from_args
+from mlx_whisper_lora.cli.run import run_command
+from mlx_whisper_lora.cli.studio_options import StudioOptions, build_studio_parser
+from mlx_whisper_lora.cli.transcribe_options import CommandOptions, transcription_options
+from mlx_whisper_lora.studio_page.models import StudioModels
+from mlx_whisper_lora.studio_page.server import check_gradio, listen, serve
+from mlx_whisper_lora.studio_page.transcribing import Transcriber
+from mlx_whisper_lora.whisper.decoding.decode import compute_dtype
+
+build_parser = build_studio_parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Serve the page of a command line until a signal stops it."""
+    command, page = from_args(CommandOptions, args), from_args(StudioOptions, args)
+    check_gradio()
+    adapter = open_adapter(command.adapter_file) if command.adapter_file else None
+    config = adapter.config if adapter else None
+    language, task = (config.language, config.task) if config else (None, "transcribe")
+    options = transcription_options(args, language=command.language or language, task=command.task or task)
+    with listen(page.host, page.port) as listener:
+        name, path = find_model(command.model, config, command.adapter_file)
+        base = load_model(name, dtype=compute_dtype(options.fp16), path=path)
+        models = StudioModels(name, base, adapter, command.adapter_strength)
+        title = f"Model {name}" + (f", adapter {command.adapter_file}" if adapter else "")
+        serve(Transcriber(models, options), title, listener)
+
+
+def cli() -> NoReturn:
+    run_command(main, build_parser())
+
+
+if __name__ == "__main__":
+    cli()
