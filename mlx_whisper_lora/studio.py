@@ -1,6 +1,7 @@
 """Transcribe in the browser: `python -m mlx_whisper_lora.studio --adapter-file adapters.npz`."""
 
 import argparse
+from dataclasses import replace
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.loading import find_model, load_model
@@ -28,6 +29,7 @@ def main(args: argparse.Namespace) -> None:
     with listen(page.host, page.port) as listener:
         name, path = find_model(command.model, config, command.adapter_file)
         base = load_model(name, dtype=compute_dtype(options.fp16), path=path)
+        options = replace(options, language=options.language or base.default_language)
         models = StudioModels(name, base, adapter, command.adapter_strength)
         title = f"Model {name}" + (f", adapter {command.adapter_file}" if adapter else "")
         serve(Transcriber(models, options), title, listener)

@@ -26,6 +26,7 @@ class StudioModels:
 
     def __init__(self, name: str, base: Whisper, adapter: Adapter | None = None, strength: float = 1.0):
         self.name, self.base, self.adapter, self.strength = name, base, adapter, strength
+        base.default_language = None  # the page asks for a language, or for its detection
         mx.eval(base.parameters())  # in the thread that made them; others compute with them
         self.takes_strength = False
         self._adapted: Whisper | None = None
@@ -62,6 +63,7 @@ class StudioModels:
         model = twin(self.base)
         left = load_fused(model, self.adapter, self.name, strength)
         model.set_dtype(self.base.dtype)
+        model.default_language = None
         mx.eval(model.parameters())
         self._adapted, self.strength = model, strength
         return left

@@ -33,7 +33,10 @@ class _Column:
             with gr.Row():
                 self.files = [gr.DownloadButton(each.upper(), size="sm", interactive=False) for each in _SUBTITLES]
             self.words = gr.Dataframe(
-                headers=_HEADERS, interactive=False, label="Words, with start and end in seconds", column_widths=["50%", "25%", "25%"]
+                headers=_HEADERS,
+                interactive=False,
+                label="Words, with start and end in seconds",
+                column_widths=["50%", "25%", "25%"],
             )
 
     def cleared(self) -> dict[Any, Any]:

@@ -11,7 +11,8 @@ from mlx_whisper_lora.adapters.methods import method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token
 from mlx_whisper_lora.adapters.record import Record
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper, check_places, is_of_run, read_adapter_of_first
+from mlx_whisper_lora.training.adapter_keeper import AdapterKeeper
+from mlx_whisper_lora.training.adapter_places import check_places, is_of_run, read_adapter_of_first
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions

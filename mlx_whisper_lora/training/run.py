@@ -24,10 +24,7 @@ from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.sources import check_options_used, load_clips, unused_tables
 from mlx_whisper_lora.data.text_report import clean_texts, report_texts
-from mlx_whisper_lora.training.adapter_keeper import (
-    check_places,
-    read_adapter_of_first,
-)
+from mlx_whisper_lora.training.adapter_places import check_places, read_adapter_of_first
 from mlx_whisper_lora.training.callbacks import (
     Callback,
     ClipsDropped,

@@ -16,7 +16,7 @@ from mlx_whisper_lora.adapters.adapter_file import Base
 from mlx_whisper_lora.adapters.new_language import NewLanguage
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.training.adapter_keeper import check_places
+from mlx_whisper_lora.training.adapter_places import check_places
 from mlx_whisper_lora.training.callbacks import Callback, RunEnd, StepReport, all_of
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.finetune import finetune

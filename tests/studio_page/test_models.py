@@ -63,6 +63,7 @@ def test_the_base_takes_the_near_language_for_one_that_came_with_the_adapter(mod
     adapter = adapter_of(model_folder, tmp_path / "a.npz", LoRAConfig(rank=2), NewLanguage("dv", "si"))
     models = StudioModels(str(model_folder), base, adapter)
     plain, adapted = models.at_strength(1.0)
+    assert (plain.default_language, adapted.default_language) == (None, None)  # the page detects it if asked to
     assert models.languages[-1] == "dv" and "dv" not in plain.vocabulary.languages
     assert [models.language_for(model, "dv") for model in (plain, adapted)] == ["si", "dv"]
     assert [models.language_for(model, None) for model in (plain, adapted)] == [None, None]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mlx_whisper_lora.adapters.open import open_adapter
-from mlx_whisper_lora.training.adapter_keeper import read_adapter_of_first
+from mlx_whisper_lora.training.adapter_places import read_adapter_of_first
 from tests.support.peft_folders import write_peft_folder
 
 

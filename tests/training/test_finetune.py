@@ -17,7 +17,7 @@ from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training import finetune as module
-from mlx_whisper_lora.training.adapter_keeper import last_adapter_file
+from mlx_whisper_lora.training.adapter_places import last_adapter_file
 from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.finetune import finetune
