@@ -38,7 +38,14 @@ class MetricsFile(Callback):
             self.path.write_bytes(b"")
         settings = asdict(start.settings) | asdict(start.training)
         clips = {"train_clips": len(start.train_set), "valid_clips": len(start.valid_set)}
-        about = {"library_version": __version__, "model": start.options.model, **clips, "settings": settings}
+        trained = start.parameters.encoder + start.parameters.decoder
+        about = {
+            "library_version": __version__,
+            "model": start.options.model,
+            "trainable_parameters": trained,
+            **clips,
+            "settings": settings,
+        }
         self._write("start", 0, **about)
         if start.base:
             self._write_evaluation(Evaluated(0, start.base, "base"))

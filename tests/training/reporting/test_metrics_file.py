@@ -14,6 +14,7 @@ def test_every_report_and_evaluation_is_a_line(tmp_path):
     play_run(MetricsFile(tmp_path / "te.npz"), tmp_path / "te.npz")
     start, base, base_on_english, step, better, english, save, last, _, end = lines(tmp_path)
     assert (start["event"], start["model"], start["train_clips"], start["settings"]["rank"]) == ("start", "tiny", 3, 16)
+    assert start["trainable_parameters"] == 3
     assert (base["event"], base["iteration"], base["candidate"], base["valid/wer"]) == ("evaluation", 0, "base", 90.0)
     assert (step["event"], step["iteration"], step["train/loss"], step["speed/audio_per_second"]) == ("step", 2, 1.5, 8)
     assert (better["iteration"], better["candidate"], better["valid/cer"]) == (2, None, 5.0)
