@@ -33,7 +33,10 @@ class _Column:
             with gr.Row():
                 self.files = [gr.DownloadButton(each.upper(), size="sm", interactive=False) for each in _SUBTITLES]
             self.words = gr.Dataframe(
-                headers=_HEADERS, interactive=False, label="Words, with start and end in seconds", column_widths=["50%", "25%", "25%"]
+                headers=_HEADERS,
+                interactive=False,
+                label="Words, with start and end in seconds",
+                column_widths=["50%", "25%", "25%"],
             )
 
     def cleared(self) -> dict[Any, Any]:
@@ -108,6 +111,7 @@ class TranscribeTab:
             outputs,
             show_progress="hidden",
             concurrency_limit=1,
+            trigger_mode="multiple",  # with "once", the button does nothing after one that was canceled
             api_name="transcribe",
         )
         cancel.click(lambda: "Canceled", None, self.status, cancels=running, api_visibility="private")
