@@ -111,6 +111,7 @@ class TranscribeTab:
             outputs,
             show_progress="hidden",
             concurrency_limit=1,
+            trigger_mode="multiple",  # with "once", the button does nothing after one that was canceled
             api_name="transcribe",
         )
         cancel.click(lambda: "Canceled", None, self.status, cancels=running, api_visibility="private")

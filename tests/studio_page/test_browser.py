@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 from mlx_whisper_lora.adapters.loading import load_model
+from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.transcription.writers import to_vtt
 
 pytest.importorskip("gradio", reason="the extra `pages` has Gradio")
@@ -86,6 +88,20 @@ def test_without_its_strength_the_adapter_is_the_base(page, talk):
     page.get_by_label("number input for Strength of the adapter").fill("0")
     transcribe(page)
     assert texts(page) == [TEXT, TEXT] and page.locator("mark").count() == 0
+
+
+def test_after_a_transcription_that_was_canceled_another_one_runs(page, talk, tmp_path):
+    recording = tmp_path / "long.wav"
+    soundfile.write(recording, load_audio(DEMO_AUDIO), SAMPLE_RATE)
+    choose_file(page, recording)
+    page.get_by_role("button", name="Transcribe").click()
+    page.locator("progress").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Canceled").wait_for()
+    page.get_by_label("Clear").click()
+    choose_file(page, talk)
+    transcribe(page)
+    assert texts(page)[0] == TEXT
 
 
 @pytest.mark.parametrize(
