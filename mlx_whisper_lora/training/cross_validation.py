@@ -31,7 +31,6 @@ from mlx_whisper_lora.training.trials import (
     LoadModel,
     Recipe,
     Trial,
-    final_run,
     read_results,
     remove_trials,
     write_results,
@@ -189,7 +188,7 @@ def cross_validate(recipe: Recipe, count: int, load_model: LoadModel, callback: 
         return None
     callback.note(f"Training on all clips for {steps} steps, the median of the best of the folds")
     everything = replace(recipe, train_set=[*recipe.train_set, *recipe.valid_set], valid_set=[])
-    return final_run(replace(everything, training=replace(training, iters=steps)))
+    return replace(everything, training=replace(training, iters=steps))
 
 
 def _read_folds(path: Path, found: dict[str, Any], count: int) -> list[_Fold]:

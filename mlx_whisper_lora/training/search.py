@@ -43,13 +43,13 @@ def try_first(recipe: Recipe, options: TrialOptions, load_model: LoadModel, call
         OptionError: as `check_trials`, `search` and `cross_validate` raise it.
         OSError: a file cannot be written.
     """
-    if options.search or options.folds:
-        check_trials(recipe)
+    if not (options.search or options.folds):
+        return recipe
+    check_trials(recipe)
     if options.search:
         recipe = search(recipe, options, load_model, callback)
-    if options.folds:
-        return cross_validate(recipe, options.folds, load_model, callback)
-    return recipe
+    chosen = cross_validate(recipe, options.folds, load_model, callback) if options.folds else recipe
+    return final_run(chosen) if chosen else None
 
 
 def search(recipe: Recipe, options: TrialOptions, load_model: LoadModel, callback: Callback) -> Recipe:
@@ -91,7 +91,7 @@ def search(recipe: Recipe, options: TrialOptions, load_model: LoadModel, callbac
     remove_trials(recipe.adapter_file, "candidate")
     callback.note(f"The search took {halving.seconds / 60:.1f} minutes. Its table is in {path}")
     training = replace(recipe.training, learning_rate=best.learning_rate)
-    return final_run(replace(recipe, settings=best.settings, training=training))
+    return replace(recipe, settings=best.settings, training=training)
 
 
 def _recipes(recipe: Recipe, options: TrialOptions, callback: Callback) -> list[Recipe]:

@@ -83,7 +83,7 @@ def check_trials(recipe: Recipe) -> None:
         raise OptionError("`folds` and `search` are for one process: leave them out, or do without mlx.launch")
     if recipe.options.resume_adapter_file is not None:
         raise OptionError(
-            "`folds` and `search` start from the base: without `resume_adapter_file`, whose adapter may know the clips"
+            "`folds` and `search` start from the base: leave out `resume_adapter_file`, which may have heard the clips"
         )
     if not (recipe.options.resume and state_file(recipe.adapter_file).exists()):
         check_places(recipe.adapter_file, None, recipe.options.overwrite)

@@ -72,7 +72,7 @@ def test_a_search_is_not_begun_if_it_cannot_end(tmp_path):
     with pytest.raises(OptionError, match="search needs validation clips, and there are none: give folds too"):
         search(replace(recipe, valid_set=[]), TrialOptions(search=2), load_demo, Callback())
     resumed = replace(recipe, options=replace(recipe.options, resume_adapter_file="b.npz"))
-    with pytest.raises(OptionError, match="folds and search start from the base: without resume_adapter_file"):
+    with pytest.raises(OptionError, match="folds and search start from the base: leave out resume_adapter_file"):
         try_first(resumed, TrialOptions(folds=2), load_demo, Callback())
     with pytest.raises(OptionError, match="search_minutes is for a search: give search"):
         TrialOptions(search_minutes=3)
