@@ -23,9 +23,11 @@ def valid_set() -> list[Example]:
     return [replace(each, text=clip.text, clip=clip) for each, clip in zip(noise_examples(2), clips, strict=True)]
 
 
-def play_run(callback: Callback, adapter_file: str | Path, resumed_from: str | None = None) -> None:
+def play_run(
+    callback: Callback, adapter_file: str | Path, resumed_from: str | None = None, steps_before: int = 0
+) -> None:
     """Give a callback the events of a run of four steps, of which the last two have an infinite loss."""
-    options = RunOptions(model="tiny", adapter_file=str(adapter_file))
+    options = RunOptions(model="tiny", adapter_file=str(adapter_file), resume=steps_before > 0)
     training = TrainingOptions(iters=4, warmup=0, steps_per_eval=2)
     counts = ParameterCounts(1, 2, 100)
     callback.load("tiny")
@@ -33,7 +35,7 @@ def play_run(callback: Callback, adapter_file: str | Path, resumed_from: str | N
     clips = noise_examples(3), valid_set()
     callback.start(
         RunStart(
-            counts, resumed_from, options, LoRAConfig(), training, *clips, BASE, [], watched_base={"english": BETTER}
+            counts, resumed_from, options, LoRAConfig(), training, *clips, BASE, [], steps_before, {"english": BETTER}
         )
     )
     callback.step(StepReport(2, 1.5, 1e-3, 2.0, 30.0, 8.0, 1.3, 1_000_000_000, 60.0))

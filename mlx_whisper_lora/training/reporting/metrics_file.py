@@ -1,8 +1,10 @@
 """Write the numbers of a run as lines of JSON, for programs and notebooks."""
 
+import contextlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -46,7 +48,7 @@ class MetricsFile(Callback):
             **clips,
             "settings": settings,
         }
-        self._write("start", 0, **about)
+        self._write("start", start.steps_before, **about)
         if start.base:
             self._write_evaluation(Evaluated(0, start.base, "base"))
         for name, result in start.watched_base.items():
@@ -75,6 +77,24 @@ class MetricsFile(Callback):
         if self._begun:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_finite(line), ensure_ascii=False) + "\n")
+
+
+def read_numbers(adapter_file: str | PathLike, until: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield the numbers of a run up to a step: the step, and its numbers by name. Candidates are left out.
+
+    A file that is missing, or cut short, has the lines that can be read.
+    """
+    path = beside(adapter_file, "metrics.jsonl")
+    lines: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError, ValueError):
+        for text in path.read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            if line["event"] == "start" and line["iteration"] == 0:
+                lines = []  # those before are of another run
+            lines.append(line)
+    for line in lines:
+        if line["iteration"] is not None and line["iteration"] <= until and not line.get("candidate"):
+            yield line["iteration"], {name: each for name, each in line.items() if "/" in name and each is not None}
 
 
 def _finite(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from html import escape
 from itertools import islice
@@ -17,6 +17,8 @@ from mlx_whisper_lora.data.html import MOST_AUDIO, PAGE_END, labeled_text, page_
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.reporting.chart import draw_curves
+from mlx_whisper_lora.training.reporting.metrics_file import read_numbers
+from mlx_whisper_lora.training.reporting.numbers import evaluation_numbers, step_numbers
 from mlx_whisper_lora.training.reporting.places import beside
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
@@ -35,28 +37,35 @@ class ReportPage(Callback):
     """
 
     def __init__(self, adapter_file: str | PathLike):
-        self.path = beside(adapter_file, "report.html")
+        self.adapter_file, self.path = adapter_file, beside(adapter_file, "report.html")
         self._start: RunStart | None = None
-        self._steps: list[StepReport] = []
-        self._evaluations: list[tuple[int, Evaluation]] = []
-        self._watched: dict[str, list[tuple[int, Evaluation]]] = {}  # those of other validation sets, by name
+        self._curves: dict[str, dict[int, float]] = {}  # by name, as in adapters_metrics.jsonl, and step
+        self._newest: Evaluation | None = None
 
     def load(self, model: str) -> None:
         check_file(self.path)
 
     def start(self, start: RunStart) -> None:
-        self._start, self._steps = start, []
-        self._evaluations = [(0, start.base)] if start.base else []
-        self._watched = {name: [(0, result)] for name, result in start.watched_base.items()}
+        self._start, self._curves, self._newest = start, {}, None
+        if start.base:
+            self._add(0, evaluation_numbers(start.base))
+        for name, result in start.watched_base.items():
+            self._add(0, evaluation_numbers(result, name))
+        for iteration, numbers in read_numbers(self.adapter_file, start.steps_before) if start.steps_before else ():
+            self._add(iteration, numbers)
 
     def step(self, report: StepReport) -> None:
-        self._steps.append(report)
+        self._add(report.iteration, step_numbers(report))
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            watched = evaluated.watched
-            curve = self._watched.setdefault(watched, []) if watched else self._evaluations
-            curve.append((evaluated.iteration, evaluated.result))
+            self._add(evaluated.iteration, evaluation_numbers(evaluated.result, evaluated.watched))
+            if evaluated.watched is None:
+                self._newest = evaluated.result
+
+    def _add(self, iteration: int, numbers: dict[str, float]) -> None:
+        for name, number in numbers.items():
+            self._curves.setdefault(name, {})[iteration] = number
 
     def end(self, end: RunEnd) -> None:
         if self._start:
@@ -65,13 +74,12 @@ class ReportPage(Callback):
                 self._write(file, self._start, end, slowest)
 
     def _write(self, file: IO[str], start: RunStart, end: RunEnd, slowest: list[tuple[float, Example]]) -> None:
-        file.write(page_start(f"Training of {end.adapter_file.name}", _summary(start, end, self._steps)))
+        file.write(page_start(f"Training of {end.adapter_file.name}", _summary(start, end, self._last)))
         for chart in self._charts():
             file.write(f"<figure>{chart}</figure>\n" if chart else "")
         left = MOST_AUDIO
-        newest = self._evaluations[-1:]
         for heading, articles in (
-            ("Validation clips, before and after", _transcripts(start, end, newest)),
+            ("Validation clips, before and after", _transcripts(start, end, self._newest)),
             (f"Training clips learned slowest, of {min(_MEASURED, len(start.train_set))}", _slow_clips(slowest)),
         ):
             file.write(f"<h2>{heading}</h2>\n")
@@ -87,30 +95,33 @@ class ReportPage(Callback):
 
     def _charts(self) -> Iterator[str]:
         """Yield the curves of the run."""
-        valid = self._evaluations
-        loss = {
-            "training": [(each.iteration, each.loss) for each in self._steps],
-            "validation": [(at, each.loss) for at, each in valid],
-        }
-        errors = {"WER": [(at, each.wer) for at, each in valid], "CER": [(at, each.cer) for at, each in valid]}
-        loss |= {name: [(at, each.loss) for at, each in curve] for name, curve in self._watched.items()}
-        errors |= {f"WER, {name}": [(at, each.wer) for at, each in curve] for name, curve in self._watched.items()}
-        speed = {"": [(each.iteration, each.audio_per_second) for each in self._steps]}
-        rate = {"": [(each.iteration, each.learning_rate) for each in self._steps]}
-        yield draw_curves("Loss", loss, "step")
-        yield draw_curves("Errors, in %", errors, "step")
-        yield draw_curves("Learning rate", rate, "step")
-        yield draw_curves("Seconds of audio a second", speed, "step")
+        watched = (name.removeprefix("valid_").rpartition("/")[0] for name in self._curves if name.startswith("valid_"))
+        sets = [*dict.fromkeys(watched)]
+        loss = {"training": "train/loss", "validation": "valid/loss"} | {each: f"valid_{each}/loss" for each in sets}
+        errors = {"WER": "valid/wer", "CER": "valid/cer"} | {f"WER, {each}": f"valid_{each}/wer" for each in sets}
+        yield self._chart("Loss", loss)
+        yield self._chart("Errors, in %", errors)
+        yield self._chart("Learning rate", {"": "train/learning_rate"})
+        yield self._chart("Seconds of audio a second", {"": "speed/audio_per_second"})
+
+    def _chart(self, title: str, names: dict[str, str]) -> str:
+        return draw_curves(
+            title, {shown: [*self._curves.get(name, {}).items()] for shown, name in names.items()}, "step"
+        )
+
+    def _last(self, name: str) -> float | None:
+        """Return the last number of a curve, if there is one."""
+        return next(reversed(self._curves.get(name, {}).values()), None)
 
 
-def _summary(start: RunStart, end: RunEnd, steps: Sequence[StepReport]) -> Iterator[str]:
+def _summary(start: RunStart, end: RunEnd, last: Callable[[str], float | None]) -> Iterator[str]:
     """Yield lines on the outcome and on the data."""
     if end.base and end.best:
         outcome = "no adapter was better" if end.base_is_best else f"best adapter: {_scores(end.best)}"
         yield f"base: {_scores(end.base)}; {outcome}"
-    peak = f", peak memory {steps[-1].peak_memory / 1e9:.2f} GB" if steps else ""
-    passes = f", {steps[-1].passes:.1f} passes" if steps else ""
-    yield f"{start.training.iters} steps{passes}{peak}"
+    passes, memory = last("train/passes"), last("speed/peak_memory_gb")
+    course = f", {passes:.1f} passes" if passes is not None else ""
+    yield f"{start.training.iters} steps{course}" + (f", peak memory {memory:.2f} GB" if memory is not None else "")
     for split, examples in (("train", start.train_set), ("valid", start.valid_set)):
         yield f"{split}: {_describe(examples)}"
     yield f"base model: {start.options.model}; adapter: {start.settings}"
@@ -147,12 +158,10 @@ def _slow_clips(slowest: list[tuple[float, Example]]) -> Iterator[tuple[Example,
         yield each, labeled_text(f"loss {loss:.2f}", each.text, each.language)
 
 
-def _transcripts(
-    start: RunStart, end: RunEnd, newest: Sequence[tuple[int, Evaluation]]
-) -> Iterator[tuple[Example, str]]:
+def _transcripts(start: RunStart, end: RunEnd, newest: Evaluation | None) -> Iterator[tuple[Example, str]]:
     """Yield validation clips with their texts, and their transcripts by the base and by the best adapter."""
     if end.base and newest:
-        after = newest[-1][1] if end.base_is_best or end.best is None else end.best
+        after = newest if end.base_is_best or end.best is None else end.best
         rows = zip(start.valid_set, end.base.hypotheses, after.hypotheses, strict=False)
         for each, before, heard in islice(rows, _TRANSCRIPTS):
             texts = (("text", each.text), ("before", before), ("after", heard))

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
 
 from mlx_whisper_lora.data.clip import Clip
+from mlx_whisper_lora.training.reporting.metrics_file import MetricsFile, read_numbers
 from mlx_whisper_lora.training.reporting.page import ReportPage
 from tests.support import events
 from tests.support.clips import write_clips
@@ -62,3 +64,16 @@ def test_the_clips_of_the_highest_loss_come_first(page):
 def test_a_page_needs_no_network(page):
     links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
     assert all(link.startswith("data:") for link in links)
+
+
+def test_the_curves_of_a_run_that_was_cut_off_are_whole(tmp_path):
+    """Steps after the last save are done again, and lines of a run before are not of this one."""
+    play = partial(events.play_run, adapter_file=tmp_path / "te.npz")
+    for steps_before in (0, 2):
+        play(MetricsFile(tmp_path / "te.npz"), steps_before=steps_before)
+    numbers = [*read_numbers(tmp_path / "te.npz", until=2)]
+    assert [(at, each["train/loss"]) for at, each in numbers if "train/loss" in each] == [(2, 1.5), (2, 1.5)]
+    page = ReportPage(tmp_path / "te.npz")
+    play(page, steps_before=2)
+    assert "<title>Training of te.npz" in (tmp_path / "te_report.html").read_text()
+    assert [*page._curves["valid/wer"]] == [0, 2, 4]
