@@ -6,12 +6,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.features import OverlongClipError
 from mlx_whisper_lora.whisper.audio.context import AUTO
+from mlx_whisper_lora.whisper.terminal import progress_bar
 
 _WORKERS = 4  # decoding and Fourier transforms let other threads run
 _BATCHES_AHEAD = 4
@@ -99,7 +98,7 @@ def decodable(examples: Sequence[Example], errors: LateErrors) -> list[Example]:
     Raises:
         DataError: a clip cannot be used, and the run may not continue without it.
     """
-    bar = tqdm(examples, desc="Reading clips", unit="clip", disable=None, leave=False)
+    bar = progress_bar(examples, desc="Reading clips", unit="clip")
 
     def load(example: Example, number: int) -> Example:
         example.loaded()

@@ -10,11 +10,10 @@ from dataclasses import replace
 from os import PathLike
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from mlx_whisper_lora.data.clip import SPLITS, Clip, Splits
 from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.whisper.audio.load import BYTES, StoredAudio
+from mlx_whisper_lora.whisper.terminal import progress_bar
 
 _LARGE = 2**15  # bytes; larger recordings are not read as a whole
 _PIECES, _PIECE = 3, 4096  # number and bytes of the pieces that stand for a large one
@@ -170,7 +169,7 @@ def find_duplicates(splits: Splits) -> list[Duplicate]:
     first: dict[int, tuple[Clip, str]] = {}
     found: list[Duplicate] = []
     clips = [(clip, split) for split in SPLITS for clip in splits[split]]
-    for clip, split in tqdm(clips, desc="Comparing clips", unit="clip", disable=None, leave=False):
+    for clip, split in progress_bar(clips, desc="Comparing clips", unit="clip"):
         number = audio_hash(clip)
         if number is not None:
             other = first.setdefault(number, (clip, split))

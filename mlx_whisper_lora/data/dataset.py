@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.clip import Clip, DataError, check_none_bad
@@ -18,6 +17,7 @@ from mlx_whisper_lora.data.memory import collections_paused
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.terminal import progress_bar
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 _FEW = 200  # clips that are decoded in seconds
@@ -150,7 +150,7 @@ def build_examples(
     found: list[DataError] = []
     if clips and not any(clip.language or language or default_language for clip in clips):
         _make_tokenizer(clips[0], model, None, task, tokenizer_of)  # if this fails, all clips would fail in one way
-    for clip in tqdm(clips, desc="Reading clips", unit="clip", disable=None, leave=False):
+    for clip in progress_bar(clips, desc="Reading clips", unit="clip"):
         try:
             spoken = language or clip.language or default_language
             tokenizer = _make_tokenizer(clip, model, spoken, clip.task or task, tokenizer_of)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.distributed import World
@@ -18,6 +16,7 @@ from mlx_whisper_lora.training.metrics import (
 )
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.terminal import progress_bar
 from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
@@ -124,8 +123,7 @@ def _transcribe(
         Transcription(model, ArrayLogMel(example.mel), _options_for(example, options)).reader() for example in dataset
     )
     frames = sum(example.n_frames for example in dataset)
-    hidden = None if description else True  # None shows the bar in a terminal
-    with tqdm(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=hidden, leave=False) as bar:
+    with progress_bar(total=frames, desc=description, bar_format=_BAR_FORMAT, disable=description is None) as bar:
         for i, step in transcribe_side_by_side(readers, batch_size):
             segments[i] += step.segments
             bar.update(step.n_frames)

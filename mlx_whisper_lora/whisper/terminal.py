@@ -2,6 +2,9 @@
 
 import re
 import sys
+from typing import Any
+
+from tqdm import tqdm
 
 # Control characters, such as those that begin escape sequences; marks that turn the direction of writing; separators of
 # lines; and bytes of file names that are not text, which Python keeps as surrogates.
@@ -20,6 +23,21 @@ def encodable(text: str) -> str:
     """Return text with escapes in place of characters that the encoding of standard output lacks."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, errors="backslashreplace").decode(encoding)
+
+
+_MINUTE = 60.0  # seconds
+
+
+def progress_bar(iterable: Any = None, desc: str | None = None, **settings: Any) -> tqdm:
+    """Return a bar that moves in a terminal and is gone at the end. A log file gets its state after each minute.
+
+    Args:
+        iterable: what is done, as for tqdm.
+        desc: a title.
+        settings: others of tqdm.
+    """
+    times = () if sys.stderr.isatty() else ("delay", "mininterval", "maxinterval")
+    return tqdm(iterable, desc, leave=False, **dict.fromkeys(times, _MINUTE), **settings)
 
 
 def say(text: object) -> None:

@@ -2,10 +2,12 @@
 
 import io
 import sys
+import time
 
 import pytest
 
-from mlx_whisper_lora.whisper.terminal import say, terminal_text
+from mlx_whisper_lora.whisper import terminal as module
+from mlx_whisper_lora.whisper.terminal import progress_bar, say, terminal_text
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,12 @@ def test_letters_that_the_terminal_lacks_are_shown_as_escapes(encoding, shown, m
     monkeypatch.setattr(sys, "stdout", terminal)
     say("naïve న")
     assert terminal.buffer.getvalue().decode(encoding) == f"{shown}\n"
+
+
+def test_a_log_file_gets_the_state_of_long_work_and_nothing_of_short(monkeypatch, capsys):
+    assert [*progress_bar(range(3), "Reading")] == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(module, "_MINUTE", 0.01)
+    for _ in progress_bar(range(3), "Testing"):
+        time.sleep(0.05)
+    assert "Testing:  67%" in capsys.readouterr().err

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from mlx_whisper_lora.data.clip import DataError, Splits
 from mlx_whisper_lora.data.inspection.findings import Finding, InspectedClip, find_all
 from mlx_whisper_lora.data.inspection.recordings import measure
@@ -12,6 +10,7 @@ from mlx_whisper_lora.data.labels import transcript_tokens
 from mlx_whisper_lora.data.texts import main_script
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.errors import one_line
+from mlx_whisper_lora.whisper.terminal import progress_bar
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 
@@ -47,7 +46,7 @@ def inspect_clips(
     findings = [Finding("bad", one_line(error)) for error in bad]
     inspected: list[InspectedClip] = []
     clips = [(clip, split) for split, found in splits.items() for clip in found]
-    for clip, split in tqdm(clips, desc="Measuring clips", unit="clip", disable=None, leave=False):
+    for clip, split in progress_bar(clips, desc="Measuring clips", unit="clip"):
         clip = replace(clip, language=language or clip.language)
         label = transcript_tokens(tokenizer, clip.text)
         try:

@@ -15,7 +15,6 @@ from typing import Any
 import datasets
 import pyarrow.compute
 from huggingface_hub import constants
-from tqdm import tqdm
 
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.hf_open import Rows
@@ -27,6 +26,7 @@ from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.load import StoredAudio
 from mlx_whisper_lora.whisper.option import OptionError
+from mlx_whisper_lora.whisper.terminal import progress_bar
 
 _AUDIO, _TRANSLATION, _TASK = "audio", "translation", "task"
 _BATCH = 1000  # rows that are read at a time; their recordings are not
@@ -119,7 +119,7 @@ def _streamed(
     """Yield the number, the recording and the other values of rows. The recordings are written to files."""
     wanted = part.rows(rows.count)
     stream = rows.read([audio, *others], wanted)
-    bar = tqdm(stream, "Streaming clips", unit="clip", disable=None, leave=False)
+    bar = progress_bar(stream, "Streaming clips", unit="clip")
     for number, values in enumerate(bar, start=wanted.start):
         found = values.pop(audio) or {}
         if not isinstance(found, dict):

@@ -9,8 +9,6 @@ from itertools import islice
 from os import PathLike
 from typing import IO
 
-from tqdm import tqdm
-
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.html import MOST_AUDIO, PAGE_END, labeled_text, page_start, player
@@ -24,6 +22,7 @@ from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.destinations import check_file
+from mlx_whisper_lora.whisper.terminal import progress_bar
 
 _TRANSCRIPTS = 10  # validation clips that are shown
 _MEASURED, _SLOWEST = 100, 10  # training clips whose loss is computed, and those of the highest that are shown
@@ -147,7 +146,7 @@ def _slowest(examples: Sequence[Example], end: RunEnd) -> list[tuple[float, Exam
     distinct = [*{each.key: each for each in examples}.values()]
     some = random.Random(0).sample(distinct, min(_MEASURED, len(distinct)))
     found: list[tuple[float, Example]] = []
-    for each in tqdm(some, desc="Measuring clips", unit="clip", disable=None, leave=False):
+    for each in progress_bar(some, desc="Measuring clips", unit="clip"):
         with contextlib.suppress(DataError):  # training has skipped it too
             found.append((end.clip_loss(each), each))
     return sorted(found, key=lambda pair: -pair[0])[:_SLOWEST]
