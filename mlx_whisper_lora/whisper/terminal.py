@@ -37,7 +37,8 @@ def progress_bar(iterable: Any = None, desc: str | None = None, **settings: Any)
         settings: others of tqdm.
     """
     times = () if sys.stderr.isatty() else ("delay", "mininterval", "maxinterval")
-    return tqdm(iterable, desc, leave=False, **dict.fromkeys(times, _MINUTE), **settings)
+    rare: dict[str, Any] = dict.fromkeys(times, _MINUTE)
+    return tqdm(iterable, desc, leave=False, **rare, **settings)
 
 
 def say(text: object) -> None:
