@@ -10,10 +10,10 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tests.support.models import small_model
 
 
-def reprogrammed() -> Whisper:
+def reprogrammed(adapter_dim: int = 0) -> Whisper:
     model = small_model()
     mx.random.seed(0)
-    add_adapter(model, ReprogrammingConfig())
+    add_adapter(model, ReprogrammingConfig(adapter_dim))
     return model
 
 
@@ -33,3 +33,13 @@ def test_it_is_added_to_the_window_and_to_the_silence_after_it_at_their_places()
 
 def test_it_stays_in_the_model():
     assert fuse_adapter(reprogrammed()) == ["encoder"]
+
+
+def test_adapters_in_the_encoder_are_trained_with_it_and_start_without_effect():
+    model, mel = reprogrammed(adapter_dim=4), mx.random.normal((1, 100, 80))
+    np.testing.assert_array_equal(model.encoder(mel), reprogrammed().encoder(mel))
+    trained = {
+        name.removeprefix("encoder.encoder.blocks.0.mlp2.") for name, _ in tree_flatten(model.trainable_parameters())
+    }
+    assert {"encoder.perturbation", "down.weight", "norm.weight", "up.bias"} <= trained
+    assert not any("linear" in name or name.startswith("decoder") for name in trained)

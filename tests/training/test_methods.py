@@ -33,7 +33,7 @@ SETTINGS = (
     EncoderConfig(),
     DecoderConfig(),
     FullConfig(),
-    ReprogrammingConfig(),
+    ReprogrammingConfig(adapter_dim=4),
     SoftPromptConfig(encoder_length=4, decoder_length=4),
 )
 # Of two. The other methods train the start of the encoder.
