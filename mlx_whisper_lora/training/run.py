@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -124,10 +125,9 @@ class Run:
             self.examples: dict[str, list[Example]] = {}
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
             self.valid_sets = self._load_valid_sets() if trains else {}
-            read = ("train", "valid", *self.valid_sets) if trains else ()
-            if tests or not trains or self.clips["test"]:  # training reports bad test clips too
-                read += ("test",)
-            self._read(*read)
+            needed = ["train", *self.valid_sets] if trains else []
+            needed += ["test"] if tests or not trains else []
+            self._read([*SPLITS, *self.valid_sets] if trains else needed, needed)  # bad test clips are reported at once
 
     def train(self, settings: Any, trials: TrialOptions | None = None) -> None:
         """Train an adapter and save it.
@@ -173,8 +173,8 @@ class Run:
         Raises:
             DataError: there are no test clips, or one of them cannot be used.
         """
-        if "test" not in self.examples:
-            self._read("test")
+        if not self.examples.get("test"):
+            self._read(["test"], needed=["test"])
         if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = self._load_base(trains=False)
         seen: list[Clip] = []
@@ -214,11 +214,11 @@ class Run:
         is_translation = (clip.task or self.options.task) == "translate"
         return "en" if is_translation else self.options.language or clip.language or self.default_language
 
-    def _read(self, *splits: str) -> None:
+    def _read(self, splits: Sequence[str], needed: Sequence[str]) -> None:
         """Build the examples of splits, and report all clips that cannot be used together.
 
         Raises:
-            DataError: there are such clips and none may be skipped, or a split has no clips. Only "valid" may be empty.
+            DataError: there are such clips and none may be skipped, or a split that is needed has no clips.
         """
         left_out = {split: self._build_examples(split) for split in splits}
         if self.bad and self.options.skip_bad:
@@ -227,7 +227,7 @@ class Run:
             check_none_bad(self.bad)
         self.bad = []
         for split, reasons in left_out.items():
-            if split != "valid" and not self.examples[split]:
+            if split in needed and not self.examples[split]:
                 but = f" but those ({', '.join(reasons)})" if reasons else ""
                 raise DataError(f"{self.folder}: there are no {split} clips{but}")
         if self.options.new_language and "train" in left_out:

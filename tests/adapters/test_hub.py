@@ -159,10 +159,10 @@ def test_an_upload_that_cannot_work_is_one_line(adapter_file, hub, tmp_path):
 
 @pytest.mark.slow
 def test_repositories_that_are_not_adapters_of_ours(hub, tmp_path):
-    hub.serve_folder(write_peft_folder(tmp_path / "peft", use_dora=True))
-    dora = run("-c", OPEN, REPOSITORY, "someone/typo", hub=hub, home=tmp_path / "home")
-    lines = dora.out.splitlines()
-    assert lines[0].startswith("AdapterError ") and "adapter_config.json: use_dora is true" in lines[0]
+    hub.serve_folder(write_peft_folder(tmp_path / "peft", lora_bias=True))
+    biased = run("-c", OPEN, REPOSITORY, "someone/typo", hub=hub, home=tmp_path / "home")
+    lines = biased.out.splitlines()
+    assert lines[0].startswith("AdapterError ") and "adapter_config.json: lora_bias is true" in lines[0]
     assert lines[1].startswith("CheckpointError someone/typo: no local folder and no repository on the Hugging Face H")
     hub.files = {"config.json": b"{}", "weights.npz": b"a model"}
     model = run("-c", OPEN, REPOSITORY, hub=hub, home=tmp_path / "other")
