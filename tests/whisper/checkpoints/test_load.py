@@ -512,6 +512,8 @@ def test_paths_and_demo_are_found_and_other_names_are_refused(folder, tmp_path, 
     for name in ("none", "./no/model", "/no/model", "~/model", "a/b/c", "no.pt", "a/no.pt", str(folder / "none")):
         with pytest.raises(CheckpointError, match=r"model not found; give a folder, a \.pt file or a Hugging Face"):
             resolve_model(name)
+    with pytest.raises(CheckpointError, match=r"^smal: model not found; did you mean small\?$"):
+        resolve_model("smal")
     with pytest.raises(
         CheckpointError,
         match=r"not a model; give a folder with config\.json and weights, a \.pt file of OpenAI or a",
