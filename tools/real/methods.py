@@ -21,7 +21,7 @@ from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, run, score
 
 RESULTS = Path(__file__).parent / "methods.json"
 TRIED = 24  # steps, whose time is taken
-# A few minutes want a higher rate than the default of all weights, which is that of long runs. On 40 steps of Malayalam,
+# A few minutes want a higher rate than the default of all weights, which is for long runs. On 40 steps of Malayalam,
 # 1e-4 gave a loss of 1.33, and 1e-5 of 1.48.
 OPTIONS = dict.fromkeys(("encoder", "decoder", "full"), ("--learning-rate", "1e-4"))
 
