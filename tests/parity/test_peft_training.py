@@ -70,12 +70,14 @@ def start(name: str, settings: LoRAConfig, folder: Path) -> tuple[Whisper, PeftM
 
 def their_loss(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
     mel, tokens, positions, labels = (torch.from_numpy(np.array(field)) for field in batch)
-    logits = model(input_features=mel.transpose(1, 2), decoder_input_ids=tokens.long()).logits
+    logits = model(input_features=mel.transpose(1, 2).to(model.dtype), decoder_input_ids=tokens.long()).logits
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1)[positions.long()], labels.long())
 
 
-def their_gradients(model: PeftModel) -> dict[str, np.ndarray]:
+def their_gradients(model: PeftModel, batch: Batch) -> dict[str, np.ndarray]:
     """Return the gradients of the adapter by our names, and in our layout."""
+    model.zero_grad()
+    their_loss(model.base_model.model, batch).backward()
     found = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -83,6 +85,18 @@ def their_gradients(model: PeftModel) -> dict[str, np.ndarray]:
             ours = PARTS["lora_" + part.split(".")[0]]
             found[f"{from_hf(layer)}.{ours}"] = parameter.grad.numpy().T
     return found
+
+
+def check_gradients(found: dict[str, np.ndarray], theirs: PeftModel, batch: Batch) -> None:
+    """Compare with PEFT in float64. In float32, PEFT itself is 1e-3 from that in the first blocks of base."""
+    short, expected = their_gradients(theirs, batch), their_gradients(theirs.double(), batch)
+    theirs.float()
+    assert found.keys() == expected.keys()
+    for key, gradient in expected.items():
+        distance, theirs_distance = (
+            np.linalg.norm(each[key] - gradient) / np.linalg.norm(gradient) for each in (found, short)
+        )
+        assert distance < max(1e-4, theirs_distance), key
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -101,18 +115,14 @@ def test_gradients_and_losses_are_those_of_peft(name, clips_per_batch, method, t
         batch = batches[step % len(batches)]
         total, gradients = nn.value_and_grad(ours, cross_entropy_loss)(ours, batch)
         gradients = tree_map(partial(mx.multiply, 1 / len(batch.labels)), gradients)
+        if step == 0:
+            check_gradients({name: np.array(each) for name, each in tree_flatten(gradients)}, theirs, batch)
+        their_optimizer.zero_grad()
         loss = their_loss(theirs.base_model.model, batch)
         loss.backward()
-        if step == 0:
-            found, expected = dict(tree_flatten(gradients)), their_gradients(theirs)
-            assert found.keys() == expected.keys()
-            for key, gradient in expected.items():
-                distance = np.linalg.norm(np.array(found[key]) - gradient) / np.linalg.norm(gradient)
-                assert distance < 1e-4, (key, distance)
         optimizer.update(ours, gradients)
         mx.eval(ours.trainable_parameters(), optimizer.state)
         their_optimizer.step()
-        their_optimizer.zero_grad()
         losses.append(total.item() / len(batch.labels))
         their_losses.append(loss.item())
     assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:4])  # something was learned

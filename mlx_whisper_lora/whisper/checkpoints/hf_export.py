@@ -85,6 +85,8 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         "return_timestamps": False,
     }
     if model.is_multilingual:
+        if model.default_language is not None:
+            config["language"] = f"<|{model.default_language}|>"
         codes = zip(tokenizer.all_language_codes, tokenizer.all_language_tokens, strict=True)
         config["lang_to_id"] = {f"<|{code}|>": token for code, token in codes}
         config["task_to_id"] = {task: tokenizer.special(task) for task in TASKS}
@@ -92,8 +94,6 @@ def generation_config(model: Whisper, tokenizer: Tokenizer) -> dict[str, Any]:
         config["alignment_heads"] = model.alignment_heads
     if model.audio_context != CHUNK_LENGTH:
         config["audio_context"] = model.audio_context  # ours: transformers keeps it and has no use for it
-    if model.default_language is not None:
-        config["language"] = f"<|{model.default_language}|>"
     return config
 
 
