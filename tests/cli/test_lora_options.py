@@ -35,7 +35,7 @@ def test_help_names_what_a_default_follows(capsys):
         build_parser().parse_args(["--help"])
     shown = "".join(capsys.readouterr().out.split())
     assert "Default:as--lora-layers." in shown
-    assert "Largestlearningrate.Default:0.001;1e-05forencoder,decoder,full;withlion" in shown
+    assert "Largestlearningrate.Default:0.001;0.01forbitfit;1e-05forencoder,decoder,full;withlion" in shown
 
 
 @pytest.mark.parametrize(
