@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.loading import find_model, load_model
-from mlx_whisper_lora.adapters.open import open_adapter
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.studio_options import StudioOptions, build_studio_parser
-from mlx_whisper_lora.cli.transcribe_options import CommandOptions, transcription_options
+from mlx_whisper_lora.cli.transcribe_options import CommandOptions, open_given_adapter
 from mlx_whisper_lora.studio_page.models import StudioModels
 from mlx_whisper_lora.studio_page.server import check_gradio, listen, serve
 from mlx_whisper_lora.studio_page.transcribing import Transcriber
@@ -22,12 +21,9 @@ def main(args: argparse.Namespace) -> None:
     """Serve the page of a command line until a signal stops it."""
     command, page = from_args(CommandOptions, args), from_args(StudioOptions, args)
     check_gradio()
-    adapter = open_adapter(command.adapter_file) if command.adapter_file else None
-    config = adapter.config if adapter else None
-    language, task = (config.language, config.task) if config else (None, "transcribe")
-    options = transcription_options(args, language=command.language or language, task=command.task or task)
+    adapter, options = open_given_adapter(command, args)
     with listen(page.host, page.port) as listener:
-        name, path = find_model(command.model, config, command.adapter_file)
+        name, path = find_model(command.model, adapter.config if adapter else None, command.adapter_file)
         base = load_model(name, dtype=compute_dtype(options.fp16), path=path)
         options = replace(options, language=options.language or base.default_language)
         models = StudioModels(name, base, adapter, command.adapter_strength)

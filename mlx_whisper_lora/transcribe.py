@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import NoReturn
 
 from mlx_whisper_lora.adapters.loading import ModelHolder, find_model, load_model
-from mlx_whisper_lora.adapters.open import open_adapter
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.recordings import find_recordings, plan_jobs, transcribe_jobs
 from mlx_whisper_lora.cli.run import run_command
@@ -15,8 +14,8 @@ from mlx_whisper_lora.cli.transcribe_options import (
     CommandOptions,
     build_parser,
     note_old_flags,
+    open_given_adapter,
     subtitle_layout,
-    transcription_options,
 )
 from mlx_whisper_lora.cli.transcription import transcribe
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
@@ -30,10 +29,8 @@ __all__ = ["ModelHolder", "build_parser", "cli", "main", "transcribe"]
 def main(args: argparse.Namespace) -> int:
     """Transcribe the recordings of a command line. Return 1 if one of them failed, else 0."""
     command = from_args(CommandOptions, args)
-    adapter = open_adapter(command.adapter_file) if command.adapter_file else None
+    adapter, options = open_given_adapter(command, args)
     config = adapter.config if adapter else None
-    language, task = (config.language, config.task) if config else (None, "transcribe")
-    options = transcription_options(args, language=command.language or language, task=command.task or task)
     layout = subtitle_layout(args, options)
     given = find_recordings([*args.recordings, *args.audio])
     base = command.model or (config.base.name if config else None)

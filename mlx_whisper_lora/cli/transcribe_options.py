@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mlx_whisper_lora.adapters.open import ADAPTER_HELP
+from mlx_whisper_lora.adapters.adapter_file import Adapter
+from mlx_whisper_lora.adapters.open import ADAPTER_HELP, open_adapter
 from mlx_whisper_lora.adapters.strength import MOST_STRENGTH, STRENGTH_HELP
 from mlx_whisper_lora.cli.options import CommandParser, add_options, from_args
 from mlx_whisper_lora.whisper.checkpoints.hub import MODEL_HELP
@@ -228,6 +229,20 @@ def note_old_flags(command: CommandOptions) -> None:
     note_device(command.device)
     if command.threads:
         warnings.warn("`threads` has no effect: OPENBLAS_NUM_THREADS limits the threads on a Linux CPU", stacklevel=2)
+
+
+def open_given_adapter(
+    command: CommandOptions, args: argparse.Namespace
+) -> tuple[Adapter | None, TranscriptionOptions]:
+    """Open the adapter of a command line, if it has one, and return the options with its language and task.
+
+    Raises:
+        AdapterError, CheckpointError: the adapter cannot be read, or downloaded.
+        OptionError: as `transcription_options` raises it.
+    """
+    adapter = open_adapter(command.adapter_file) if command.adapter_file else None
+    language, task = (adapter.config.language, adapter.config.task) if adapter else (None, "transcribe")
+    return adapter, transcription_options(args, language=command.language or language, task=command.task or task)
 
 
 def transcription_options(args: argparse.Namespace, **others: Any) -> TranscriptionOptions:

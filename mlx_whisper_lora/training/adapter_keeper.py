@@ -10,17 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mlx_whisper_lora.adapters.adapter_file import (
-    AdapterConfig,
-    read_adapter_config,
-    save_adapter,
-)
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, save_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.record import Scores
-from mlx_whisper_lora.training.adapter_places import last_adapter_file
+from mlx_whisper_lora.training.adapter_places import is_of_run, last_adapter_file
 from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
 from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
-from mlx_whisper_lora.training.metrics import Interval
 from mlx_whisper_lora.training.options import SCORES
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
@@ -43,13 +38,8 @@ class Progress:
         Raises:
             KeyError, TypeError: it is not such a dictionary.
         """
-        base, best = (_evaluation_from_json(each) if each else None for each in (stored["base"], stored["best"]))
+        base, best = (Evaluation.from_json(each) if each else None for each in (stored["base"], stored["best"]))
         return Progress(**stored | {"base": base, "best": base if stored["base_is_best"] else best})
-
-
-def _evaluation_from_json(stored: dict[str, Any]) -> Evaluation:
-    intervals = {name: stored[name] and Interval(*stored[name]) for name in ("wer_interval", "cer_interval")}
-    return Evaluation(**stored | intervals)
 
 
 class AdapterKeeper:
@@ -185,7 +175,7 @@ class AdapterKeeper:
     def _wrote(self, path: Path) -> bool:
         """Return whether a file holds an adapter of this run."""
         with contextlib.suppress(AdapterError):
-            return read_adapter_config(path).run == self.config.run
+            return is_of_run(path, self.config)
         return False
 
     def save_newest(self) -> None:

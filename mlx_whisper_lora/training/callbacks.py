@@ -1,6 +1,6 @@
 """The events of a fine-tuning run, with numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
@@ -61,6 +61,13 @@ class RunStart:
     notes: list[str]  # sentences about settings that the model can follow in part only
     steps_before: int = 0  # that the run took before it was cut off, if it goes on from its state
     watched_base: Mapping[str, Evaluation] = field(default_factory=dict)  # of the base, on other validation sets
+
+    def of_base(self) -> "Iterator[Evaluated]":
+        """Yield the evaluations of the base, on the validation clips and on the other validation sets."""
+        if self.base:
+            yield Evaluated(0, self.base, "base")
+        for name, result in self.watched_base.items():
+            yield Evaluated(0, result, "base", name)
 
 
 @dataclass(frozen=True)

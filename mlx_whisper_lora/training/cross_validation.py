@@ -19,14 +19,8 @@ from mlx_whisper_lora.data.folds import Folds, deal_folds
 from mlx_whisper_lora.training.adapter_keeper import order
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, TrialsStart
 from mlx_whisper_lora.training.distributed import World
-from mlx_whisper_lora.training.evaluation import Evaluation, usual_normalizer
+from mlx_whisper_lora.training.evaluation import Evaluation, score, usual_normalizer
 from mlx_whisper_lora.training.finetune import late_errors
-from mlx_whisper_lora.training.metrics import (
-    character_error_interval,
-    character_error_rate,
-    word_error_interval,
-    word_error_rate,
-)
 from mlx_whisper_lora.training.trials import (
     LoadModel,
     Recipe,
@@ -36,7 +30,6 @@ from mlx_whisper_lora.training.trials import (
     write_results,
 )
 from mlx_whisper_lora.whisper.option import OptionError
-from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 
 
 def fold_recipes(recipe: Recipe, count: int, callback: Callback) -> list[Recipe]:
@@ -95,42 +88,21 @@ class _Fold:
 
     @staticmethod
     def from_json(stored: dict[str, Any]) -> "_Fold":
-        found = {each.pop("step"): Evaluation(**each) for each in stored["evaluations"]}
+        found = {each.pop("step"): Evaluation.from_json(each) for each in stored["evaluations"]}
         return _Fold(found, stored["done"])
 
 
-@dataclass(frozen=True)
-class FoldScores:
-    """The scores of all clips, each by the model that was not trained on it."""
-
-    steps: int  # for which each model was trained; 0 stands for the base
-    loss: float  # nats per label token
-    wer: float  # per cent, as all rates
-    wer_interval: tuple[float, float]  # of 95 %, by a bootstrap over clips
-    cer: float
-    cer_interval: tuple[float, float]
-
-
-def pooled_scores(examples: Sequence[Sequence[Example]], results: Sequence[Evaluation], steps: int) -> FoldScores:
-    """Return the scores of the clips of all folds together.
+def pooled_scores(examples: Sequence[Sequence[Example]], results: Sequence[Evaluation]) -> Evaluation:
+    """Return the scores of the clips of all folds together, each by the model that was not trained on it.
 
     Args:
         examples: the clips of each fold.
         results: the evaluation of each fold.
-        steps: for which its model was trained.
     """
-    references = [example.text for fold in examples for example in fold]
-    hypotheses = [text for result in results for text in result.hypotheses]
     sizes = [sum(example.n_targets for example in fold) for fold in examples]
-    texts = references, hypotheses, NORMALIZERS[results[0].normalizer]
-    return FoldScores(
-        steps,
-        sum(result.loss * size for result, size in zip(results, sizes, strict=True)) / max(sum(sizes), 1),
-        word_error_rate(*texts),
-        word_error_interval(*texts),
-        character_error_rate(*texts),
-        character_error_interval(*texts),
-    )
+    loss = sum(result.loss * size for result, size in zip(results, sizes, strict=True)) / max(sum(sizes), 1)
+    hypotheses = [text for result in results for text in result.hypotheses]
+    return score([example for fold in examples for example in fold], hypotheses, loss, results[0].normalizer)
 
 
 def cross_validate(recipe: Recipe, count: int, load_model: LoadModel, callback: Callback) -> Recipe | None:
@@ -177,13 +149,15 @@ def cross_validate(recipe: Recipe, count: int, load_model: LoadModel, callback: 
         callback.note(f"Fold {number} of {count}: the best after {step} steps, {_show(fold.evaluations[step])}")
     steps = statistics.median_low(fold.best_step(training.best_by) for fold in folds)
     sets = [each.valid_set for each in recipes]
-    scores, base = (pooled_scores(sets, [fold.evaluations[at] for fold in folds], at) for at in (steps, 0))
-    summary |= {"scores": asdict(scores), "scores_of_base": asdict(base)}
+    scores, base = (pooled_scores(sets, [fold.evaluations[at] for fold in folds]) for at in (steps, 0))
+    summary |= {"scores": {"steps": steps, **_rates(scores)}, "scores_of_base": _rates(base)}
     save()
     remove_trials(recipe.adapter_file, "fold")
-    for line in _report(scores, base, path):
-        callback.note(line)
-    if not steps:
+    callback.note(f"All clips, by models that were not trained on them (95 % intervals; {path}):")
+    callback.note(f"  the base: loss {base.loss:.3f}, {base.describe()}")
+    if steps:
+        callback.note(f"  adapters, {steps} steps: loss {scores.loss:.3f}, {scores.describe()}")
+    else:
         callback.note("In most folds, no adapter was better than the base: none is trained on all clips")
         return None
     callback.note(f"Training on all clips for {steps} steps, the median of the best of the folds")
@@ -224,12 +198,6 @@ def _show(result: Evaluation) -> str:
     return f"loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
 
 
-def _report(scores: FoldScores, base: FoldScores, path: Path) -> list[str]:
-    """Return the lines for the scores of all clips, those of the base first."""
-    lines = [f"All clips, by models that were not trained on them (95 % intervals; {path}):"]
-    scored = [("the base", base), *([(f"adapters, {scores.steps} steps", scores)] if scores.steps else [])]
-    for name, each in scored:
-        rates = (("WER", each.wer, each.wer_interval), ("CER", each.cer, each.cer_interval))
-        shown = ", ".join(f"{rate} {value:.2f} % ({low:.2f} to {high:.2f})" for rate, value, (low, high) in rates)
-        lines.append(f"  {name}: loss {each.loss:.3f}, {shown}")
-    return lines
+def _rates(scores: Evaluation) -> dict[str, Any]:
+    """Return scores for the file, without the transcripts, which it has by fold."""
+    return {name: value for name, value in asdict(scores).items() if name != "hypotheses"}

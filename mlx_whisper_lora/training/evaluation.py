@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
@@ -28,7 +29,7 @@ _BAR_FORMAT = "{desc}: {percentage:3.0f} %|{bar}| [{elapsed}<{remaining}]"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of `evaluate`."""
+    """How well clips are transcribed."""
 
     loss: float  # nats per label token
     wer: float  # word error rate, in per cent
@@ -37,6 +38,16 @@ class Evaluation:
     normalizer: str = "unicode"  # the key of NORMALIZERS that made the texts alike
     wer_interval: Interval | None = None  # of 95 %, in per cent
     cer_interval: Interval | None = None
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> "Evaluation":
+        """Return what `asdict` made a dictionary of, after JSON.
+
+        Raises:
+            KeyError, TypeError: it is not such a dictionary.
+        """
+        intervals = {name: stored[name] and Interval(*stored[name]) for name in ("wer_interval", "cer_interval")}
+        return Evaluation(**stored | intervals)
 
     def describe(self) -> str:
         """Return the error rates, with their intervals: "WER 4.20 % (2.60 to 6.20), CER 1.30 % (0.80 to 1.90)"."""
@@ -70,14 +81,26 @@ def evaluate(
             works alone.
     """
     hypotheses = transcribe_examples(model, dataset, options or TranscriptionOptions(), batch_size, description, world)
-    references = [example.text for example in dataset]
-    texts = references, hypotheses, NORMALIZERS[normalizer or usual_normalizer(dataset)]
+    loss = mean_loss(model, dataset, batch_size, world)
+    return score(dataset, hypotheses, loss, normalizer or usual_normalizer(dataset))
+
+
+def score(dataset: Sequence[Example], hypotheses: list[str], loss: float, normalizer: str) -> Evaluation:
+    """Return the error rates of the transcripts of clips, with intervals of 95 % by a bootstrap over clips.
+
+    Args:
+        dataset: the examples.
+        hypotheses: the transcript of each.
+        loss: the mean over their label tokens, in nats.
+        normalizer: a key of NORMALIZERS.
+    """
+    texts = [example.text for example in dataset], hypotheses, NORMALIZERS[normalizer]
     return Evaluation(
-        loss=mean_loss(model, dataset, batch_size, world),
+        loss=loss,
         wer=word_error_rate(*texts),
         cer=character_error_rate(*texts),
         hypotheses=hypotheses,
-        normalizer=normalizer or usual_normalizer(dataset),
+        normalizer=normalizer,
         wer_interval=word_error_interval(*texts),
         cer_interval=character_error_interval(*texts),
     )

@@ -124,7 +124,9 @@ class Run:
                 self.clips = clean_texts(self.clips)
             self.examples: dict[str, list[Example]] = {}
             self._cache = ArrayCache(self.training.feature_cache * 1e9, "features-")
-            self.valid_sets = self._load_valid_sets() if trains else {}
+            self.valid_sets: dict[str, list[Clip]] = {}
+            if trains:
+                self.valid_sets = load_valid_sets(self.options, self.training.val_clips, self.clips["train"], self.bad)
             needed = ["train", *self.valid_sets] if trains else []
             needed += ["test"] if tests or not trains else []
             self._read([*SPLITS, *self.valid_sets] if trains else needed, needed)  # bad test clips are reported at once
@@ -204,10 +206,6 @@ class Run:
                 clips[split] += found[split]
         check_options_used([each.folder for each in self.options.folders], self.options.sources, self.options.hub)
         return clips
-
-    def _load_valid_sets(self) -> dict[str, list[Clip]]:
-        """Return the clips of the other validation sets."""
-        return load_valid_sets(self.options, self.training.val_clips, self.clips["train"], self.bad)
 
     def _text_language(self, clip: Clip) -> str | None:
         """Return the code of the language that the text of a clip is in, or None if it is not known."""

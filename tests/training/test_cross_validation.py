@@ -50,7 +50,7 @@ def test_the_pooled_score_is_that_of_the_pooled_texts(tmp_path):
     folds = [fold.valid_set for fold in fold_recipes(demo_recipe(tmp_path), 2, Callback())]
     texts = [[example.text.replace("e", "a", 1) for example in fold] for fold in folds]
     results = [Evaluation(loss, 0.0, 0.0, heard, "unicode") for loss, heard in zip((1.0, 2.0), texts, strict=True)]
-    scores = pooled_scores(folds, results, 4)
+    scores = pooled_scores(folds, results)
     references, hypotheses = [each.text for fold in folds for each in fold], texts[0] + texts[1]
     assert scores.wer == word_error_rate(references, hypotheses) > 0
     assert scores.wer_interval == word_error_interval(references, hypotheses)

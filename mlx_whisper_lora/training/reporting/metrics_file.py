@@ -49,10 +49,8 @@ class MetricsFile(Callback):
             "settings": settings,
         }
         self._write("start", start.steps_before, **about)
-        if start.base:
-            self._write_evaluation(Evaluated(0, start.base, "base"))
-        for name, result in start.watched_base.items():
-            self._write_evaluation(Evaluated(0, result, "base", name))
+        for evaluated in start.of_base():
+            self._write_evaluation(evaluated)
 
     def step(self, report: StepReport) -> None:
         self._write("step", report.iteration, **step_numbers(report))
@@ -65,11 +63,11 @@ class MetricsFile(Callback):
         self._write("save", saved.iteration, file=Path(saved.path).name, best=saved.best)
 
     def end(self, end: RunEnd) -> None:
-        numbers = evaluation_numbers(end.best) if end.best else {}
+        numbers = evaluation_numbers(Evaluated(0, end.best)) if end.best else {}
         self._write("end", end.iteration, base_is_best=end.base_is_best, **numbers)
 
     def _write_evaluation(self, evaluated: Evaluated) -> None:
-        numbers = evaluation_numbers(evaluated.result, evaluated.watched)
+        numbers = evaluation_numbers(evaluated)
         self._write("evaluation", evaluated.iteration, candidate=evaluated.candidate, **numbers)
 
     def _write(self, event: str, iteration: int | None, **values: Any) -> None:

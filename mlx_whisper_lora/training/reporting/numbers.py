@@ -3,7 +3,7 @@
 import importlib.util
 from itertools import islice
 
-from mlx_whisper_lora.training.callbacks import RunStart, StepReport
+from mlx_whisper_lora.training.callbacks import Evaluated, RunStart, StepReport
 from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.whisper.option import OptionError
 
@@ -31,9 +31,9 @@ def step_numbers(report: StepReport) -> dict[str, float]:
     }
 
 
-def evaluation_numbers(result: Evaluation, watched: str | None = None) -> dict[str, float]:
-    """Return the numbers of an evaluation on the validation clips, or on another validation set of that name."""
-    group = f"valid_{watched}" if watched else "valid"
+def evaluation_numbers(evaluated: Evaluated) -> dict[str, float]:
+    """Return the numbers of an evaluation on the validation clips, or on another validation set."""
+    group, result = f"valid_{evaluated.watched}" if evaluated.watched else "valid", evaluated.result
     return {f"{group}/loss": result.loss, f"{group}/wer": result.wer, f"{group}/cer": result.cer}
 
 

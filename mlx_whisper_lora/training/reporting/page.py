@@ -46,10 +46,8 @@ class ReportPage(Callback):
 
     def start(self, start: RunStart) -> None:
         self._start, self._curves, self._newest = start, {}, None
-        if start.base:
-            self._add(0, evaluation_numbers(start.base))
-        for name, result in start.watched_base.items():
-            self._add(0, evaluation_numbers(result, name))
+        for evaluated in start.of_base():
+            self._add(0, evaluation_numbers(evaluated))
         for iteration, numbers in read_numbers(self.adapter_file, start.steps_before) if start.steps_before else ():
             self._add(iteration, numbers)
 
@@ -58,7 +56,7 @@ class ReportPage(Callback):
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._add(evaluated.iteration, evaluation_numbers(evaluated.result, evaluated.watched))
+            self._add(evaluated.iteration, evaluation_numbers(evaluated))
             if evaluated.watched is None:
                 self._newest = evaluated.result
 

@@ -6,7 +6,6 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.reporting.numbers import check_package, evaluation_numbers, step_numbers, transcripts
 from mlx_whisper_lora.training.reporting.places import beside
 from mlx_whisper_lora.whisper.destinations import check_folder
@@ -37,28 +36,26 @@ class TensorBoard(Callback):
         from tensorboardX import SummaryWriter
 
         self._begun = SummaryWriter(str(self.folder / time.strftime("%Y-%m-%d_%H-%M-%S"))), start
-        if start.base:
-            self._evaluation(0, start.base)
-        for name, result in start.watched_base.items():
-            self._evaluation(0, result, name)
+        for evaluated in start.of_base():
+            self._evaluation(evaluated)
 
     def step(self, report: StepReport) -> None:
         self._add(step_numbers(report), report.iteration)
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._evaluation(evaluated.iteration, evaluated.result, evaluated.watched)
+            self._evaluation(evaluated)
 
     def end(self, end: RunEnd) -> None:
         if self._begun:
             self._begun[0].close()
 
-    def _evaluation(self, iteration: int, result: Evaluation, watched: str | None = None) -> None:
+    def _evaluation(self, evaluated: Evaluated) -> None:
         if self._begun:
             writer, start = self._begun
-            self._add(evaluation_numbers(result, watched), iteration)
-            if watched is None:
-                writer.add_text("valid/transcripts", _table(transcripts(start, result)), iteration)
+            self._add(evaluation_numbers(evaluated), evaluated.iteration)
+            if evaluated.watched is None:
+                writer.add_text("valid/transcripts", _table(transcripts(start, evaluated.result)), evaluated.iteration)
             writer.flush()
 
     def _add(self, numbers: dict[str, float], iteration: int) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.reporting.numbers import check_package, evaluation_numbers, step_numbers, transcripts
 
 if TYPE_CHECKING:
@@ -38,10 +37,8 @@ class WeightsAndBiases(Callback):
         project = os.environ.get("WANDB_PROJECT", "mlx_whisper_lora")
         folder = str(self.adapter_file.parent)
         self._begun = wandb.init(project=project, name=self.adapter_file.stem, config=settings, dir=folder), start
-        if start.base:
-            self._evaluation(0, start.base)
-        for name, result in start.watched_base.items():
-            self._evaluation(0, result, name)
+        for evaluated in start.of_base():
+            self._evaluation(evaluated)
 
     def step(self, report: StepReport) -> None:
         if self._begun:
@@ -49,19 +46,19 @@ class WeightsAndBiases(Callback):
 
     def evaluation(self, evaluated: Evaluated) -> None:
         if evaluated.candidate is None:
-            self._evaluation(evaluated.iteration, evaluated.result, evaluated.watched)
+            self._evaluation(evaluated)
 
     def end(self, end: RunEnd) -> None:
         if self._begun:
             self._begun[0].finish()
 
-    def _evaluation(self, iteration: int, result: Evaluation, watched: str | None = None) -> None:
+    def _evaluation(self, evaluated: Evaluated) -> None:
         if self._begun:
             import wandb
 
             run, start = self._begun
-            numbers: dict[str, Any] = {**evaluation_numbers(result, watched)}
-            if watched is None:
-                rows = [*map(list, transcripts(start, result))]
+            numbers: dict[str, Any] = {**evaluation_numbers(evaluated)}
+            if evaluated.watched is None:
+                rows = [*map(list, transcripts(start, evaluated.result))]
                 numbers["valid/transcripts"] = wandb.Table(columns=["clip", "text", "transcript"], data=rows)
-            run.log(numbers, step=iteration)
+            run.log(numbers, step=evaluated.iteration)
