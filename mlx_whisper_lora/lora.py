@@ -3,10 +3,11 @@
 import argparse
 from typing import NoReturn
 
-from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, method_settings, note_how_to_continue
+from mlx_whisper_lora.cli.lora_options import PROGRAM, CommandOptions, build_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
-from mlx_whisper_lora.cli.transcribe_options import transcription_options
+from mlx_whisper_lora.cli.training_command import method_settings, note_how_to_continue
+from mlx_whisper_lora.cli.transcribe_options import TemperatureOptions, transcription_options
 from mlx_whisper_lora.cli.watchers import watchers
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
@@ -48,14 +49,25 @@ def main(args: argparse.Namespace) -> None:
         raise OptionError("`folds` and `search` are about training: give `train`")
 
     console = ConsoleCallback()
-    callback = all_of([console, *watchers(args, command, options, augmentation)] if command.train else [console])
+    kept = (
+        command,
+        options.sources,
+        options.hub,
+        augmentation,
+        trials,
+        transcription,
+        from_args(TemperatureOptions, args),
+    )
+    files = watchers(PROGRAM, build_parser(), command.report_to, options, kept) if command.train else []
+    callback = all_of([console, *files])
     run = Run(options, training, callback, trains=command.train, tests=command.test, augmentation=augmentation)
     if folder := augmentation.preview_augmentation:
         count = run.preview_augmentation(folder)
         print(f"Wrote {count} training clips before and after augmentation to {folder}")
         return
     if command.train:
-        with at_stop(lambda error: note_how_to_continue(error, options.adapter_file or ADAPTER_FILE, run.world.size)):
+        adapter_file, size = options.adapter_file or ADAPTER_FILE, run.world.size
+        with at_stop(lambda error: note_how_to_continue(PROGRAM, error, adapter_file, size)):
             run.train(settings, trials)
     if command.test:
         result = run.test()

@@ -23,6 +23,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 
+from mlx_whisper_lora.adapters.classifier import Classifier, read_classifier
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.foreign import describe_foreign
 from mlx_whisper_lora.adapters.inject import adapter_modules, build_modules, check_plain, put_adapter, trained_arrays
@@ -39,7 +40,7 @@ from mlx_whisper_lora.whisper.model.whisper import ModelDimensions, Whisper
 from mlx_whisper_lora.whisper.text.languages import is_code
 from mlx_whisper_lora.whisper.text.tokenizer import TASKS
 
-VERSION, _WITHOUT_NEW_LANGUAGE = 4, 3
+VERSION, _WITH_NEW_LANGUAGE, _PLAIN = 5, 4, 3  # the first number is of files with a classifier
 _CONFIG_KEY = "config"
 _CLIPS_KEY = "clips"
 _SAMPLES_PER_ARRAY = 1024
@@ -80,6 +81,7 @@ class AdapterConfig:
     run: str | None = None  # stands for the run of training, and for those that resume it; None in old files
     clips: frozenset[int] = frozenset()  # hashes of the audio of the clips that it was trained on
     new_language: NewLanguage | None = None  # a language that the base lacks, and whose token was trained
+    classifier: Classifier | None = None  # the classes that it names, if it does not transcribe
     record: Record | None = None  # of the run; None in old files, and of adapters of other libraries
 
     @property
@@ -96,8 +98,9 @@ class AdapterConfig:
         """Return the configuration as it is stored."""
         new = {"new_language": asdict(self.new_language)} if self.new_language else {}
         record = {"record": asdict(self.record)} if self.record else {}
+        classifier = {"classifier": self.classifier.to_json()} if self.classifier else {}
         return {
-            "version": VERSION if new else _WITHOUT_NEW_LANGUAGE,
+            "version": VERSION if classifier else _WITH_NEW_LANGUAGE if new else _PLAIN,
             "method": self.method,
             "settings": {name: value for name, value in asdict(self.settings).items() if not _is_off(value)},
             "language": self.language,
@@ -109,6 +112,7 @@ class AdapterConfig:
             "library_version": __version__,
             **new,
             **record,
+            **classifier,
         }
 
     @staticmethod
@@ -140,7 +144,7 @@ class AdapterConfig:
         if not isinstance(stored, dict):
             raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]
-        new_language = read_new_language(config["new_language"]) if version == VERSION else None
+        new_language = read_new_language(config["new_language"]) if "new_language" in config else None
         if not (language is None or is_code(language)) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         audio_context = float(config["audio_context"])
@@ -156,8 +160,9 @@ class AdapterConfig:
             clips=frozenset() if clips is None else frozenset(clips.tolist()),
             new_language=new_language,
             record=Record.from_json(config["record"]) if config.get("record") else None,
+            classifier=read_classifier(config["classifier"]) if "classifier" in config else None,
         )
-        if version >= _WITHOUT_NEW_LANGUAGE and found.split != config["split"]:
+        if version >= _PLAIN and found.split != config["split"]:
             raise ValueError("its clips are not those that it names")
         return found
 
@@ -257,7 +262,7 @@ def load_adapter(model: Whisper, adapter: str | PathLike | Adapter, base_name: s
     config = adapter.config
     check_base(adapter.path, config.base, Base.of(model, base_name), base_name)
     with random_numbers_from(random_state()):
-        modules = build_modules(model, config.settings, config.new_language)
+        modules = build_modules(model, config.settings, config.new_language, config.classifier)
     _fill(modules, adapter)
     put_adapter(model, config.method, modules)
     model.audio_context = config.audio_context

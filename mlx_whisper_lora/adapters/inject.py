@@ -7,6 +7,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
 
+from mlx_whisper_lora.adapters.classifier import CLASSIFIER, Classifier, Head, make_head
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, NewLanguageEmbedding, name_language
@@ -30,10 +31,21 @@ def add_adapter(model: Whisper, config: Any, new_language: NewLanguage | None = 
     put_adapter(model, method_name(config), build_modules(model, config, new_language))
 
 
-def build_modules(model: Whisper, config: Any, new_language: NewLanguage | None) -> dict[str, nn.Module]:
-    """Return the fresh modules of an adapter by path, as for `add_adapter`. The model stays unchanged."""
+def build_modules(
+    model: Whisper, config: Any, new_language: NewLanguage | None, classifier: Classifier | None = None
+) -> dict[str, nn.Module]:
+    """Return the fresh modules of an adapter by path, as for `add_adapter`. The model stays unchanged.
+
+    With a classifier, they have its head, and none that it does not need.
+    """
     method = method_name(config)
     modules = METHODS[method].wrap(model, config)
+    if classifier:
+        if classifier.on_encoder and modules:
+            modules = {path: each for path, each in modules.items() if not path.startswith("decoder")}
+            if not modules:
+                raise AdapterError(f"{method} trains the decoder alone, and the head {classifier.head} does without it")
+        return modules | {CLASSIFIER: make_head(model, classifier)}
     if not modules:
         raise AdapterError(f"the settings of {method} choose no layer of this model: {config}")
     if new_language is None:
@@ -94,6 +106,8 @@ def fuse_adapter(model: Whisper) -> list[str]:
 def _fuse(module: nn.Module) -> nn.Module | None:
     if isinstance(module, NewLanguageEmbedding):
         return module.fuse()
+    if isinstance(module, Head):
+        return None
     fused = METHODS[module.adapter_method].fuse(module)
     if fused is not None and fused is module:
         del fused.adapter_method  # it is a plain one already
@@ -102,7 +116,10 @@ def _fuse(module: nn.Module) -> nn.Module | None:
 
 def _replace_modules(model: Whisper, modules: dict[str, nn.Module]) -> None:
     for path, module in sorted(modules.items()):  # a side comes before a layer of it
-        model.update_modules(tree_unflatten([(path, module)]))
+        if path == CLASSIFIER:
+            model.classifier = module
+        else:
+            model.update_modules(tree_unflatten([(path, module)]))
     model.train(model.training)  # new modules take the model's mode, so that dropout acts in training only
 
 
@@ -113,12 +130,18 @@ class ParameterCounts:
     encoder: int  # trainable
     decoder: int  # trainable
     total: int  # trainable or not. A quantized weight counts as one parameter.
+    head: int = 0  # trainable, of a classifier
+
+    @property
+    def trained(self) -> int:
+        """The number of trainable parameters."""
+        return self.encoder + self.decoder + self.head
 
 
 def count_parameters(model: Whisper) -> ParameterCounts:
-    """Count the trainable parameters on each side of a model, and all parameters."""
-    encoder, decoder = (
-        sum(array.size for _, array in tree_flatten(part.trainable_parameters()))
-        for part in (model.encoder, model.decoder)
+    """Count the trainable parameters on each side of a model and in its head, and all parameters."""
+    encoder, decoder, head = (
+        sum(array.size for _, array in tree_flatten(part.trainable_parameters())) if part else 0
+        for part in (model.encoder, model.decoder, model.get(CLASSIFIER))
     )
-    return ParameterCounts(encoder, decoder, parameter_count(model))
+    return ParameterCounts(encoder, decoder, parameter_count(model), head)

@@ -10,6 +10,7 @@ from mlx_whisper_lora.adapters.bitfit import BitFit
 from mlx_whisper_lora.adapters.bottleneck import Adapters
 from mlx_whisper_lora.adapters.dora import DoRA
 from mlx_whisper_lora.adapters.errors import AdapterError
+from mlx_whisper_lora.adapters.head_alone import HeadAlone
 from mlx_whisper_lora.adapters.lora import LoRA
 from mlx_whisper_lora.adapters.method import Method
 from mlx_whisper_lora.adapters.reprogramming import Reprogramming
@@ -26,6 +27,7 @@ METHODS: dict[str, Method] = {
     "full": Weights(FullConfig, "all weights", "encoder", "decoder"),
     "reprogram": Reprogramming(),
     "prompt": SoftPrompts(),
+    "head": HeadAlone(),
 }
 DEFAULT_METHOD = "lora"
 

@@ -1,8 +1,9 @@
 """The command line of `inspect`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mlx_whisper_lora.cli.file_names import named
 from mlx_whisper_lora.cli.options import CommandParser, add_options
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
@@ -32,17 +33,6 @@ examples:
 
 The layouts of data folders are in the help of mlx_whisper_lora.lora. The exit code is 0, whatever is found.
 """
-
-
-def _named(suffix: str) -> Callable[[str], str]:
-    """Return a parser of file names with a suffix, so that no recording or table is replaced by mistake."""
-
-    def parse(text: str) -> str:
-        if not text.casefold().endswith(suffix):
-            raise ValueError(f"expected the name of a file that ends in {suffix}, got {text!r}")
-        return text
-
-    return parse
 
 
 @documented
@@ -79,14 +69,14 @@ class InspectOptions:
         None,
         "File for all measures and findings.",
         metavar="FILE.json",
-        parse=_named(".json"),
+        parse=named(".json"),
         shown_default="none",
     )
     html: str | None = option(
         None,
         "File for a page on which the suspicious clips can be played.",
         metavar="FILE.html",
-        parse=_named(".html"),
+        parse=named(".html"),
         shown_default="none",
     )
     sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read

@@ -22,12 +22,13 @@ class SavedOptions(Callback):
     """Writes the options of a run, with the numbers that the clips lead to, when training starts.
 
     Args:
+        program: the module of the command.
         declared: the options that the file can have, by name.
         options: the options of this run, a dataclass of each kind.
     """
 
-    def __init__(self, declared: Mapping[str, OptionType], run: RunOptions, *options: Any):
-        self.declared, self.run, self.options = declared, run, options
+    def __init__(self, program: str, declared: Mapping[str, OptionType], run: RunOptions, *options: Any):
+        self.program, self.declared, self.run, self.options = program, declared, run, options
         self.path = options_file(run.adapter_file or ADAPTER_FILE)
         self._saved = run.resume  # it has the options of this file
 
@@ -69,5 +70,5 @@ class SavedOptions(Callback):
                 values[name] = list(value) if isinstance(value, tuple) else value
         with atomic_write(self.path) as file:
             file.write(f"{_HEADING} {__version__}. The same run again:\n")
-            file.write(f"# python -m mlx_whisper_lora.lora -c {self.path.name} --adapter-file again.npz\n")
+            file.write(f"# python -m {self.program} -c {self.path.name} --adapter-file again.npz\n")
             yaml.safe_dump(values, file, default_flow_style=None, allow_unicode=True, sort_keys=False)

@@ -28,7 +28,7 @@ class Example:
     """A clip as the model is trained on it."""
 
     features: np.ndarray | AudioFeatures  # log-mels, shape (F, n_mels), F at most 3000; or how they are computed
-    tokens: tuple[int, ...]  # from start to end of transcript
+    tokens: tuple[int, ...]  # from start to end of transcript, or the number of a class alone
     prompt_length: int  # the decoder is given these first tokens, and learns the others
     text: str = field(default="", kw_only=True)  # the reference that a transcript is scored against
     language: str | None = field(default=None, kw_only=True)  # a code; None for an English-only model
@@ -86,6 +86,8 @@ class Example:
         if isinstance(self.features, np.ndarray):
             return self
         mel = self.features.read()
+        if self.timestamp_begin == sys.maxsize:  # its label has no timestamps
+            return replace(self, features=mel)
         seconds = (len(mel) - self.n_frames) / FRAMES_PER_SECOND
         label = move_end(self.label, self.timestamp_begin, seconds)
         return replace(self.with_label(label), features=mel)
@@ -154,7 +156,7 @@ def build_examples(
         try:
             spoken = language or clip.language or default_language
             tokenizer = _make_tokenizer(clip, model, spoken, clip.task or task, tokenizer_of)
-            features = _make_features(clip, reader, None if len(clips) <= _FEW else header_length(clip))
+            features = make_features(clip, reader, None if len(clips) <= _FEW else header_length(clip))
         except DataError as error:
             found.append(error)
             continue
@@ -173,7 +175,7 @@ def build_examples(
     return built
 
 
-def _make_features(clip: Clip, reader: FeatureReader, seconds: float | None) -> np.ndarray | ClipFeatures | None:
+def make_features(clip: Clip, reader: FeatureReader, seconds: float | None) -> np.ndarray | ClipFeatures | None:
     """Return the features of a clip, or None if it is too long. Decode it if its length is not given."""
     if seconds is not None and seconds > reader.max_seconds:
         return None

@@ -1,10 +1,9 @@
 """Keep the best and the newest adapter of a run on disk."""
 
 import contextlib
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig, save_adapter
 from mlx_whisper_lora.adapters.errors import AdapterError
-from mlx_whisper_lora.adapters.record import Scores
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.adapter_places import is_of_run, last_adapter_file
-from mlx_whisper_lora.training.callbacks import AdapterSaved, Callback, Evaluated, RunEnd
-from mlx_whisper_lora.training.evaluation import Evaluation, clip_loss
-from mlx_whisper_lora.training.options import SCORES
+from mlx_whisper_lora.training.callbacks import BASE, AdapterSaved, Callback, Evaluated, RunEnd
+from mlx_whisper_lora.training.class_evaluation import ClassEvaluation
+from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.objective import Objective
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 
@@ -25,8 +26,8 @@ from mlx_whisper_lora.whisper.option import OptionError
 class Progress:
     """The scores of a run so far."""
 
-    base: Evaluation | None
-    best: Evaluation | None
+    base: Result | None
+    best: Result | None
     best_iteration: int | None
     base_is_best: bool
     without_gain: int
@@ -38,8 +39,12 @@ class Progress:
         Raises:
             KeyError, TypeError: it is not such a dictionary.
         """
-        base, best = (Evaluation.from_json(each) if each else None for each in (stored["base"], stored["best"]))
+        base, best = (_read_result(each) if each else None for each in (stored["base"], stored["best"]))
         return Progress(**stored | {"base": base, "best": base if stored["base_is_best"] else best})
+
+
+def _read_result(stored: dict[str, Any]) -> Result:
+    return (ClassEvaluation if "classes" in stored else Evaluation).from_json(stored)
 
 
 class AdapterKeeper:
@@ -53,10 +58,11 @@ class AdapterKeeper:
         model: the model.
         config: the configuration of its adapter.
         adapter_file: the file for the best adapter. The newest goes to a file beside it.
-        evaluate: evaluates the model on the validation clips. None if there are none: then the newest is the best.
-        watched: evaluate it on other validation sets, by name, whose scores decide nothing.
+        objective: evaluates the model.
+        valid_sets: the validation clips, under the name "". If there are none, the newest adapter is the best. Other
+            sets have names, and their scores decide nothing.
         callback: gets the evaluations and the files.
-        best_by: the score that decides, one of SCORES.
+        best_by: what decides, one of the costs of a result.
         patience: after how many evaluations without a better adapter training should end. None if it should not.
         keep_last: the number of evaluations whose adapters are kept in files of their own.
         writes: whether files are written. Of several processes, one does.
@@ -67,21 +73,21 @@ class AdapterKeeper:
         model: Whisper,
         config: AdapterConfig,
         adapter_file: str | PathLike,
-        evaluate: Callable[[], Evaluation] | None,
-        watched: Mapping[str, Callable[[], Evaluation]],
+        objective: Objective,
+        valid_sets: Mapping[str, Sequence[Example]],
         callback: Callback,
-        best_by: str = SCORES[0],
+        best_by: str,
         patience: int | None = None,
         keep_last: int = 0,
         writes: bool = True,
     ):
         self.model, self.config, self.callback = model, config, callback
-        self.evaluate, self.watched = evaluate, watched
+        self.objective, self.valid_sets = objective, valid_sets
         self.best_by, self.patience, self.keep_last, self.writes = best_by, patience, keep_last, writes
         self.adapter_file, self.newest_file = Path(adapter_file), last_adapter_file(adapter_file)
-        self.base: Evaluation | None = None
-        self.watched_base: dict[str, Evaluation] = {}  # of the base, if this run has measured it
-        self.best: Evaluation | None = None
+        self.base: Result | None = None
+        self.watched_base: dict[str, Result] = {}  # of the base, if this run has measured it
+        self.best: Result | None = None
         self.best_iteration: int | None = None  # None while the base, or the adapter of an earlier run, is the best
         self.without_gain = 0  # evaluations since the best adapter
         self.stopped_at: int | None = None  # the iteration at which patience ended
@@ -98,8 +104,8 @@ class AdapterKeeper:
 
     def measure_base(self) -> None:
         """Evaluate the model, which has no adapter yet, as the first candidate."""
-        self.base = self.best = self._measure(0, "base")
-        self.watched_base = self._measure_watched(0, "base")
+        self.base = self.best = self._measure(0, BASE)
+        self.watched_base = self._measure_watched(0, BASE)
 
     def measure_kept(self) -> None:
         """Evaluate the model, whose adapter is the one in `adapter_file`, as a candidate."""
@@ -107,16 +113,21 @@ class AdapterKeeper:
         if result and self._is_best(result):
             self.best = result
 
-    def _measure(self, iteration: int, candidate: str | None = None) -> Evaluation | None:
+    def _measure(self, iteration: int, candidate: str | None = None) -> Result | None:
         """Evaluate the model on the validation clips, if there are any."""
-        result = self.evaluate() if self.evaluate else None
-        if result:
-            self.callback.evaluation(Evaluated(iteration, result, candidate))
+        if "" not in self.valid_sets:
+            return None
+        result = self._evaluate("", candidate)
+        self.callback.evaluation(Evaluated(iteration, result, candidate))
         return result
 
-    def _measure_watched(self, iteration: int, candidate: str | None = None) -> dict[str, Evaluation]:
+    def _evaluate(self, name: str, candidate: str | None) -> Result:
+        evaluate = self.objective.evaluate_base if candidate == BASE else self.objective.evaluate
+        return evaluate(self.model, self.valid_sets[name], f"Validating on {name}" if name else "Validating")
+
+    def _measure_watched(self, iteration: int, candidate: str | None = None) -> dict[str, Result]:
         """Evaluate the model on the other validation sets."""
-        results = {name: evaluate() for name, evaluate in self.watched.items()}
+        results = {name: self._evaluate(name, candidate) for name in self.valid_sets if name}
         for name, result in results.items():
             self.callback.evaluation(Evaluated(iteration, result, candidate, name))
         return results
@@ -158,8 +169,8 @@ class AdapterKeeper:
             self._save(self.adapter_file, result)
             self.callback.save(AdapterSaved(self.adapter_file, iteration, best=True))
 
-    def _is_best(self, result: Evaluation) -> bool:
-        return self.best is None or order(result, self.best_by) < order(self.best, self.best_by)
+    def _is_best(self, result: Result) -> bool:
+        return self.best is None or result.order(self.best_by) < self.best.order(self.best_by)
 
     def _file_of_step(self, iteration: int) -> Path:
         return self.adapter_file.with_name(f"{self.adapter_file.stem}_{iteration:07}{self.adapter_file.suffix}")
@@ -182,25 +193,11 @@ class AdapterKeeper:
         """Save the adapter as the newest."""
         self._save(self.newest_file)
 
-    def _save(self, path: Path, result: Evaluation | None = None) -> None:
+    def _save(self, path: Path, result: Result | None = None) -> None:
         """Save the adapter, with its scores if they are given."""
         if self.writes:
-            save_adapter(path, self.model, self._with_scores(result))
-
-    def _with_scores(self, result: Evaluation | None) -> AdapterConfig:
-        record = self.config.record
-        if not (record and result and self.base and result.wer_interval and result.cer_interval):
-            return self.config
-        scores = Scores(
-            clips=len(result.hypotheses),
-            wer=result.wer,
-            wer_interval=result.wer_interval,
-            cer=result.cer,
-            cer_interval=result.cer_interval,
-            base_wer=self.base.wer,
-            base_cer=self.base.cer,
-        )
-        return replace(self.config, record=replace(record, scores=scores))
+            config = result.recorded(self.config, self.base) if result else self.config
+            save_adapter(path, self.model, config)
 
     def save_cut_short(self, error: BaseException) -> None:
         """Save the adapter as the newest because an error ends training, unless it is one of options.
@@ -216,13 +213,7 @@ class AdapterKeeper:
 
     def end(self) -> RunEnd:
         """Return the outcome of the run."""
-        loss = partial(clip_loss, self.model)
+        loss = partial(self.objective.clip_loss, self.model)
         return RunEnd(
             self.adapter_file, self.newest_file, self.base, self.best, self.best_iteration, loss, self.stopped_at
         )
-
-
-def order(result: Evaluation, best_by: str) -> list[float]:
-    """Return what results are compared by: one of SCORES first, then all. A number that is not finite is the worst."""
-    numbers = (getattr(result, name) for name in (best_by, *SCORES))
-    return [number if math.isfinite(number) else math.inf for number in numbers]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base, check_base, replace_adapter
+from mlx_whisper_lora.adapters.classifier import Classifier
 from mlx_whisper_lora.adapters.inject import build_modules, put_adapter
 from mlx_whisper_lora.adapters.methods import method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token
@@ -52,6 +53,7 @@ def adapter_config(
     settings: Any,
     resumed: Adapter | None,
     new_language: NewLanguage | None,
+    classifier: Classifier | None,
 ) -> AdapterConfig:
     """Return what the adapter file says of a run: its settings, or those of the adapter it resumes, and its clips.
 
@@ -74,6 +76,7 @@ def adapter_config(
         run=old.run if old else secrets.token_hex(8),
         clips=clips | old.clips if old else clips,
         new_language=old.new_language if old else new_language,
+        classifier=old.classifier if old else classifier,
         record=Record(
             data=tuple(_name_of(each.folder) for each in options.folders),
             minutes=round(sum({example.key: example.seconds for example in train_set}.values()) / 60, 2),
@@ -104,7 +107,9 @@ def adapt(
 ) -> None:
     """Put a fresh adapter, or the one to resume from, into the model, and measure what it has to beat before."""
     config = keeper.config
-    modules = build_modules(model, config.settings, config.new_language)  # what does not fit is an error at once
+    modules = build_modules(
+        model, config.settings, config.new_language, config.classifier
+    )  # what does not fit is an error at once
     if saved:
         keeper.restore(saved.place.progress)
     else:

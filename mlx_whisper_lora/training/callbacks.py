@@ -12,9 +12,11 @@ from mlx_whisper_lora.data.clip import Clip, DataError, Splits
 from mlx_whisper_lora.data.content import Duplicate
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.text_report import TextReport
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.options import TrainingOptions
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.training.run_options import RunOptions
+
+BASE = "base"  # the candidate that an adapter has to beat
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,17 @@ class RunStart:
     training: TrainingOptions  # with all numbers of steps
     train_set: Sequence[Example]
     valid_set: Sequence[Example]
-    base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
+    base: Result | None  # of the base without an adapter; None if there are no validation clips
     notes: list[str]  # sentences about settings that the model can follow in part only
     steps_before: int = 0  # that the run took before it was cut off, if it goes on from its state
-    watched_base: Mapping[str, Evaluation] = field(default_factory=dict)  # of the base, on other validation sets
+    watched_base: Mapping[str, Result] = field(default_factory=dict)  # of the base, on other validation sets
 
     def of_base(self) -> "Iterator[Evaluated]":
         """Yield the evaluations of the base, on the validation clips and on the other validation sets."""
         if self.base:
-            yield Evaluated(0, self.base, "base")
+            yield Evaluated(0, self.base, BASE)
         for name, result in self.watched_base.items():
-            yield Evaluated(0, result, "base", name)
+            yield Evaluated(0, result, BASE, name)
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ class Evaluated:
     """An evaluation on the validation clips."""
 
     iteration: int
-    result: Evaluation
-    candidate: str | None = None  # "base", a file of an earlier run, or a mean; None for the adapter in training
+    result: Result
+    candidate: str | None = None  # BASE, a file of an earlier run, or a mean; None for the adapter in training
     watched: str | None = None  # the name of another validation set, whose score decides nothing
 
 
@@ -110,8 +112,8 @@ class RunEnd:
 
     adapter_file: Path  # of the best adapter
     newest_file: Path
-    base: Evaluation | None  # of the base without an adapter; None if there are no validation clips
-    best: Evaluation | None  # of the best candidate
+    base: Result | None  # of the base without an adapter; None if there are no validation clips
+    best: Result | None  # of the best candidate
     iteration: int | None  # when the best adapter was saved; None if this run had none that was better
     clip_loss: Callable[[Example], float]  # of the newest adapter, in nats per label token
     stopped_at: int | None = None  # the iteration that training ended at, before its time, because nothing got better

@@ -86,12 +86,11 @@ class ConsoleCallback(Callback):
             self.print_line(f"Going on after iteration {start.steps_before} of the run that was cut off")
         for note in start.notes:
             self.print_line(f"Note: {note}")
-        encoder, decoder, total = (
-            count / 1e6 for count in (start.parameters.encoder, start.parameters.decoder, start.parameters.total)
-        )
+        counts = start.parameters
+        head = f", head {counts.head / 1e6:.3f}M" if counts.head else ""
         self.print_line(
-            f"Trainable parameters: encoder {encoder:.3f}M, decoder {decoder:.3f}M "
-            f"({100 * (encoder + decoder) / total:.3f} % of {total:.3f}M)"
+            f"Trainable parameters: encoder {counts.encoder / 1e6:.3f}M, decoder {counts.decoder / 1e6:.3f}M{head} "
+            f"({100 * counts.trained / counts.total:.3f} % of {counts.total / 1e6:.3f}M)"
         )
         iters, size, n_clips = start.training.iters or 0, start.training.clips_per_step, len(start.train_set)
         if start.training.warmup == iters:
@@ -115,10 +114,7 @@ class ConsoleCallback(Callback):
         result = evaluated.result
         candidate = f" ({evaluated.candidate})" if evaluated.candidate else ""
         name = f"{evaluated.watched}: Loss" if evaluated.watched else "Val loss"
-        self.print_line(
-            f"Iter {evaluated.iteration}{candidate}: {name} {result.loss:.3f}, WER {result.wer:.2f} %, "
-            f"CER {result.cer:.2f} %"
-        )
+        self.print_line(f"Iter {evaluated.iteration}{candidate}: {name} {result.loss:.3f}, {result.summary()}")
 
     def save(self, saved: AdapterSaved) -> None:
         if saved.iteration is None:
@@ -134,17 +130,17 @@ class ConsoleCallback(Callback):
             return
         if end.iteration is not None:
             self.print_line(
-                f"Best: iteration {end.iteration}, WER {end.best.wer:.2f} %, CER {end.best.cer:.2f} % "
-                f"(base: {end.base.wer:.2f} % and {end.base.cer:.2f} %), in {end.adapter_file}"
+                f"Best: iteration {end.iteration}, {end.best.summary()} (base: {end.base.summary()}), in "
+                f"{end.adapter_file}"
             )
         elif end.base_is_best:
             old = ", and keeps the adapter of another run" if end.adapter_file.exists() else ""
             self.print_line(
-                f"No adapter was better than the base (WER {end.base.wer:.2f} %): {end.adapter_file} was not "
+                f"No adapter was better than the base ({end.base.summary()}): {end.adapter_file} was not "
                 f"written{old}; the newest adapter is in {end.newest_file}"
             )
         else:
-            self.print_line(f"The adapter in {end.adapter_file} is still the best (WER {end.best.wer:.2f} %)")
+            self.print_line(f"The adapter in {end.adapter_file} is still the best ({end.best.summary()})")
 
     def test(self, start: TestStart) -> None:
         self.print_line(f"Testing {start.adapter_file or 'the base model without an adapter'} on {start.n_clips} clips")

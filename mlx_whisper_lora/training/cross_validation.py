@@ -16,11 +16,11 @@ from mlx_whisper_lora.data.ahead import decodable
 from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.folds import Folds, deal_folds
-from mlx_whisper_lora.training.adapter_keeper import order
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, TrialsStart
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, score, usual_normalizer
 from mlx_whisper_lora.training.finetune import late_errors
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.training.trials import (
     LoadModel,
     Recipe,
@@ -80,7 +80,7 @@ class _Fold:
 
     def best_step(self, score: str) -> int:
         """Return the steps after which a score of SCORES was the lowest."""
-        return min(self.evaluations, key=lambda step: order(self.evaluations[step], score))
+        return min(self.evaluations, key=lambda step: self.evaluations[step].order(score))
 
     def to_json(self, texts: list[dict[str, str]]) -> dict[str, Any]:
         evaluations = [{"step": step, **asdict(result)} for step, result in self.evaluations.items()]
@@ -182,6 +182,7 @@ class _Watcher(Callback):
         self.callback.skip(bad)
 
     def evaluation(self, evaluated: Evaluated) -> None:
+        assert isinstance(evaluated.result, Evaluation)  # folds are for transcripts
         self.fold.evaluations[evaluated.iteration] = evaluated.result
         self.save_fold()
         after = f"after {evaluated.iteration} steps" if evaluated.iteration else "the base"
@@ -194,8 +195,8 @@ def _describe(example: Example) -> dict[str, str]:
     return {"name": clip.name if clip else "", "speaker": clip.speaker or "" if clip else "", "text": example.text}
 
 
-def _show(result: Evaluation) -> str:
-    return f"loss {result.loss:.3f}, WER {result.wer:.2f} %, CER {result.cer:.2f} %"
+def _show(result: Result) -> str:
+    return f"loss {result.loss:.3f}, {result.summary()}"
 
 
 def _rates(scores: Evaluation) -> dict[str, Any]:

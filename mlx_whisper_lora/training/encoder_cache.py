@@ -5,7 +5,7 @@ The frozen blocks give a clip the same states at every pass, so these are kept.
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -13,22 +13,36 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from mlx_whisper_lora.data.array_cache import ArrayCache
-from mlx_whisper_lora.data.batches import batch_frames, make_labels, pad_mels
+from mlx_whisper_lora.data.batches import batch_frames, pad_mels
 from mlx_whisper_lora.data.dataset import Example
-from mlx_whisper_lora.training.loss import loss_from_features
+from mlx_whisper_lora.training.loss import TranscriptLoss
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.model.ops import compiles
-from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Whisper
+from mlx_whisper_lora.whisper.model.whisper import AudioEncoder, Features, Whisper
 
 
-class CachedBatch(NamedTuple):
-    """A batch whose first encoder blocks are computed already. The other fields are those of `Batch`."""
+class CachedBatch(Protocol):
+    """A batch whose first encoder blocks are computed already. It has what the loss compares with, too."""
 
-    states: mx.array  # (B, P, D), or log-mels if no block is frozen for sure
-    silence: mx.array  # features of what follows the window, (1, S, D)
-    tokens: mx.array
-    positions: mx.array
-    labels: mx.array
+    @property
+    def states(self) -> mx.array:
+        """Of shape (B, P, D), or log-mels if no block is frozen for sure."""
+        ...
+
+    @property
+    def silence(self) -> mx.array:
+        """The features of what follows the window, (1, S, D)."""
+        ...
+
+
+class BatchLoss(Protocol):
+    """What a model learns: the labels of a batch, and the loss. `TranscriptLoss` is one."""
+
+    def batch(self, states: mx.array, silence: mx.array, examples: Sequence[Example]) -> Any:
+        """Return a `CachedBatch` of arrays, a named tuple."""
+
+    def __call__(self, model: Whisper, features: Features, batch: Any) -> mx.array:
+        """Return the sum of the losses of a batch whose windows are encoded already."""
 
 
 def frozen_blocks(encoder: nn.Module) -> int | None:
@@ -58,16 +72,18 @@ class EncoderCache:
         model: the model, with its adapter.
         n_blocks: what `frozen_blocks` returns, or a smaller number.
         limit: bytes of the file. States beyond it are computed whenever they are needed.
+        loss: what the model learns. By default, transcripts.
     """
 
-    def __init__(self, model: Whisper, n_blocks: int | None, limit: float):
+    def __init__(self, model: Whisper, n_blocks: int | None, limit: float, loss: BatchLoss | None = None):
         self.model, self.n_blocks = model, n_blocks
+        self.batch_loss: BatchLoss = loss or TranscriptLoss()
         self._states = ArrayCache(limit if n_blocks else 0, "encoder-")  # the convolutions alone are faster than a file
         self.silence: dict[int, mx.array] = {}  # features by the mel frames before them
         self._dtype = mx.float16 if self._states.limit else model.dtype
         self._lock = threading.Lock()  # of the silence
 
-    def collate(self, examples: Sequence[Example], frames: int | None = None) -> CachedBatch:
+    def collate(self, examples: Sequence[Example], frames: int | None = None) -> Any:
         """Make a batch of examples, with states from the file or computed now."""
         examples = [each.loaded() for each in examples]
         frames = frames or batch_frames(examples)
@@ -85,16 +101,15 @@ class EncoderCache:
             if not example.once:
                 self._states.put((key, frames), states[key])
         rows = np.stack([states[each.key] for each in examples])
-        return CachedBatch(mx.array(rows).astype(self.model.dtype), self._silence_after(frames), *make_labels(examples))
+        return self.batch_loss.batch(mx.array(rows).astype(self.model.dtype), self._silence_after(frames), examples)
 
-    def loss(self, model: Whisper, batch: CachedBatch, label_smoothing: float = 0.0) -> mx.array:
-        """Return `cross_entropy_loss` of a batch, with smooth labels as in `loss_from_features`."""
+    def loss(self, model: Whisper, batch: CachedBatch) -> mx.array:
+        """Return the sum of the losses of a batch."""
         if self.n_blocks is None:
             features = model.encoder(batch.states)
         else:
             features = model.encoder.upper(batch.states, self.n_blocks)
-        heard = (features, batch.silence) if batch.silence.size else features
-        return loss_from_features(model, heard, batch, label_smoothing)
+        return self.batch_loss(model, (features, batch.silence) if batch.silence.size else features, batch)
 
     def renew_silence(self) -> None:
         """Compute the silence anew when it is needed, with the encoder as it is then."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
+from mlx_whisper_lora.adapters.record import Scores
 from mlx_whisper_lora.data.batches import batch_frames, batched, make_batch
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.training.distributed import World
@@ -15,6 +17,8 @@ from mlx_whisper_lora.training.metrics import (
     word_error_interval,
     word_error_rate,
 )
+from mlx_whisper_lora.training.options import SCORES
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.terminal import progress_bar
@@ -28,7 +32,7 @@ _BAR_FORMAT = "{desc}: {percentage:3.0f} %|{bar}| [{elapsed}<{remaining}]"
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """How well clips are transcribed."""
 
     loss: float  # nats per label token
@@ -49,8 +53,32 @@ class Evaluation:
         intervals = {name: stored[name] and Interval(*stored[name]) for name in ("wer_interval", "cer_interval")}
         return Evaluation(**stored | intervals)
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        return {"loss": self.loss, "wer": self.wer, "cer": self.cer}
+
+    @property
+    def costs(self) -> dict[str, float]:
+        return {name: self.numbers[name] for name in SCORES}
+
+    def summary(self) -> str:
+        return f"WER {self.wer:.2f} %, CER {self.cer:.2f} %"
+
+    def recorded(self, config: AdapterConfig, base: "Evaluation | None") -> AdapterConfig:
+        if not (config.record and base and self.wer_interval and self.cer_interval):
+            return config
+        scores = Scores(
+            clips=len(self.hypotheses),
+            wer=self.wer,
+            wer_interval=self.wer_interval,
+            cer=self.cer,
+            cer_interval=self.cer_interval,
+            base_wer=base.wer,
+            base_cer=base.cer,
+        )
+        return replace(config, record=replace(config.record, scores=scores))
+
     def describe(self) -> str:
-        """Return the error rates, with their intervals: "WER 4.20 % (2.60 to 6.20), CER 1.30 % (0.80 to 1.90)"."""
         both = (("WER", self.wer, self.wer_interval), ("CER", self.cer, self.cer_interval))
         return ", ".join(
             f"{name} {rate:.2f} %" + (f" ({interval.low:.2f} to {interval.high:.2f})" if interval else "")
@@ -123,13 +151,13 @@ def transcribe_examples(
     """Return the text of each clip, as `transcribe` gives it for the clip alone. The processes of a world share it."""
     order = sorted(range(len(dataset)), key=lambda i: dataset[i].n_frames)  # windows of one length share a batch
     title = description if world is None or world.speaks else None
-    texts = _share_work(
+    texts = share_work(
         lambda share: _transcribe(model, [dataset[i] for i in share], options, batch_size, title), order, world
     )
     return [text for _, text in sorted(zip(order, texts, strict=True))]
 
 
-def _share_work(work: Callable[[list], list], items: list, world: World | None) -> list:
+def share_work(work: Callable[[list], list], items: list, world: World | None) -> list:
     """Return what `work` returns for a list of items. Each process of a world does it for its share of them."""
     if world is None:
         return work(items)
@@ -171,7 +199,7 @@ def mean_loss(model: Whisper, dataset: Sequence[Example], batch_size: int, world
         world: the processes that share the work, if it is not this one alone.
     """
     batches = list(batched(sorted(dataset, key=lambda example: example.n_frames), batch_size))
-    losses = _share_work(lambda share: [_sum_loss(model, batch) for batch in share], batches, world)
+    losses = share_work(lambda share: [_sum_loss(model, batch) for batch in share], batches, world)
     return sum(losses) / max(sum(example.n_targets for example in dataset), 1)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
+from mlx_whisper_lora.adapters.classifier import Classifier
 from mlx_whisper_lora.adapters.inject import count_parameters
 from mlx_whisper_lora.adapters.methods import METHODS, method_name
 from mlx_whisper_lora.adapters.new_language import NewLanguage
@@ -23,18 +24,18 @@ from mlx_whisper_lora.training.callbacks import Callback, RunEnd, RunStart
 from mlx_whisper_lora.training.checkpointing import checkpoint_blocks
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.encoder_cache import EncoderCache, frozen_blocks
-from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.loop import train
+from mlx_whisper_lora.training.objective import Objective, Transcribing
 from mlx_whisper_lora.training.options import SaveEvery, TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 from mlx_whisper_lora.training.run_state import RunState, digest_of, state_file
 from mlx_whisper_lora.training.valid_sets import sample_clips
-from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
 from mlx_whisper_lora.whisper.checkpoints.hub import BASE
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.stopping import at_stop
-from mlx_whisper_lora.whisper.transcription.options import temperature_fallback
+
+MakeObjective = Callable[[RunOptions, TrainingOptions, World], Objective]
 
 
 def finetune(
@@ -48,6 +49,8 @@ def finetune(
     augmentation: AugmentationOptions | None = None,
     new_language: NewLanguage | None = None,
     watched: Mapping[str, Sequence[Example]] | None = None,
+    make_objective: MakeObjective = Transcribing,
+    classifier: Classifier | None = None,
 ) -> RunEnd:
     """Train an adapter of a plain model on examples. The newest adapter stays in the model.
 
@@ -70,6 +73,9 @@ def finetune(
         new_language: a language whose token is trained too. The examples have it. An adapter to resume from has its
             own.
         watched: other validation sets, by name. Their scores are reported, and decide nothing.
+        make_objective: makes what the model is trained for, of the resolved options. By default, transcripts.
+        classifier: the classes that the examples have, if it is trained for these. An adapter to resume from has its
+            own.
 
     Returns:
         What was kept.
@@ -89,7 +95,7 @@ def finetune(
     augmenter = None
     if augmentation and augmentation.changes_clips:
         augmenter = Augmenter(augmentation, train_set, model, training.seed)
-    config = adapter_config(model, train_set, options, training, settings, resumed, new_language)
+    config = adapter_config(model, train_set, options, training, settings, resumed, new_language, classifier)
     if training.dtype:
         model.set_dtype(getattr(mx, training.dtype))
     errors = late_errors(options, callback, world)
@@ -97,13 +103,13 @@ def finetune(
     if training.early_stopping and not valid_set:
         raise OptionError("`early_stopping` needs validation clips, and there are none")
     others = {name: decodable(examples, errors) for name, examples in (watched or {}).items()}
-    validate = partial(_evaluate, model, options=options, world=world)
+    objective = make_objective(options, training, world)
     keeper = AdapterKeeper(
         model,
         replace(config, run=saved.place.run) if saved else config,
         options.adapter_file or ADAPTER_FILE,
-        partial(validate, valid_set, "Validating") if valid_set else None,
-        {name: partial(validate, examples, f"Validating on {name}") for name, examples in others.items()},
+        objective,
+        {"": valid_set, **others} if valid_set else others,
         callback,
         training.best_by,
         training.early_stopping,
@@ -118,7 +124,7 @@ def finetune(
     if training.grad_checkpoint:
         checkpoint_blocks(model, config.settings)
     frozen = frozen_blocks(model.encoder)
-    packer = _packer(model, train_set, options, training)
+    packer = objective.packer(model, train_set)
     callback.start(
         RunStart(
             count_parameters(model),
@@ -136,7 +142,7 @@ def finetune(
     )
     if resumed and valid_set and saved is None:
         keeper.evaluate_and_save(0)
-    cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9)
+    cache = EncoderCache(model, frozen, 0 if augmenter else training.encoder_cache * 1e9, objective.loss)
     averages = Averages(model, training)
     state = RunState(
         state_file(keeper.adapter_file),
@@ -204,51 +210,16 @@ def _train(
         return enough
 
     factors = METHODS[config.method].rate_factors(config.settings)
-    loss = partial(cache.loss, label_smoothing=training.label_smoothing)
     with at_stop(save_cut_short):
-        train(model, train_set, training, on_evaluate, callback, cache.collate, loss, packer, read, factors, state)
+        train(
+            model, train_set, training, on_evaluate, callback, cache.collate, cache.loss, packer, read, factors, state
+        )
         if training.average_last and averages.n_checkpoints > 1:
             with averages.mean_in_model():
                 keeper.try_mean(state.iteration, averages.n_checkpoints)
     state.end()
 
 
-def _packer(
-    model: Whisper, train_set: Sequence[Example], options: RunOptions, training: TrainingOptions
-) -> Packer | None:
-    """Return what draws windows of several clips, if the training options ask for them."""
-    if not training.pack:
-        return None
-    return Packer(
-        train_set,
-        model,
-        options.task or "transcribe",
-        seconds=training.audio_context or CHUNK_LENGTH,
-        max_tokens=options.transcription.sample_len,
-        timestamps_share=training.timestamps_share,
-    )
-
-
 def late_errors(options: RunOptions, callback: Callback, world: World) -> LateErrors:
     """Return what decides about clips that cannot be decoded. Several processes could not skip the same ones."""
     return LateErrors(options.skip_bad and world.size == 1, callback.skip)
-
-
-def _evaluate(
-    model: Whisper, examples: Sequence[Example], description: str, options: RunOptions, world: World
-) -> Evaluation:
-    """Evaluate the model on validation clips.
-
-    They are transcribed as in a test, but at the first temperature alone: an untrained model fails most windows of a
-    language that it does not know, and would sample each of them up to 25 times.
-    """
-    first = temperature_fallback(options.transcription)[0].temperature
-    transcription = replace(options.transcription, temperature=first)
-    return evaluate(
-        model,
-        examples,
-        transcription,
-        description=description,
-        normalizer=options.normalizer,
-        world=world,
-    )

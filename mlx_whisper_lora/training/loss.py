@@ -1,12 +1,13 @@
 """The loss of a batch."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
-from mlx_whisper_lora.data.batches import Batch
+from mlx_whisper_lora.data.batches import Batch, make_labels
+from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.whisper.model.ops import compute_now, cross_entropies
 from mlx_whisper_lora.whisper.model.whisper import Features, Whisper
 
@@ -23,6 +24,35 @@ class LabelBatch(Protocol):
 
 
 _PIECE = 64  # labels whose logits are in memory together: 13 MB
+
+
+class TranscriptBatch(NamedTuple):
+    """A batch whose first encoder blocks are computed already. The other fields are those of `Batch`."""
+
+    states: mx.array  # (B, P, D), or log-mels if no block is frozen for sure
+    silence: mx.array  # features of what follows the window, (1, S, D)
+    tokens: mx.array
+    positions: mx.array
+    labels: mx.array
+
+
+class TranscriptLoss:
+    """The loss of transcripts, as `EncoderCache` needs it.
+
+    Args:
+        label_smoothing: as for `loss_from_features`.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0):
+        self.label_smoothing = label_smoothing
+
+    def batch(self, states: mx.array, silence: mx.array, examples: Sequence[Example]) -> TranscriptBatch:
+        """Return a batch with the labels of examples."""
+        return TranscriptBatch(states, silence, *make_labels(examples))
+
+    def __call__(self, model: Whisper, features: Features, batch: TranscriptBatch) -> mx.array:
+        """Return the sum of the cross-entropies of the label tokens, for windows that are encoded already."""
+        return loss_from_features(model, features, batch, self.label_smoothing)
 
 
 def cross_entropy_loss(model: Whisper, batch: Batch) -> mx.array:

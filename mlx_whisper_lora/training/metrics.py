@@ -8,7 +8,7 @@ import numpy as np
 
 from mlx_whisper_lora.whisper.text.normalizers import Normalizer, normalize_unicode
 
-_RESAMPLES = 2000  # of the bootstrap
+RESAMPLES = 2000  # of the bootstrap
 
 
 class Interval(NamedTuple):
@@ -60,7 +60,7 @@ def ratio_interval(totals: Sequence[float], sizes: Sequence[float]) -> Interval:
         sizes: the number of parts of each clip, such as its tokens. At least one has some.
     """
     random, both = np.random.default_rng(0), np.array([totals, sizes], np.float64)
-    draws = (random.integers(0, len(sizes), len(sizes)) for _ in range(_RESAMPLES))
+    draws = (random.integers(0, len(sizes), len(sizes)) for _ in range(RESAMPLES))
     total, size = np.array([both[:, draw].sum(axis=1) for draw in draws]).T
     low, high = np.percentile(total[size > 0] / size[size > 0], [2.5, 97.5])
     return Interval(float(low), float(high))

@@ -20,21 +20,20 @@ from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.augmentation.augmenter import Augmenter
 from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.data.augmentation.preview import write_preview
-from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, Splits, check_none_bad
+from mlx_whisper_lora.data.clip import SPLITS, Clip, DataError, check_none_bad
 from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
-from mlx_whisper_lora.data.sources import check_options_used, load_clips, unused_tables
 from mlx_whisper_lora.data.text_report import clean_texts, report_texts
 from mlx_whisper_lora.training.adapter_places import check_places, read_adapter_of_first
 from mlx_whisper_lora.training.callbacks import (
     Callback,
     ClipsDropped,
-    ClipsFound,
     TestStart,
 )
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import late_errors
+from mlx_whisper_lora.training.found_clips import load_all_clips
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import ADAPTER_FILE, RunOptions
 from mlx_whisper_lora.training.search import try_first
@@ -116,7 +115,7 @@ class Run:
             self.options = replace(options, language=language, task=task, transcription=transcription)
             self.folder = ", ".join(each.folder for each in options.folders)
             self.bad: list[DataError] = []
-            self.clips = self._load_clips()
+            self.clips = load_all_clips(options, self.callback, self.bad)
             if self.world.speaks:
                 self.callback.duplicates(find_duplicates(self.clips))
                 self.callback.texts(report_texts(self.clips, self._text_language, options.normalize_text))
@@ -194,18 +193,6 @@ class Run:
                 normalizer=self.options.normalizer,
                 world=self.world,
             )
-
-    def _load_clips(self) -> Splits:
-        """Return the clips of all data folders."""
-        clips: Splits = {split: [] for split in SPLITS}
-        for each in self.options.folders:
-            found = each.weigh(load_clips(each.folder, self.bad, self.options.sources, self.options.hub))
-            unused = unused_tables(each.folder)
-            self.callback.clips(ClipsFound(each.folder, self.options.bundled, found, unused, each.weight))
-            for split in SPLITS:
-                clips[split] += found[split]
-        check_options_used([each.folder for each in self.options.folders], self.options.sources, self.options.hub)
-        return clips
 
     def _text_language(self, clip: Clip) -> str | None:
         """Return the code of the language that the text of a clip is in, or None if it is not known."""

@@ -19,7 +19,7 @@ from huggingface_hub import constants
 from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.data.sources.hf_open import Rows
 from mlx_whisper_lora.data.sources.hf_stream import ParquetStream
-from mlx_whisper_lora.data.sources.options import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS, SourceOptions
+from mlx_whisper_lora.data.sources.options import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, SourceOptions
 from mlx_whisper_lora.data.sources.rows import is_language, make_clips
 from mlx_whisper_lora.data.sources.split_expression import SplitPart
 from mlx_whisper_lora.data.sources.tables import TableRow, missing_column
@@ -142,7 +142,8 @@ def _keep(data: bytes, path: str | None) -> str:
 def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions) -> _Columns:
     """Return the columns that the options name, or else those of the usual names."""
     found = f"found {', '.join(features) or 'no columns'}"
-    named = ("audio_column", "text_column", "translation_column", "language_column", "speaker_column", "task_column")
+    text_option = options.text_option
+    named = ("audio_column", text_option, "translation_column", "language_column", "speaker_column", "task_column")
     for option in named:
         column = getattr(options, option)
         if column is not None and column not in features:
@@ -153,11 +154,14 @@ def _find_columns(name: str, features: Mapping[str, Any], options: SourceOptions
         raise DataError(f"{name}: no column of audio; {found}; give its name as --audio-column")
     if not _holds_audio(features[audio]):
         raise DataError(f"{name}: the column {audio!r} holds {features[audio]}, not recordings; give --audio-column")
-    texts = {options.text_column: "text"} if options.text_column else _same(TEXT_COLUMNS, features)
+    given_text = getattr(options, text_option)
+    texts = {given_text: "text"} if given_text else _same(options.text_columns, features)
     if options.translation_column:
         texts = {options.translation_column: _TRANSLATION}
     if not texts:
-        raise DataError(f"{name}: {missing_column('text', TEXT_COLUMNS, features)}")
+        raise DataError(
+            f"{name}: {missing_column(text_option.removesuffix('_column'), options.text_columns, features)}"
+        )
     language = options.language_column or next(iter(_same(LANGUAGE_COLUMNS, features)), None)
     speakers = {options.speaker_column: "speaker"} if options.speaker_column else _same(SPEAKER_COLUMNS, features)
     fields = texts | speakers | ({language: "language"} if language else {})

@@ -6,6 +6,7 @@ from mlx_whisper_lora.whisper.option import OptionError, check_ranges, documente
 
 AUDIO_COLUMNS = ("file_name", "audio", "audio_filepath", "audio_file", "path")
 TEXT_COLUMNS = ("text", "transcription", "transcript", "sentence")
+LABEL_COLUMNS = ("label", "dialect", "accent", "class")
 LANGUAGE_COLUMNS = ("language", "locale", "lang")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 
@@ -77,6 +78,11 @@ class SourceOptions:
         return _names(self.translation_column or self.text_column, TEXT_COLUMNS)
 
     @property
+    def text_option(self) -> str:
+        """The option that names the column of texts."""
+        return "text_column"
+
+    @property
     def task(self) -> str | None:
         """The task that the columns ask for; None if they leave it open."""
         return "translate" if self.translation_column is not None else None
@@ -90,6 +96,29 @@ class SourceOptions:
     def speaker_columns(self) -> tuple[str, ...]:
         """The names that the column of speakers can have."""
         return _names(self.speaker_column, SPEAKER_COLUMNS)
+
+
+@documented
+@dataclass(frozen=True)
+class LabelOptions(SourceOptions):
+    """The same for clips with labels, such as dialects. The label of a clip is its text."""
+
+    label_column: str | None = option(
+        None,
+        "Column with the label, such as the dialect or the accent.",
+        metavar="NAME",
+        shown_default="one of the usual names: " + ", ".join(LABEL_COLUMNS),
+    )
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The names that the column of labels can have."""
+        return _names(self.label_column, LABEL_COLUMNS)
+
+    @property
+    def text_option(self) -> str:
+        """The option that names the column of labels."""
+        return "label_column"
 
 
 def column_name(name: str) -> str:

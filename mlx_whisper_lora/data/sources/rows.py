@@ -133,7 +133,7 @@ def _find_column(row: TableRow, kind: str, names: Sequence[str]) -> str:
 
 def _read_text(row: TableRow, options: SourceOptions) -> str:
     """Return the first of the text columns that has a text, or an empty one if all are empty."""
-    _find_column(row, "text", options.text_columns)
+    _find_column(row, options.text_option.removesuffix("_column"), options.text_columns)
     columns = [column for column in options.text_columns if column in row.fields]
     full = [column for column in columns if row.fields[column] is not None and not _is_blank(row.fields[column])]
     empty = [column for column in columns if row.fields[column] is not None]

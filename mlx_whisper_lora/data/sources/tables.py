@@ -173,7 +173,8 @@ def _read_header(row: TableRow, values: Sequence[str], options: SourceOptions) -
     columns = [column_name(value) for value in values]
     if repeated := _repeated(columns):
         raise row.error(f"two columns are called {repeated!r}; rename one of them")
-    for kind, names in (("audio", options.audio_columns), ("text", options.text_columns)):
+    text = options.text_option.removesuffix("_column")
+    for kind, names in (("audio", options.audio_columns), (text, options.text_columns)):
         if not set(names).intersection(columns):
             raise row.error(f"{missing_column(kind, names, columns)}; the first line must name the columns")
     return columns

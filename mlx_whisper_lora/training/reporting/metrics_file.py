@@ -40,7 +40,7 @@ class MetricsFile(Callback):
             self.path.write_bytes(b"")
         settings = asdict(start.settings) | asdict(start.training)
         clips = {"train_clips": len(start.train_set), "valid_clips": len(start.valid_set)}
-        trained = start.parameters.encoder + start.parameters.decoder
+        trained = start.parameters.trained
         about = {
             "library_version": __version__,
             "model": start.options.model,

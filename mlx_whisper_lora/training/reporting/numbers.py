@@ -4,7 +4,7 @@ import importlib.util
 from itertools import islice
 
 from mlx_whisper_lora.training.callbacks import Evaluated, RunStart, StepReport
-from mlx_whisper_lora.training.evaluation import Evaluation
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.whisper.option import OptionError
 
 N_TRANSCRIPTS = 5  # shown of each evaluation
@@ -33,11 +33,11 @@ def step_numbers(report: StepReport) -> dict[str, float]:
 
 def evaluation_numbers(evaluated: Evaluated) -> dict[str, float]:
     """Return the numbers of an evaluation on the validation clips, or on another validation set."""
-    group, result = f"valid_{evaluated.watched}" if evaluated.watched else "valid", evaluated.result
-    return {f"{group}/loss": result.loss, f"{group}/wer": result.wer, f"{group}/cer": result.cer}
+    group = f"valid_{evaluated.watched}" if evaluated.watched else "valid"
+    return {f"{group}/{name}": number for name, number in evaluated.result.numbers.items()}
 
 
-def transcripts(start: RunStart, result: Evaluation) -> list[tuple[str, str, str]]:
+def transcripts(start: RunStart, result: Result) -> list[tuple[str, str, str]]:
     """Return name, text and transcript of the first validation clips."""
     pairs = zip(start.valid_set, result.hypotheses, strict=False)
     return [(each.clip.name if each.clip else "", each.text, heard) for each, heard in islice(pairs, N_TRANSCRIPTS)]

@@ -13,11 +13,11 @@ from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.html import MOST_AUDIO, PAGE_END, labeled_text, page_start, player
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
-from mlx_whisper_lora.training.evaluation import Evaluation
 from mlx_whisper_lora.training.reporting.chart import draw_curves
 from mlx_whisper_lora.training.reporting.metrics_file import read_numbers
 from mlx_whisper_lora.training.reporting.numbers import evaluation_numbers, step_numbers
 from mlx_whisper_lora.training.reporting.places import beside
+from mlx_whisper_lora.training.results import Result
 from mlx_whisper_lora.version import __version__
 from mlx_whisper_lora.whisper.atomic_files import atomic_write
 from mlx_whisper_lora.whisper.audio.errors import AudioError
@@ -39,7 +39,7 @@ class ReportPage(Callback):
         self.adapter_file, self.path = adapter_file, beside(adapter_file, "report.html")
         self._start: RunStart | None = None
         self._curves: dict[str, dict[int, float]] = {}  # by name, as in adapters_metrics.jsonl, and step
-        self._newest: Evaluation | None = None
+        self._newest: Result | None = None
 
     def load(self, model: str) -> None:
         check_file(self.path)
@@ -125,8 +125,8 @@ def _summary(start: RunStart, end: RunEnd, last: Callable[[str], float | None]) 
     yield f"mlx_whisper_lora {__version__}"
 
 
-def _scores(result: Evaluation) -> str:
-    return f"WER {result.wer:.2f} %, CER {result.cer:.2f} %, loss {result.loss:.3f}"
+def _scores(result: Result) -> str:
+    return f"{result.summary()}, loss {result.loss:.3f}"
 
 
 def _describe(examples: Sequence[Example]) -> str:
@@ -155,7 +155,7 @@ def _slow_clips(slowest: list[tuple[float, Example]]) -> Iterator[tuple[Example,
         yield each, labeled_text(f"loss {loss:.2f}", each.text, each.language)
 
 
-def _transcripts(start: RunStart, end: RunEnd, newest: Evaluation | None) -> Iterator[tuple[Example, str]]:
+def _transcripts(start: RunStart, end: RunEnd, newest: Result | None) -> Iterator[tuple[Example, str]]:
     """Yield validation clips with their texts, and their transcripts by the base and by the best adapter."""
     if end.base and newest:
         after = newest if end.base_is_best or end.best is None else end.best

@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.whisper.decoding.overflow import check_overflow
-from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.model.whisper import Features, Whisper
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
 
 LanguageProbs = dict[str, float]  # code -> probability
@@ -46,14 +46,30 @@ def detect_language_from_features(
     if not model.is_multilingual:
         raise ValueError("this model is English-only and cannot detect a language")
     tokenizer = tokenizer or model.tokenizer()
-    hidden, _ = model.decoder.hidden(mx.full((features.shape[0], 1), tokenizer.sot), features)
     languages = mx.array(tokenizer.all_language_tokens, mx.uint32)
-    logits = model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, languages]
+    logits = language_logits(model, features, tokenizer)
     check_overflow(model, logits)
     rows = np.array(mx.softmax(logits, axis=-1)).tolist()
     return languages[logits.argmax(axis=-1)], [
         dict(zip(tokenizer.all_language_codes, row, strict=True)) for row in rows
     ]
+
+
+def language_logits(model: Whisper, features: Features, tokenizer: Tokenizer | None = None) -> mx.array:
+    """Return the logits of the language tokens after the start of transcript, for each of B windows.
+
+    Args:
+        model: a multilingual model.
+        features: of the windows.
+        tokenizer: by default the model's.
+
+    Returns:
+        Shape (B, L), float32, in the order of the tokenizer's languages.
+    """
+    tokenizer = tokenizer or model.tokenizer()
+    count = (features[0] if isinstance(features, tuple) else features).shape[0]
+    hidden, _ = model.decoder.hidden(mx.full((count, 1), tokenizer.sot), features)
+    return model.decoder.logits(hidden[:, 0]).astype(mx.float32)[:, mx.array(tokenizer.all_language_tokens)]
 
 
 class Languages(NamedTuple):
