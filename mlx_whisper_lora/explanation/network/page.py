@@ -13,6 +13,7 @@ from mlx_whisper_lora.explanation.network.part import Part, Place, Weight, forma
 _COLUMNS = ("weights", "shape", "numbers", "trained by", "stored as")
 _STYLE = """<style>
 body { max-width: 72rem; padding-bottom: 3rem; }
+h1, li { overflow-wrap: anywhere; }
 .drawing { overflow-x: auto; }
 .drawing svg { min-width: 44rem; height: auto; display: block; }
 #chosen { position: sticky; bottom: 0; max-height: 42vh; overflow: auto; background: Canvas; padding: .3rem .8rem;
@@ -81,7 +82,8 @@ def _rows(place: Place) -> str:
 def _facts(place: Place) -> Iterator[str]:
     """Yield what is to be said about a part."""
     part, times = place.part, place.times
-    yield part.title
+    if not place.path.endswith(part.title):
+        yield part.title
     if part.note:
         yield part.note
     if part.output:

@@ -65,7 +65,7 @@ class Side:
         self.rise(WIDE + _ARROW)
         edge = self.inner + (_INNER if self.is_mirrored else 0)
         is_sum = part.kind == "positions"
-        self.join([(edge, height)], height, is_sum)
+        self.enter([(edge, height)], height, is_sum)
 
     def rise(self, height: float, label: str = "") -> None:
         """Draw the stream upwards, with an arrow if there is a text beside it."""
@@ -75,7 +75,7 @@ class Side:
             x, anchor = (self.stream - 12, "end") if self.is_mirrored else (self.stream + 12, "start")
             self.drawn.append(text(x, self.y + height / 2 + 4, label, _INNER, 11, anchor))
 
-    def join(self, points: list[tuple[float, float]], height: float, is_sum: bool = True) -> None:
+    def enter(self, points: list[tuple[float, float]], height: float, is_sum: bool = True) -> None:
         """Draw a line into the stream at a height, where what it brings is added or not."""
         reach = 7 if is_sum else 1
         end = self.stream + (-reach if self.is_mirrored else reach)
@@ -113,7 +113,7 @@ class Side:
                 y -= WIDE
                 self.drawn.append(self.pen.wide(part, join(path, part.name), self.inner, y, _INNER))
         self.rise(low - y + _ARROW)
-        self.join([(self.center, y), (self.center, y - _ARROW + 2)], y - _ARROW + 2)
+        self.enter([(self.center, y), (self.center, y - _ARROW + 2)], y - _ARROW + 2)
 
     def attention(self, attention: Part, path: str, low: float) -> float:
         """Draw attention on a lower edge, and return the upper one: query, key and value in a row, the output above."""
@@ -136,7 +136,7 @@ class Side:
             drawn.append(self.pen.wide(part, join(path, part.name), self.inner + _PAD, y, _INNER - 2 * _PAD))
         y -= 24
         title = text(self.inner + _PAD, y + 17, f"{attention.title}, {attention.note}", _INNER - 2 * _PAD, 12)
-        frame = box(self.inner, y, _INNER, low - y, "inner open")
+        frame = box(self.inner, y, _INNER, low - y, "open")
         self.drawn += [self.pen.link(attention, path, frame + title), *drawn]
         return y
 

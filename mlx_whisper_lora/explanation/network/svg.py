@@ -15,7 +15,6 @@ STYLE = """
 .network text { fill: var(--ink); }
 .network .ground { fill: var(--ground); }
 .network .group { fill: var(--group); stroke: var(--edge); }
-.network .inner { fill: none; stroke: var(--edge); }
 .network .still { fill: var(--still); stroke: var(--edge); }
 .network .open { fill: var(--ground); stroke: var(--line); }
 .network .method0 { fill: var(--fill0); stroke: var(--edge0); }
@@ -27,8 +26,7 @@ STYLE = """
 .network .dashed { stroke-dasharray: 5 4; }
 .network .head { fill: var(--line); }
 .network a { cursor: pointer; text-decoration: none; }
-.network a:hover > rect, .network a:focus-visible > rect, .network a.chosen > rect { stroke: var(--ink);
-  stroke-width: 2.5; }
+.network a:is(:hover, :focus-visible, .chosen) > rect:first-of-type { stroke: var(--ink); stroke-width: 2.5; }
 """
 _DEFINITIONS = (
     '<defs><pattern id="network-hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
@@ -65,7 +63,7 @@ def box(x: float, y: float, width: float, height: float, look: str, is_hatched: 
 def text(
     x: float, y: float, content: str, room: float, size: float = 11, anchor: str = "start", weight: int = 400
 ) -> str:
-    """Return a text in a font so small that it has room, or nothing if it is empty.
+    """Return a text in a font so small that it has room, or nothing if it is empty. It is cut if it is too long.
 
     Args:
         x: its start, middle or end.
@@ -80,6 +78,8 @@ def text(
         return ""
     wide = (_BOLD if weight > 400 else _PLAIN) * len(content)
     size = max(min(size, room / wide), _SMALLEST)
+    if (most := int(room * len(content) / (wide * size))) < len(content):
+        content = f"{content[: most - 1]}…"
     bold = f' font-weight="{weight}"' if weight != 400 else ""
     middle = f' text-anchor="{anchor}"' if anchor != "start" else ""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size:.3g}"{bold}{middle}>{escape(content)}</text>'

@@ -50,7 +50,7 @@ def write_network(
 def _summary(network: Part, dims: ModelDimensions) -> Iterator[str]:
     """Yield lines on the numbers of a network."""
     total, trained = network.parameters, network.trained.total()
-    share = f"{trained:,} of them trained ({100 * trained / total:.2g} %)" if trained else "no adapter"
+    share = f"{trained:,} of them trained ({100 * trained / total:.3g} %)" if trained else "no adapter"
     size = f", an adapter of {_FLOAT32 * trained / 1e6:.1f} MB" if trained else ""
     yield f"{total:,} parameters, {share}{size}"
     yield (
@@ -66,5 +66,5 @@ def _about(config: AdapterConfig | None) -> Iterator[str]:
     if config:
         language = language_name(config.language) if config.language else "several languages"
         yield f"adapter: {config.method}, {config.settings}"
-        yield f"trained to {config.task} {language}, for the base {config.base.describe()}"
+        yield f"trained to {config.task} {language}; base: {config.base.describe()}"
     yield f"mlx_whisper_lora {__version__}"

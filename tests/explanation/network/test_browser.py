@@ -55,10 +55,10 @@ def adapted(size: str, config) -> Whisper:
 
 @pytest.fixture
 def open_network(tmp_path):
-    """Return a function that opens the page of a model, and looks for errors of its script."""
+    """Return a function that opens the page of a model."""
 
-    def open_model(model: Whisper, **view):
-        return open_page(write_network(model, "a model", tmp_path)[1].as_uri(), **view)
+    def open_model(model: Whisper, name: str = "a model", **view):
+        return open_page(write_network(model, name, tmp_path)[1].as_uri(), **view)
 
     try:
         with open_page("about:blank"):
@@ -78,7 +78,7 @@ def open_network(tmp_path):
     ],
 )
 def test_no_text_leaves_its_box(model, open_network):
-    with open_network(model()) as page:
+    with open_network(model(), name="/folder/of/a/model" * 20) as page:
         assert page.evaluate(BAD_TEXTS) == []
         assert page.locator("svg text").count() > 60
 
