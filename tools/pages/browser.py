@@ -1,4 +1,4 @@
-"""The page in Chromium, whose microphone plays a file: for tests and screenshots.
+"""Pages in Chromium, whose microphone plays a file: for tests and screenshots.
 
 Needs the extra `pages`, and Debian's Chromium or Playwright's own.
 """
@@ -39,7 +39,7 @@ def serve_studio(*arguments: str | Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_chromium(address: str, microphone: Path | None = None, **view: object) -> Iterator[Page]:
-    """Open a page.
+    """Open the page of `studio`.
 
     Args:
         address: its address.
@@ -50,6 +50,18 @@ def open_chromium(address: str, microphone: Path | None = None, **view: object) 
         FileNotFoundError: there is no Chromium.
     """
     flags = [*_PLAYS_FILE, f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+    with open_page(address, *flags, **view) as page:
+        page.get_by_role("button", name="Transcribe").wait_for()
+        yield page
+
+
+@contextlib.contextmanager
+def open_page(address: str, *flags: str, **view: object) -> Iterator[Page]:
+    """Open any page in Chromium, started with flags.
+
+    Raises:
+        FileNotFoundError: there is no Chromium.
+    """
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
         program = shutil.which("chromium") or (own if Path(own).exists() else None)
@@ -58,7 +70,6 @@ def open_chromium(address: str, microphone: Path | None = None, **view: object) 
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *flags])
         page = browser.new_page(**view)
         page.goto(address)
-        page.get_by_role("button", name="Transcribe").wait_for()
         yield page
         browser.close()
 
