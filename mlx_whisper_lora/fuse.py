@@ -6,6 +6,7 @@ from typing import NoReturn
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.card import publish
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.methods import METHODS
@@ -63,6 +64,7 @@ def fuse(
     options = options or FusedExportOptions()
     check_model_folder(save_path, options.export)
     adapter = open_adapter(adapter_file)
+    check_transcribes(adapter_file, adapter.config.classifier)
     base, path = find_model(base, adapter.config, adapter_file)
     check_not_source(save_path, path)
     model = load_model(base, mx.float32, path)

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from mlx_whisper_lora.adapters.loading import ModelHolder, find_model, load_model
 from mlx_whisper_lora.cli.options import from_args
-from mlx_whisper_lora.cli.recordings import find_recordings, plan_jobs, transcribe_jobs
+from mlx_whisper_lora.cli.recordings import ModelFor, find_recordings, plan_jobs, transcribe_jobs
+from mlx_whisper_lora.cli.routing import Router
 from mlx_whisper_lora.cli.run import run_command
 from mlx_whisper_lora.cli.transcribe_options import (
     CommandOptions,
@@ -41,18 +42,18 @@ def main(args: argparse.Namespace) -> int:
     Path(command.output_dir).mkdir(parents=True, exist_ok=True)
 
     note_old_flags(command)
-    name, path = find_model(command.model, config, command.adapter_file, not given, command.model_dir)
-    say(f"Loading model {describe_model(name, path)}")
-    model = load_model(
-        name,
-        adapter_file=adapter,
-        adapter_strength=command.adapter_strength,
-        dtype=compute_dtype(options.fp16),
-        path=path,
-    )
+    model_for: ModelFor
+    if command.route:
+        model_for = Router(command, adapter, options)
+    else:
+        name, path = find_model(command.model, config, command.adapter_file, not given, command.model_dir)
+        say(f"Loading model {describe_model(name, path)}")
+        dtype, strength = compute_dtype(options.fp16), command.adapter_strength
+        model = load_model(name, adapter_file=adapter, adapter_strength=strength, dtype=dtype, path=path)
+        model_for = lambda recording: (model, options)  # noqa: E731 - the same for all
     if not given:
         say(f"Transcribing {DEMO_AUDIO} (bundled; --audio gives others)")
-    return 1 if transcribe_jobs(model, jobs, options, command, layout) else 0
+    return 1 if transcribe_jobs(model_for, jobs, command, layout) else 0
 
 
 def cli() -> NoReturn:

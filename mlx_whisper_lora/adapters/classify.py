@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -62,23 +63,43 @@ class LoadedClassifier:
         samples = load_audio(audio)
         if not len(samples):
             raise AudioError(f"{source_name(audio)}: there is no audio in it")
-        scores = self.window_scores(cut_windows(samples)).mean(axis=0)
+        mels = [clip_frames(window, self.model.dims.n_mels) for window in cut_windows(samples)]
+        scores = window_scores(self.model, mels).mean(axis=0)
         probs = softmax(scores / self.about.temperature).tolist()
         return dict(sorted(zip(self.about.classes, probs, strict=True), key=lambda pair: -pair[1]))
 
-    def window_scores(self, windows: list[np.ndarray]) -> np.ndarray:
-        """Return the scores of windows of samples of about the same length, shape (N, C)."""
-        mels = [clip_frames(window, self.model.dims.n_mels) for window in windows]
-        frames = context_frames(max(map(len, mels)), self.model.audio_context)
-        found = []
-        for first in range(0, len(mels), _BATCH):
-            part = mels[first : first + _BATCH]
-            lengths = mx.array([-(-len(mel) // FRAMES_PER_POSITION) or 1 for mel in part])
-            features = self.model.encode(mx.array(np.stack([pad_or_trim(mel, frames, axis=0) for mel in part])))
-            scores = self.model[CLASSIFIER](self.model, features, lengths)
-            check_overflow(self.model, scores)
-            found.append(np.array(scores.astype(mx.float32)))
-        return np.concatenate(found)
+
+def window_scores(model: Whisper, mels: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the scores of windows for each class, shape (N, C). They do not depend on the other windows.
+
+    Args:
+        model: a model with a head.
+        mels: the log-mels of the windows, each of shape (F, n_mels).
+
+    Raises:
+        FloatingPointError: the numbers of the model overflow in its type.
+    """
+    scores: dict[int, np.ndarray] = {}
+    frames = [context_frames(len(mel), model.audio_context) for mel in mels]
+    for size in dict.fromkeys(frames):  # windows of one length share a batch
+        same = [place for place, each in enumerate(frames) if each == size]
+        for first in range(0, len(same), _BATCH):
+            places = same[first : first + _BATCH]
+            found = _batch_scores(model, [mels[place] for place in places], size)
+            scores |= zip(places, found, strict=True)
+    return np.stack([scores[place] for place in range(len(mels))])
+
+
+def _batch_scores(model: Whisper, mels: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    windows = mx.array(np.stack([pad_or_trim(mel, frames, axis=0) for mel in mels]).astype(np.float32))
+    scores = model[CLASSIFIER](model, model.encode(windows), audio_positions(map(len, mels)))
+    check_overflow(model, scores)
+    return np.array(scores.astype(mx.float32))
+
+
+def audio_positions(n_frames: Iterable[int]) -> mx.array:
+    """Return how many positions of the encoder hold the audio of windows of so many mel frames, shape (B,)."""
+    return mx.array([max(-(-count // FRAMES_PER_POSITION), 1) for count in n_frames])
 
 
 def cut_windows(samples: np.ndarray) -> list[np.ndarray]:

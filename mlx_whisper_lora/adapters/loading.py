@@ -8,6 +8,7 @@ from typing import NamedTuple
 import mlx.core as mx
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.open import open_adapter
 from mlx_whisper_lora.adapters.strength import load_fused
@@ -65,6 +66,7 @@ def load_model(
     if adapter_file is None:
         return checkpoints.load_model(name, dtype, path)
     adapter = adapter_file if isinstance(adapter_file, Adapter) else open_adapter(adapter_file)
+    check_transcribes(adapter.path, adapter.config.classifier)
     dtype = dtype or checkpoints.default_dtype()
     # A base in bfloat16 would lack the digits that its fingerprint is made of.
     model = checkpoints.load_model(name, mx.float32 if dtype == mx.bfloat16 else dtype, path)

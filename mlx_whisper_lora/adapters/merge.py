@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import TARGETS, LoRAConfig
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
@@ -72,6 +73,7 @@ def _merged_shape(name: str, adapters: Sequence[Adapter], rank: int) -> tuple[in
 def _check_fits(adapter: Adapter, first: Adapter) -> None:
     """Raise AdapterError unless an adapter can be merged with the first one whose base is known."""
     config, other = adapter.config, first.config
+    check_transcribes(adapter.path, config.classifier)
     if config.method != "lora":
         raise AdapterError(f"{adapter.path}: its method is {config.method}, and LoRA alone can be merged")
     if config.new_language:

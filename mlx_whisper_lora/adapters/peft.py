@@ -20,6 +20,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import Adapter, AdapterConfig, Base
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.errors import AdapterError
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.methods import METHODS
@@ -103,6 +104,7 @@ def write_peft(adapter: Adapter, folder: str | PathLike) -> None:
         OSError: the folder cannot be written.
     """
     config = adapter.config
+    check_transcribes(adapter.path, config.classifier)
     if config.method not in _METHODS:
         raise AdapterError(
             f"{adapter.path}: its method is {config.method}, and PEFT has a form for LoRA and DoRA alone"

@@ -40,7 +40,7 @@ def classify_recordings(classifier: LoadedClassifier, given: Sequence[str], json
             print_error("mlx_whisper_lora.classify", error)
             failed = True
             continue
-        found[recording] = {name: round(probability, 4) for name, probability in probs.items()}
+        found[recording] = {name: round(probability, 6) for name, probability in probs.items()}
         shown = [f"{name} {100 * probability:.1f} %" for name, probability in probs.items()][:_SHOWN_CLASSES]
         say(f"{recording}: {', '.join(shown)}")
     if json_file:

@@ -5,7 +5,7 @@ import glob
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from mlx_whisper_lora.whisper.transcription.long_form import Transcription, show
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.segments import Segment
 from mlx_whisper_lora.whisper.transcription.writers import SubtitleLayout, result_paths, write_result
+
+ModelFor = Callable[[str], tuple[Whisper, TranscriptionOptions]]
 
 _STANDARD_INPUT = "-"
 _PARTIAL = ".partial"  # ends the name of a transcript that was interrupted
@@ -109,13 +111,17 @@ def _identities(paths: Iterable[str | Path]) -> set[tuple[int, int]]:
 
 
 def transcribe_jobs(
-    model: Whisper,
+    model_for: ModelFor,
     jobs: Sequence[Job],
-    options: TranscriptionOptions,
     command: CommandOptions,
     layout: SubtitleLayout,
 ) -> int:
     """Transcribe recordings and write their transcripts. Report a recording that fails and continue with the next.
+
+    Args:
+        model_for: returns the model for a recording, and how to transcribe it.
+        jobs: the recordings.
+        command, layout: the options of the command.
 
     Returns:
         The number of recordings that failed. If there were several recordings, the last lines list them.
@@ -140,7 +146,7 @@ def transcribe_jobs(
                 say(f"{number} of {len(jobs)}: {job.recording} {remark}".rstrip())
             if job.name != job.stem:
                 say(f"Another recording is called {job.stem} too: this transcript is called {job.name}")
-            if not skips and (failure := _try_job(model, job, options, command, layout)):
+            if not skips and (failure := _try_job(model_for, job, command, layout)):
                 failures[job.recording] = failure
     _list_failures(failures, len(jobs))
     return len(failures)
@@ -154,12 +160,10 @@ def _list_failures(failures: dict[str, str], n_jobs: int) -> None:
             print(terminal_text(f"  {recording}: {failure.removeprefix(f'{recording}: ')}"), file=sys.stderr)
 
 
-def _try_job(
-    model: Whisper, job: Job, options: TranscriptionOptions, command: CommandOptions, layout: SubtitleLayout
-) -> str | None:
+def _try_job(model_for: ModelFor, job: Job, command: CommandOptions, layout: SubtitleLayout) -> str | None:
     """Transcribe a recording. Print and return the error if that fails."""
     try:
-        _transcribe_job(model, job, options, command, layout)
+        _transcribe_job(*model_for(job.recording), job, command, layout)
     except BrokenPipeError:
         raise  # the reader of our output has gone, which is not this recording's fault
     except (AudioError, OSError, FloatingPointError) as error:
@@ -169,7 +173,7 @@ def _try_job(
 
 
 def _transcribe_job(
-    model: Whisper, job: Job, options: TranscriptionOptions, command: CommandOptions, layout: SubtitleLayout
+    model: Whisper, options: TranscriptionOptions, job: Job, command: CommandOptions, layout: SubtitleLayout
 ) -> None:
     """Transcribe a recording and write its transcript, or if it is stopped, the part of it that is done."""
     audio = sys.stdin.buffer if job.recording == _STANDARD_INPUT else job.recording

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ examples:
   all recordings again, but for those that were transcribed before
     python -m mlx_whisper_lora.transcribe --audio talks/*.mp3 --output-dir transcripts --skip-existing
 
+  the adapter of its dialect for each recording
+    python -m mlx_whisper_lora.transcribe --audio "talks/*.mp3" --route dialects.npz \\
+        --route-adapter EGY=egyptian.npz --route-adapter GLF=gulf.npz
+
   a list of suppressed tokens that starts with a minus sign
     python -m mlx_whisper_lora.transcribe --suppress-tokens=-1,220
 
@@ -87,6 +92,20 @@ class CommandOptions:
         f"Adapter that was trained on this model: {ADAPTER_HELP}.",
         metavar="ADAPTER",
         shown_default="no adapter",
+    )
+    route: str | None = option(
+        None,
+        "Classifier, as `classify` trains it, that chooses the adapter of each recording.",
+        metavar="CLASSIFIER",
+        shown_default="no classifier",
+    )
+    route_adapter: Sequence[str] = option(
+        (),
+        "With --route: the adapter for recordings of a class, such as EGY=egyptian.npz. It is given once for each. "
+        "Recordings of other classes are transcribed with --adapter-file, or with the base.",
+        metavar="CLASS=ADAPTER",
+        repeats=True,
+        shown_default="none",
     )
     adapter_strength: float = option(1.0, STRENGTH_HELP, minimum=0, maximum=MOST_STRENGTH)
     language: str | None = option(
@@ -129,8 +148,12 @@ class CommandOptions:
 
     def __post_init__(self):
         check_ranges(self)
-        if self.adapter_strength != 1 and not self.adapter_file:
-            raise OptionError("`adapter_strength` requires `adapter_file`")
+        if self.adapter_strength != 1 and (self.route or not self.adapter_file):
+            raise OptionError("`adapter_strength` requires `adapter_file`, and no `route`")
+        if bool(self.route) != bool(self.route_adapter):
+            raise OptionError(
+                "`route` and `route_adapter` require each other: a classifier, and an adapter for a class"
+            )
 
 
 @documented
@@ -185,7 +208,8 @@ def build_parser() -> CommandParser:
         help="Audio files, patterns such as 'clips/*.wav', or - for standard input. WAV, FLAC, OGG, Opus, MP3 and AIFF "
         "are read directly; M4A, MP4, WebM and others require ffmpeg. Default: the bundled demo recording.",
     )
-    add_options(source, CommandOptions, only=("model", "adapter_file", "adapter_strength", "language", "task"))
+    routed = ("route", "route_adapter")
+    add_options(source, CommandOptions, only=("model", "adapter_file", *routed, "adapter_strength", "language", "task"))
 
     output = parser.add_argument_group("output")
     add_options(output, CommandOptions, only=("output_dir", "output_name", "output_format", "skip_existing", "verbose"))

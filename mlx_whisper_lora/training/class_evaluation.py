@@ -104,7 +104,8 @@ class ClassEvaluation(Result):
         """Return the numbers for a file that people and programs read."""
         numbers = {"loss": round(self.loss, 4)} | {name: round(self.numbers[name], 2) for name in CLASS_SCORES}
         intervals = {name: [round(bound, 2) for bound in each] for name, each in self.intervals().items()}
-        clips = zip(self.labels, self.hypotheses, strict=True)
+        sure = softmax(np.array(self.scores) / self.temperature, axis=1).max(axis=1).tolist()
+        clips = zip(self.labels, self.hypotheses, sure, strict=True)
         return {
             **numbers,
             "intervals": intervals,
@@ -112,7 +113,7 @@ class ClassEvaluation(Result):
             "confusion": self.confusion.tolist(),
             "temperature": self.temperature,
             "by_seconds": [[low, high, *found] for (low, high), found in self.by_duration().items()],
-            "clips": [{"label": label, "named": named} for label, named in clips],
+            "clips": [{"label": label, "named": named, "probability": round(each, 6)} for label, named, each in clips],
         }
 
 

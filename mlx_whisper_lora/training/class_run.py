@@ -86,12 +86,15 @@ class ClassRun:
         self.options = replace(options, model=self.base_name, adapter_file=self.adapter_file)
         self.bad: list[DataError] = []
         self.clips = load_all_clips(self.options, self.callback, self.bad)
+        if not options.skip_bad:
+            check_none_bad(self.bad)  # first, because classes may be missing
         if classes.clips_per_class:
             self.clips = choose_clips(self.clips, classes.clips_per_class, training.seed)
         self.callback.duplicates(find_duplicates(self.clips))
         names = adapter.config.classifier.classes if adapter and adapter.config.classifier else None
         self._read(names or find_classes(self.clips["train"]), trains, tests)
         self.classifier = adapter.config.classifier if adapter else None
+        self.has_adapter = True  # or will have one
 
     def _load_base(self, trains: bool) -> Whisper:
         return load_model(self.base_name, mx.float32 if trains and self.training.dtype else None, self.base_path)
@@ -145,10 +148,7 @@ class ClassRun:
             make_objective=partial(Classifying, classifier=classifier, weights=weights, shares=shares),
             classifier=classifier,
         )
-        if end.base_is_best:
-            raise OptionError(
-                f"no adapter names more classes than the most frequent one does: {self.adapter_file} was not written"
-            )
+        self.has_adapter = not end.base_is_best
 
     def _new_classifier(self, train_set: list[Example]) -> Classifier:
         classifier = Classifier(self.classes.head, self.names)
@@ -166,7 +166,12 @@ class ClassRun:
     def test_clips(self) -> list[Clip]:
         """The clips that are tested, without those that were skipped."""
         examples = self.examples["test"]
-        return [clip for places in whole_clips(examples) if (clip := examples[places[0]].clip)]
+        found = []
+        for places in whole_clips(examples):
+            first, last = examples[places[0]].clip, examples[places[-1]].clip
+            if first and last:
+                found.append(first if first is last else replace(first, end=last.end))
+        return found
 
     def test(self) -> tuple[ClassEvaluation, ClassEvaluation]:
         """Test the best adapter on the test clips.
@@ -176,10 +181,11 @@ class ClassRun:
 
         Raises:
             DataError: a clip cannot be decoded.
+            OptionError: training gave no classifier.
         """
-        adapter = read_adapter_of_first(self.world, self.adapter_file)
+        adapter = read_adapter_of_first(self.world, self.adapter_file) if self.has_adapter else None
         if adapter is None or adapter.config.classifier is None:
-            raise AdapterError(f"{self.adapter_file}: no classifier; train one with `train`")
+            raise OptionError("there is no classifier to test: none was better than naming the most frequent class")
         if adapter_modules(self.model):  # the newest one, but the best one is tested
             self.model = self._load_base(trains=False)
         load_fused(self.model, adapter, self.base_name)

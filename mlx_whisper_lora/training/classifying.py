@@ -8,7 +8,8 @@ import mlx.nn as nn
 import numpy as np
 
 from mlx_whisper_lora.adapters.classifier import CLASSIFIER, Classifier
-from mlx_whisper_lora.data.batches import batch_frames, batched, pad_mels
+from mlx_whisper_lora.adapters.classify import audio_positions, window_scores
+from mlx_whisper_lora.data.batches import batched
 from mlx_whisper_lora.data.classes import whole_clips
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.packing import Packer
@@ -17,8 +18,6 @@ from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import share_work
 from mlx_whisper_lora.training.options import TrainingOptions
 from mlx_whisper_lora.training.run_options import RunOptions
-from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
-from mlx_whisper_lora.whisper.decoding.overflow import check_overflow
 from mlx_whisper_lora.whisper.model.whisper import Features, Whisper
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
@@ -50,18 +49,13 @@ class ClassLoss:
         """Return a batch with the classes of examples."""
         weights = mx.array([self.weights.get(example.text, 1.0) for example in examples])
         labels = mx.array([example.tokens[0] for example in examples])
-        return ClassBatch(states, silence, audio_positions(examples), labels, weights)
+        return ClassBatch(states, silence, audio_positions(len(each.mel) for each in examples), labels, weights)
 
     def __call__(self, model: Whisper, features: Features, batch: ClassBatch) -> mx.array:
         """Return the sum of the weighted cross-entropies of windows that are encoded already, in nats."""
         scores = model[CLASSIFIER](model, features, batch.lengths)
         losses = nn.losses.cross_entropy(scores, batch.labels, label_smoothing=self.label_smoothing)
         return (batch.weights * losses).sum()
-
-
-def audio_positions(examples: Sequence[Example]) -> mx.array:
-    """Return the number of encoder positions that hold the audio of each example, shape (B,)."""
-    return mx.array([-(-len(example.mel) // FRAMES_PER_POSITION) or 1 for example in examples])
 
 
 def class_scores(
@@ -85,18 +79,15 @@ def class_scores(
 
     def work(share: list[list[int]]) -> list[list[list[float]]]:
         bar = progress_bar(share, desc=description, disable=hidden)
-        return [_window_scores(model, [examples[i] for i in places]).tolist() for places in bar]
+        return [_scores_of(model, [examples[i] for i in places]).tolist() for places in bar]
 
     windows = np.concatenate(share_work(work, batches, world))[np.argsort(order)]
     return np.stack([windows[places].mean(axis=0) for places in whole_clips(examples)])
 
 
-def _window_scores(model: Whisper, examples: Sequence[Example]) -> np.ndarray:
-    examples = [each.loaded() for each in examples]
-    mels = pad_mels(examples, batch_frames(examples, model.audio_context))
-    scores = model[CLASSIFIER](model, model.encode(mels), audio_positions(examples))
-    check_overflow(model, scores)
-    return np.array(scores.astype(mx.float32))
+def _scores_of(model: Whisper, examples: Sequence[Example]) -> np.ndarray:
+    """Return the scores of windows, shape (N, C)."""
+    return window_scores(model, [each.loaded().mel for each in examples])
 
 
 def evaluate_classes(
@@ -161,7 +152,7 @@ class Classifying:
 
     def clip_loss(self, model: Whisper, example: Example) -> float:
         """Return the loss of one clip."""
-        scores = _window_scores(model, [example])[0]
+        scores = _scores_of(model, [example])[0]
         return float(np.logaddexp.reduce(scores) - scores[example.tokens[0]])
 
     def packer(self, model: Whisper, train_set: Sequence[Example]) -> Packer | None:

@@ -11,6 +11,7 @@ import mlx.core as mx
 from mlx_whisper_lora.adapters.adapter_file import (
     AdapterConfig,
 )
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.inject import adapter_modules
 from mlx_whisper_lora.adapters.loading import find_model
 from mlx_whisper_lora.adapters.new_language import NewLanguage, borrowed_token, choose_new_language, name_language
@@ -91,6 +92,7 @@ class Run:
                 raise OptionError("`adapter_strength` is for the `test` of an `adapter_file`")
             found = read_adapter_of_first(self.world, given)
             adapter = found.config if found else None
+            check_transcribes(given, adapter.classifier if adapter else None)
             if trains and self.world.speaks and not options.resume:
                 check_places(self.adapter_file or ADAPTER_FILE, adapter, options.overwrite)
             self.base_name, self.base_path = find_model(options.model, adapter, given, bundled=options.bundled)
