@@ -8,6 +8,7 @@ from mlx_whisper_lora.version import __version__
 COMMANDS = {
     "inspect": "find the clips that a person should look at before training",
     "lora": "train adapters on clips with texts, and test them",
+    "classify": "name the dialect or accent of recordings, and train to do so",
     "fuse": "merge an adapter into its base model",
     "merge": "merge several adapters into one",
     "convert": "write a model in another format, type or quantization, or an adapter for PEFT",
