@@ -15,7 +15,7 @@ import soundfile
 from mlx_whisper_lora import lora
 from mlx_whisper_lora.adapters.adapter_file import read_adapter, read_adapter_config
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.cli.lora_options import continuing_command
+from mlx_whisper_lora.cli.training_command import continuing_command
 from mlx_whisper_lora.data import dataset
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training import finetune, run
@@ -480,7 +480,7 @@ def test_a_reader_that_leaves_has_the_newest_adapter_saved(model_folder, tmp_pat
 
 
 def test_the_command_to_go_on_with_can_be_pasted():
-    assert shlex.split(continuing_command("it's.npz"))[1:] == [
+    assert shlex.split(continuing_command("mlx_whisper_lora.lora", "it's.npz"))[1:] == [
         *("-m", "mlx_whisper_lora.lora", "--resume", "--adapter-file", "it's.npz")
     ]
 

@@ -248,7 +248,7 @@ NOT_ADAPTERS = {
         lambda path: rewrite(path, config=np.frombuffer(b'{"method": "lora"}', np.uint8)),
         "'language' is missing",
     ),
-    "newer": (lambda path: rewrite(path, config=config_bytes(path, version=5)), "version 5, and .* update mlx_whisper"),
+    "newer": (lambda path: rewrite(path, config=config_bytes(path, version=6)), "version 6, and .* update mlx_whisper"),
     "other clips": (lambda path: rewrite(path, clips=np.zeros(2, np.uint64)), "its clips are not those that it names"),
     "clips of objects": (lambda path: rewrite(path, clips=np.zeros((2, 2))), "but not an adapter"),
     "other method": (lambda path: rewrite(path, config=config_bytes(path, method="ia3")), "its method is 'ia3'"),

@@ -8,7 +8,8 @@ from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.soft_prompt import SoftPromptConfig
 from mlx_whisper_lora.adapters.weights import FullConfig
-from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser, method_settings
+from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser
+from mlx_whisper_lora.cli.training_command import method_settings
 from mlx_whisper_lora.whisper.option import OptionError
 
 

@@ -6,7 +6,6 @@ from mlx_whisper_lora import lora
 from mlx_whisper_lora.cli.lora_options import CommandOptions, build_parser
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.watchers import watchers
-from mlx_whisper_lora.data.augmentation.options import AugmentationOptions
 from mlx_whisper_lora.training.reporting import tensorboard
 from mlx_whisper_lora.training.run_options import RunOptions
 
@@ -15,7 +14,8 @@ def test_the_file_of_numbers_is_always_written(monkeypatch):
     monkeypatch.setattr(tensorboard, "check_package", lambda *_: None)
     for given, names in (((), []), (("--report-to", "tensorboard"), ["TensorBoard"]), (("--report-to", "jsonl"), [])):
         args = build_parser().parse_args(["--train", *given])
-        found = watchers(args, from_args(CommandOptions, args), RunOptions(), AugmentationOptions())
+        report_to = from_args(CommandOptions, args).report_to
+        found = watchers("mlx_whisper_lora.lora", build_parser(), report_to, RunOptions(), [])
         assert [type(each).__name__ for each in found] == ["SavedOptions", "MetricsFile", *names, "ReportPage"]
 
 

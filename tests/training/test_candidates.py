@@ -9,7 +9,8 @@ from mlx_whisper_lora.adapters.bitfit import BitFitConfig
 from mlx_whisper_lora.adapters.dora import DoRAConfig
 from mlx_whisper_lora.adapters.inject import add_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
-from mlx_whisper_lora.cli.lora_options import build_parser, method_settings
+from mlx_whisper_lora.cli.lora_options import build_parser
+from mlx_whisper_lora.cli.training_command import method_settings
 from mlx_whisper_lora.training.candidates import Candidate, Score, compare, draw_candidates
 from tests.support.models import small_model
 

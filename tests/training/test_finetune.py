@@ -16,7 +16,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.data.content import audio_hash
 from mlx_whisper_lora.data.dataset import build_examples
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training import finetune as module
+from mlx_whisper_lora.training import objective
 from mlx_whisper_lora.training.adapter_places import last_adapter_file
 from mlx_whisper_lora.training.console import ConsoleCallback
 from mlx_whisper_lora.training.evaluation import Evaluation
@@ -59,7 +59,7 @@ def scores(monkeypatch):
 
     def prepare(*found: float):
         left = iter(found)
-        monkeypatch.setattr(module, "evaluate", lambda *_, **__: Evaluation(1.0, next(left), 50.0, []))
+        monkeypatch.setattr(objective, "evaluate", lambda *_, **__: Evaluation(1.0, next(left), 50.0, []))
 
     return prepare
 
@@ -117,7 +117,7 @@ def test_the_best_and_the_newest_are_kept(tmp_path, scores):
     ]
     assert next(line for line in lines if "Val" in line) == "Iter 0 (base): Val loss 1.000, WER 90.00 %, CER 50.00 %"
     assert lines[-1] == (
-        f"Best: iteration 2, WER 40.00 %, CER 50.00 % (base: 90.00 % and 50.00 %), in {tmp_path / 'a.npz'}"
+        f"Best: iteration 2, WER 40.00 %, CER 50.00 % (base: WER 90.00 %, CER 50.00 %), in {tmp_path / 'a.npz'}"
     )
 
 
@@ -126,7 +126,7 @@ def test_the_best_and_the_newest_are_kept(tmp_path, scores):
 )  # at equal WERs, the CER decides, and then the loss
 def test_the_best_adapter_is_chosen_by_the_score_asked_for(best_by, best, tmp_path, monkeypatch):
     found = iter([(9, 99, 99), (1, 50, 40), (2, 50, 20), (2, 40, 30), (1.5, 40, 30), (1.5, 40, 30)])
-    monkeypatch.setattr(module, "evaluate", lambda *_, **__: Evaluation(*map(float, next(found)), []))
+    monkeypatch.setattr(objective, "evaluate", lambda *_, **__: Evaluation(*map(float, next(found)), []))
     _, lines = run(tmp_path / "a.npz", valid=1, iters=3, steps_per_eval=1, best_by=best_by)
     assert f"Best: iteration {best}," in lines[-1]
 
@@ -190,8 +190,8 @@ def test_no_adapter_that_is_worse_than_the_base_or_nan_is_kept_as_the_best(later
     _, lines = run(tmp_path / "a.npz", valid=1, iters=2, steps_per_eval=1)
     assert not (tmp_path / "a.npz").exists() and (tmp_path / "a_last.npz").exists()
     assert lines[-1] == (
-        f"No adapter was better than the base (WER 90.00 %): {tmp_path / 'a.npz'} was not written; the newest adapter "
-        f"is in {tmp_path / 'a_last.npz'}"
+        f"No adapter was better than the base (WER 90.00 %, CER 50.00 %): {tmp_path / 'a.npz'} was not written; the newest "
+        f"adapter is in {tmp_path / 'a_last.npz'}"
     )
 
 
@@ -252,7 +252,7 @@ def test_resuming_does_not_lose_an_adapter_that_was_better(tmp_path, scores):
     scores(90.0, 30.0, 40.0, 35.0)
     _, lines = run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a_last.npz")
     assert (tmp_path / "a.npz").read_bytes() == before
-    assert lines[-1] == f"The adapter in {tmp_path / 'a.npz'} is still the best (WER 30.00 %)"
+    assert lines[-1] == f"The adapter in {tmp_path / 'a.npz'} is still the best (WER 30.00 %, CER 50.00 %)"
     scores(90.0, 30.0, 40.0, 29.0)
     run(tmp_path / "a.npz", valid=1, resume=tmp_path / "a_last.npz")
     assert (tmp_path / "a.npz").read_bytes() != before

@@ -62,7 +62,7 @@ def logits(model: Whisper) -> np.ndarray:
 
 
 def test_all_methods_are_here():
-    assert [method_name(settings) for settings in SETTINGS] == [*METHODS]
+    assert [method_name(settings) for settings in SETTINGS] == [name for name in METHODS if name != "head"]
 
 
 @each_method
