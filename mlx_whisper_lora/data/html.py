@@ -24,6 +24,7 @@ p { margin: .3rem 0; overflow-wrap: anywhere; }
 audio { width: 100%; }
 figure { display: inline-block; width: min(28rem, 100%); margin: 0 1rem 1rem 0; }
 svg { width: 100%; font-size: 14px; }
+pre { overflow-x: auto; }
 table { border-collapse: collapse; }
 td { padding: .1rem 1rem .1rem 0; vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { white-space: nowrap; }

@@ -190,8 +190,8 @@ def test_no_adapter_that_is_worse_than_the_base_or_nan_is_kept_as_the_best(later
     _, lines = run(tmp_path / "a.npz", valid=1, iters=2, steps_per_eval=1)
     assert not (tmp_path / "a.npz").exists() and (tmp_path / "a_last.npz").exists()
     assert lines[-1] == (
-        f"No adapter was better than the base (WER 90.00 %, CER 50.00 %): {tmp_path / 'a.npz'} was not written; the newest "
-        f"adapter is in {tmp_path / 'a_last.npz'}"
+        f"No adapter was better than the base (WER 90.00 %, CER 50.00 %): {tmp_path / 'a.npz'} was not written; the "
+        f"newest adapter is in {tmp_path / 'a_last.npz'}"
     )
 
 

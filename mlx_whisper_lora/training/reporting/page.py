@@ -13,6 +13,7 @@ from mlx_whisper_lora.data.clip import DataError
 from mlx_whisper_lora.data.dataset import Example
 from mlx_whisper_lora.data.html import MOST_AUDIO, PAGE_END, labeled_text, page_start, player
 from mlx_whisper_lora.training.callbacks import Callback, Evaluated, RunEnd, RunStart, StepReport
+from mlx_whisper_lora.training.class_evaluation import CLASS_SCORES
 from mlx_whisper_lora.training.reporting.chart import draw_curves
 from mlx_whisper_lora.training.reporting.metrics_file import read_numbers
 from mlx_whisper_lora.training.reporting.numbers import evaluation_numbers, step_numbers
@@ -40,9 +41,13 @@ class ReportPage(Callback):
         self._start: RunStart | None = None
         self._curves: dict[str, dict[int, float]] = {}  # by name, as in adapters_metrics.jsonl, and step
         self._newest: Result | None = None
+        self._notes: list[str] = []  # lines about what came before training, such as the scores of folds
 
     def load(self, model: str) -> None:
         check_file(self.path)
+
+    def note(self, line: str) -> None:
+        self._notes.append(line)
 
     def start(self, start: RunStart) -> None:
         self._start, self._curves, self._newest = start, {}, None
@@ -74,6 +79,9 @@ class ReportPage(Callback):
         file.write(page_start(f"Training of {end.adapter_file.name}", _summary(start, end, self._last)))
         for chart in self._charts():
             file.write(f"<figure>{chart}</figure>\n" if chart else "")
+        if self._notes:
+            lines = escape("\n".join(self._notes))
+            file.write(f"<details open><summary>Before training</summary>\n<pre>{lines}</pre></details>\n")
         left = MOST_AUDIO
         for heading, articles in (
             ("Validation clips, before and after", _transcripts(start, end, self._newest)),
@@ -98,6 +106,7 @@ class ReportPage(Callback):
         errors = {"WER": "valid/wer", "CER": "valid/cer"} | {f"WER, {each}": f"valid_{each}/wer" for each in sets}
         yield self._chart("Loss", loss)
         yield self._chart("Errors, in %", errors)
+        yield self._chart("Classes, in %", {name.replace("_", " "): f"valid/{name}" for name in CLASS_SCORES})
         yield self._chart("Learning rate", {"": "train/learning_rate"})
         yield self._chart("Seconds of audio a second", {"": "speed/audio_per_second"})
 

@@ -61,6 +61,13 @@ def test_the_clips_of_the_highest_loss_come_first(page):
     assert re.findall(r"loss (\d+\.\d\d) ", page.text) == ["502.00", "501.00", "500.00"]
 
 
+def test_what_came_before_training_is_on_the_page(tmp_path):
+    report = ReportPage(tmp_path / "te.npz")
+    report.note("All clips, by models that were not trained on them: <WER>")
+    events.play_run(report, tmp_path / "te.npz")
+    assert "that were not trained on them: <WER>" in Page((tmp_path / "te_report.html").read_text()).text
+
+
 def test_a_page_needs_no_network(page):
     links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
     assert all(link.startswith("data:") for link in links)
