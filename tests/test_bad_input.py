@@ -105,6 +105,8 @@ COMMANDS = {
     "fuse_alone": (fuse, ("--adapter-file", "a.npz", "--save-path", "fused")),
 }
 
+CUT_OFF = r"1\.wav: (not a readable audio|the recording is cut short or damaged)"  # with ffmpeg, or without
+
 # What is made bad, the command that meets it with options of its own, and what the line says.
 CASES = {
     "missing recording": (lambda: Path("clips/1.wav").unlink(), "train", r"line 2: there is no recording clips/1\.wav"),
@@ -112,7 +114,7 @@ CASES = {
     "empty file": (lambda: Path("clips/1.wav").write_bytes(b""), "train", r"1\.wav: the file is empty \(0 bytes\)"),
     "no samples": (sound(np.zeros(0)), "train", r"1\.wav: the recording holds no samples"),
     "NaN samples": (sound(np.full(800, np.nan), "FLOAT"), "train", r"1\.wav: the recording holds NaN"),
-    "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", r"1\.wav: not a readable audio"),
+    "cut-off header": (lambda: cut("clips/1.wav", 0.002), "train", CUT_OFF),
     "no text column": (lambda: table({"file_name": "1.wav", "words": "x"}), "train", "line 1: no text column"),
     "no audio column": (lambda: table({"clip": "1.wav", "text": "x"}), "train", "line 1: no audio column"),
     "missing clip": (lambda: table({"file_name": "9.wav", "text": "x"}), "train", "line 1: there is no recording"),

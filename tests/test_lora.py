@@ -18,7 +18,7 @@ from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.cli.training_command import continuing_command
 from mlx_whisper_lora.data import dataset
 from mlx_whisper_lora.data.sources import load_clips
-from mlx_whisper_lora.training import finetune, run
+from mlx_whisper_lora.training import found_clips, objective, run
 from mlx_whisper_lora.training.evaluation import evaluate
 from mlx_whisper_lora.training.metrics import word_error_rate
 from mlx_whisper_lora.whisper.text.normalizers import EnglishTextNormalizer
@@ -225,9 +225,9 @@ def test_resuming_takes_the_base_and_settings_of_the_adapter(train, run_main, cl
 
 
 def test_the_base_is_measured_in_30_s_and_the_adapter_in_its_own_context(train, monkeypatch):
-    contexts, evaluate = [], finetune.evaluate
+    contexts, evaluate = [], objective.evaluate
     monkeypatch.setattr(
-        finetune,
+        objective,
         "evaluate",
         lambda model, clips, options, **others: (
             contexts.append((model.audio_context, options.audio_context)),
@@ -303,7 +303,7 @@ def test_english_clips_are_scored_with_openai_whispers_normalizer(
         results.append(evaluate(*arguments, **options))
         return results[-1]
 
-    monkeypatch.setattr(run, "load_clips", lambda *_: {"train": [], "valid": [], "test": noted})
+    monkeypatch.setattr(found_clips, "load_clips", lambda *_: {"train": [], "valid": [], "test": noted})
     monkeypatch.setattr(run, "evaluate", kept_evaluate)
     line = run_main(lora, "--test").out.splitlines()[-1]
     assert re.fullmatch(TEST_LINE, line)
@@ -418,7 +418,7 @@ def test_without_options_it_is_about_the_bundled_model_and_clips(
     demo_model_folder, demo_clips_folder, run_main, monkeypatch
 ):
     few = {split: clips[:2] for split, clips in load_clips(demo_clips_folder).items()}
-    monkeypatch.setattr(run, "load_clips", lambda *_: few)
+    monkeypatch.setattr(found_clips, "load_clips", lambda *_: few)
     outcome = run_main(lora, "--train", "--iters", 1, "--batch-size", 2, "--steps-per-eval", 1)
     assert outcome.code == 0, outcome.err
     assert "Loading model demo (bundled; --model gives another)" in outcome.out
@@ -555,7 +555,7 @@ lora.cli()
 @pytest.mark.parametrize("sign", ["SIGSTOP", "SIGKILL"])
 @pytest.mark.parametrize(
     ("rank", "place"),
-    [(0, "run.load_clips"), (1, "evaluation._transcribe"), (0, "loop.batch_frames"), (1, "loop.batch_frames")],
+    [(0, "found_clips.load_clips"), (1, "evaluation._transcribe"), (0, "loop.batch_frames"), (1, "loop.batch_frames")],
 )
 def test_a_process_that_is_lost_at_any_time_ends_the_others(rank, place, sign, model_folder, clips_folder, tmp_path):
     program = LOSING.format(rank=rank, place=place, signal=sign)

@@ -60,7 +60,7 @@ def train_by_peft(folder: Path, task: Task, iters: int, seed: int, base: Path, o
         optimizer.step()
         if step % 10 == 9:
             print(f"PEFT, step {step + 1} of {iters}: loss {loss.item():.3f}", flush=True)
-    adapted.save_pretrained(output)
+    adapted.save_pretrained(str(output))
 
 
 def _loss(model, extractor, examples: list[Example]):
