@@ -542,7 +542,7 @@ def test_a_lost_process_has_the_newest_adapter_saved(two_processes):
 LOSING = """
 import os, signal
 from mlx_whisper_lora import lora
-from mlx_whisper_lora.training import evaluation, heartbeat, loop, run
+from mlx_whisper_lora.training import evaluation, found_clips, heartbeat, loop
 from mlx_whisper_lora.whisper import stopping
 heartbeat.SILENCE, stopping.PATIENCE = 5, 1
 if os.environ["MLX_RANK"] == "{rank}":
