@@ -1,9 +1,9 @@
 """Deletion and insertion curves: a test of a map (Petsiuk et al., "RISE", 2018).
 
-The cells of a clip are removed in the order of a map, the highest first. If the prediction rests on them, its
-probability falls early, and the area under this curve of deletion is small. In the order of insertion, the same cells
-come first into a clip of silence, and the area is large. Even random maps give curves that fall and rise. So those of a
-map are always beside those of random maps of its smoothness.
+The cells of a clip are removed in the order of the sizes of a map, the largest first. If the prediction rests on them,
+its probability falls early, and the area under this curve of deletion is small. For insertion, the same cells come
+first into a clip of silence, and the area is large. Even random maps give curves that fall and rise. So those of a map
+are always beside those of random maps of its smoothness.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from mlx_whisper_lora.explanation.targets import Targets
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of the cells that are removed or inserted
-N_RANDOM = 5  # maps; another random one is better than all of them once in six
+N_RANDOM = 3  # maps; another random one is better than all of them once in four
 _FRAMES = 2400  # that are computed together
 
 
@@ -63,10 +63,10 @@ def measure_curves(targets: Targets, mel: np.ndarray, maps: np.ndarray, seed: in
     Args:
         targets: T predictions.
         mel: the log-mel of a clip, shape (F, n_mels).
-        maps: one for each target, shape (T, F, n_mels). Only the order of their cells counts.
+        maps: one for each target, shape (T, F, n_mels). Only the order of the sizes of their cells counts.
         seed: of the random maps, which all targets share. Their smoothness is the mean one of the maps.
     """
-    cells = cell_means(maps)
+    cells = cell_means(np.abs(maps))  # what speaks against a prediction matters to it too
     *others, last = random_maps(cells, N_RANDOM + 1, seed)
     # Between cells of the same value, such as those that a mask does not touch, a random map decides.
     orders = [np.lexsort((last.ravel(), -each.ravel())) for each in (*cells, *others)]

@@ -33,7 +33,7 @@ class Map:
     target: str
     method: str
     score: float  # of the clip, in nats
-    values: np.ndarray  # (F, n_mels); the prediction rests on the largest
+    values: np.ndarray  # (F, n_mels); the prediction rests on large ones, and negative ones speak against it
     curves: Curves
 
 

@@ -4,15 +4,14 @@ The zero of a log-mel is not nothing: it is a power of 1e-4, and silence lies be
 log-mel of silence on, and a number that is silent already gets nothing.
 """
 
-from collections.abc import Iterable
-
 import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.explanation.replacement import silent
 from mlx_whisper_lora.explanation.targets import Targets
+from mlx_whisper_lora.whisper.terminal import progress_bar
 
-INTEGRATION_STEPS = 32
+INTEGRATION_STEPS = 24
 
 
 def gradient_maps(targets: Targets, mel: np.ndarray) -> np.ndarray:
@@ -28,9 +27,7 @@ def gradient_maps(targets: Targets, mel: np.ndarray) -> np.ndarray:
     return _gradients(targets, mel) * (mel - silent(mel))
 
 
-def integrated_maps(
-    targets: Targets, mel: np.ndarray, progress: Iterable[int] = range(INTEGRATION_STEPS)
-) -> np.ndarray:
+def integrated_maps(targets: Targets, mel: np.ndarray) -> np.ndarray:
     """Return integrated gradients (Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017).
 
     With the log-mel x and a log-mel of silence b, the map is (x - b) times the mean of the gradient at b + a (x - b),
@@ -39,18 +36,14 @@ def integrated_maps(
     Args:
         targets: T predictions.
         mel: the log-mel of a clip, shape (F, n_mels).
-        progress: yields the numbers of the steps.
 
     Returns:
         Maps of shape (T, F, n_mels) in nats.
     """
-    baseline = silent(mel)
-    shares = [(step + 0.5) / INTEGRATION_STEPS for step in progress]
-    return (
-        (mel - baseline)
-        * sum(_gradients(targets, baseline + share * (mel - baseline)) for share in shares)
-        / len(shares)
-    )
+    baseline, total = silent(mel), np.zeros((len(targets.names), *mel.shape), np.float32)
+    for step in progress_bar(range(INTEGRATION_STEPS), desc="Integrated gradients", unit="step"):
+        total += _gradients(targets, baseline + (step + 0.5) / INTEGRATION_STEPS * (mel - baseline))
+    return (mel - baseline) * total / INTEGRATION_STEPS
 
 
 def _gradients(targets: Targets, mel: np.ndarray) -> np.ndarray:

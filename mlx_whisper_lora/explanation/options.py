@@ -40,11 +40,13 @@ class ExplanationOptions:
         minimum=0,
         metavar="SECONDS",
     )
-    mask_steps: int = option(80, "Steps of the search for a mask.", minimum=1)
+    mask_steps: int = option(60, "Steps of the search for a mask.", minimum=1)
     seed: int = option(0, "Seed of the masks and of the random maps.", minimum=0)
 
     def __post_init__(self):
         check_ranges(self)
+        if self.text is not None and not self.text.strip():
+            raise OptionError("`text` is empty: give the words that are to be explained")
         for name in self.methods:
             if name not in METHODS:
                 raise OptionError(f"`methods` are {', '.join(METHODS)}, got {name!r}")

@@ -33,6 +33,7 @@ _STYLE = """
 """
 _SCRIPT = """
 const root = document.documentElement, sounds = document.querySelectorAll("audio");
+sounds[0].preload = "auto";  // so that a click can move it before it has played
 const chosen = {target: undefined, method: undefined};
 const buttons = kind => document.querySelectorAll(`button[data-${kind}]`);
 const section = (target, method) => document.getElementById(`map-${target}-${method}`);

@@ -13,7 +13,7 @@ from mlx_whisper_lora.explanation.explain import Map
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND
 from mlx_whisper_lora.whisper.transcription.word_timing import WordTiming
 
-_COLOR = (0.88, 0.46, 0.18)  # of maps and their curves, seen on white and on black
+_COLOR, _AGAINST = (0.88, 0.46, 0.18), (0.18, 0.5, 0.85)  # of maps and their curves, seen on white and on black
 _LEVELS = 32  # of transparency: few, so that a picture is small
 
 
@@ -79,15 +79,17 @@ def log_mel_layer(mel: np.ndarray) -> bytes:
 
 
 def map_layer(values: np.ndarray) -> bytes:
-    """Return a map as a transparent PNG to lie over that of the log-mel, denser if the prediction rests on a place."""
+    """Return a map as a transparent PNG to lie over that of the log-mel."""
     return _png(_overlay(values))
 
 
 def _overlay(values: np.ndarray) -> np.ndarray:
-    """Return colors (F, n_mels, 4): what speaks against the prediction is clear, and the top hundredth is dense."""
-    highest = max(np.quantile(values, 0.99), values.max() / 10, np.finfo(np.float32).tiny)
-    opacity = np.round(np.clip(values / highest, 0, 1) * _LEVELS) / _LEVELS
-    return np.concatenate([np.broadcast_to(_COLOR, (*values.shape, 3)), 0.85 * opacity[..., None]], axis=-1)
+    """Return colors (F, n_mels, 4), dense for large numbers, in another color if they speak against the prediction."""
+    sizes = np.abs(values)
+    highest = max(np.quantile(sizes, 0.99), sizes.max() / 10, np.finfo(np.float32).tiny)
+    opacity = np.round(np.clip(sizes / highest, 0, 1) * _LEVELS) / _LEVELS
+    colors = np.where(values[..., None] < 0, _AGAINST, _COLOR)
+    return np.concatenate([colors, 0.85 * opacity[..., None]], axis=-1)
 
 
 def _png(values: np.ndarray, **settings: Any) -> bytes:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import mlx.core as mx
+import numpy as np
 
 from mlx_whisper_lora.explanation.options import ALL, NONE
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.audio.context import AUTO, context_frames
 from mlx_whisper_lora.whisper.audio.load import pad_or_trim
-from mlx_whisper_lora.whisper.decoding.decode import decode_features
-from mlx_whisper_lora.whisper.decoding.language import resolve_languages
-from mlx_whisper_lora.whisper.decoding.options import DecodingOptions
+from mlx_whisper_lora.whisper.audio.log_mel import ArrayLogMel
 from mlx_whisper_lora.whisper.model.whisper import Whisper
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.text.tokenizer import Tokenizer
+from mlx_whisper_lora.whisper.transcription.long_form import Transcription
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.word_timing import WordTiming, find_alignment, merge_punctuations
 
@@ -115,7 +115,7 @@ def pad_to_window(model: Whisper, mels: mx.array) -> mx.array:
 def find_transcript(
     model: Whisper, mel: mx.array, language: str | None = None, task: str = "transcribe", text: str | None = None
 ) -> Transcript:
-    """Return the transcript of a clip, decoded greedily and without timestamps, or a given text as one.
+    """Return the transcript of a clip, decoded without timestamps, or a given text as one.
 
     Args:
         model: the model.
@@ -127,15 +127,18 @@ def find_transcript(
     Raises:
         ValueError: there is no text, or the model lacks the language or the task.
     """
-    features = model.encode(pad_to_window(model, mel[None]))
-    tokenizer = model.tokenizer(resolve_languages(model, features, language).codes[0], task)
+    options = TranscriptionOptions(language=language, task=task, without_timestamps=True, audio_context=AUTO)
+    transcription = Transcription(model, ArrayLogMel(np.array(mel)), options)
+    tokenizer = model.tokenizer(transcription.language, task)
     if text is None:
-        options = DecodingOptions(language=tokenizer.language, task=task, without_timestamps=True)
-        tokens = [token for token in decode_features(model, features, options)[0].tokens if token < tokenizer.eot]
+        written = [token for step in transcription.steps() for segment in step.segments for token in segment.tokens]
+        tokens = [token for token in written if token < tokenizer.eot]
     else:
-        tokens = tokenizer.encode(f" {text.strip()}") if text.strip() else []
-    words = find_alignment(model, tokenizer, tokens, features[0], len(mel))
+        tokens = tokenizer.encode(f" {text.strip()}")
+    features = model.encode(pad_to_window(model, mel[None]))[0]
+    words = find_alignment(model, tokenizer, tokens, features, len(mel))
     if not words:
-        raise ValueError("the model hears no text in this recording: give one to be explained with `text`")
-    marks = TranscriptionOptions.prepend_punctuations, TranscriptionOptions.append_punctuations
-    return Transcript(tokenizer, merge_punctuations(words, *marks))
+        raise ValueError(
+            "the model hears no words in this clip: give the text that is to be explained, or another clip"
+        )
+    return Transcript(tokenizer, merge_punctuations(words, options.prepend_punctuations, options.append_punctuations))

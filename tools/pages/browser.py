@@ -39,7 +39,7 @@ def serve_studio(*arguments: str | Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_chromium(address: str, microphone: Path | None = None, **view: object) -> Iterator[Page]:
-    """Open a page.
+    """Open the page of `studio`.
 
     Args:
         address: its address.
@@ -50,16 +50,30 @@ def open_chromium(address: str, microphone: Path | None = None, **view: object) 
         FileNotFoundError: there is no Chromium.
     """
     flags = [*_PLAYS_FILE, f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+    with _new_page(flags, **view) as page:
+        page.goto(address)
+        page.get_by_role("button", name="Transcribe").wait_for()
+        yield page
+
+
+@contextlib.contextmanager
+def open_page(address: str, asked: list[str], **view: object) -> Iterator[Page]:
+    """Open any page, and list the addresses that it asks for. Raise FileNotFoundError if there is no Chromium."""
+    with _new_page([], **view) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        yield page
+
+
+@contextlib.contextmanager
+def _new_page(flags: list[str], **view: object) -> Iterator[Page]:
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
         program = shutil.which("chromium") or (own if Path(own).exists() else None)
         if program is None:
             raise FileNotFoundError("no Chromium: run apt-get install chromium, or playwright install chromium")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *flags])
-        page = browser.new_page(**view)
-        page.goto(address)
-        page.get_by_role("button", name="Transcribe").wait_for()
-        yield page
+        yield browser.new_page(**view)
         browser.close()
 
 
