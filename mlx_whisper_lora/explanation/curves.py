@@ -14,12 +14,11 @@ import numpy as np
 
 from mlx_whisper_lora.explanation.cells import cell_means, n_cells, spread
 from mlx_whisper_lora.explanation.replacement import silent
-from mlx_whisper_lora.explanation.targets import Targets
+from mlx_whisper_lora.explanation.targets import Targets, batches
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)  # of the cells that are removed or inserted
 N_RANDOM = 3  # maps; another random one is better than all of them once in four
-_FRAMES = 2400  # that are computed together
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ def _play(targets: Targets, mel: np.ndarray, order: np.ndarray, ends: np.ndarray
 
 
 def _scores(targets: Targets, mels: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the scores (B, T) of log-mels, a few at a time."""
-    count = max(_FRAMES // len(mels[0]), 1)
-    parts = [mx.array(np.stack(mels[first : first + count])) for first in range(0, len(mels), count)]
+    """Return the scores (B, T) of log-mels."""
+    parts = [mx.array(np.stack(mels[batch])) for batch in batches(len(mels), len(mels[0]))]
     return np.concatenate([np.array(targets.scores(part)) for part in parts])

@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.explanation.replacement import silent
-from mlx_whisper_lora.explanation.targets import Targets
+from mlx_whisper_lora.explanation.targets import Targets, batches
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
 INTEGRATION_STEPS = 24
@@ -48,5 +48,9 @@ def integrated_maps(targets: Targets, mel: np.ndarray) -> np.ndarray:
 
 def _gradients(targets: Targets, mel: np.ndarray) -> np.ndarray:
     """Return the gradient of each of T scores for a log-mel, shape (T, F, n_mels)."""
-    copies = mx.broadcast_to(mx.array(mel), (len(targets.names), *mel.shape))
-    return np.array(mx.grad(lambda mels: targets.own_scores(mels).sum())(copies))
+    parts = []
+    for batch in batches(len(targets.names), len(mel)):
+        copies = mx.broadcast_to(mx.array(mel), (batch.stop - batch.start, *mel.shape))
+        gradient = mx.grad(lambda mels, first: targets.own_scores(mels, first).sum())(copies, batch.start)
+        parts.append(np.array(gradient))
+    return np.concatenate(parts)

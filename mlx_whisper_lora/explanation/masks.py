@@ -10,7 +10,7 @@ from mlx.optimizers import Adam
 
 from mlx_whisper_lora.explanation.cells import interpolation, n_cells
 from mlx_whisper_lora.explanation.replacement import blurred
-from mlx_whisper_lora.explanation.targets import Targets
+from mlx_whisper_lora.explanation.targets import Targets, batches
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
 # The costs of a kept cell, and of a step of 1 from a cell to the next. Several small steps cost less than a large one.
@@ -29,7 +29,7 @@ def mask_maps(targets: Targets, mel: np.ndarray, steps: int, seed: int = 0) -> n
 
     in which dm are the steps from each cell to the next one in time and in bands. In each step of Adam, M is moved by
     up to JITTER frames and bands, drawn at random, so that the mask does not depend on single ones. m starts at 1/2
-    and stays from 0 to 1. The masks of all targets are found together.
+    and stays from 0 to 1.
 
     Args:
         targets: T predictions.
@@ -40,18 +40,25 @@ def mask_maps(targets: Targets, mel: np.ndarray, steps: int, seed: int = 0) -> n
     Returns:
         M for each target, shape (T, F, n_mels), from 0 to 1.
     """
+    together = batches(len(targets.names), len(mel))
+    return np.concatenate([_find_masks(targets, batch, mel, draw_moves(steps, seed)) for batch in together])
+
+
+def _find_masks(targets: Targets, batch: slice, mel: np.ndarray, moves: list[tuple[int, int]]) -> np.ndarray:
+    """Return the masks of some of the targets, with a step of Adam for each move."""
     x, b = mx.array(mel), mx.array(blurred(mel))
     along, across = (mx.array(interpolation(count)) for count in mel.shape)
 
     def cost(masks: mx.array, move: tuple[int, int]) -> mx.array:
         large = mx.roll(along @ masks @ across.T, move, axis=(1, 2))
+        scores = targets.own_scores(large * x + (1 - large) * b, batch.start)
         variation = sum((mx.abs(mx.diff(masks, axis=axis)) ** POWER).sum() for axis in (1, 2))
-        return -targets.own_scores(large * x + (1 - large) * b).sum() + AREA * masks.sum() + VARIATION * variation
+        return -scores.sum() + AREA * masks.sum() + VARIATION * variation
 
     gradient_of_cost = mx.grad(cost)
     optimizer = Adam(LEARNING_RATE, bias_correction=True)
-    state = {"masks": mx.full((len(targets.names), *n_cells(*mel.shape)), 0.5)}
-    for move in progress_bar(draw_moves(steps, seed), desc="Masks", unit="step"):
+    state = {"masks": mx.full((batch.stop - batch.start, *n_cells(*mel.shape)), 0.5)}
+    for move in progress_bar(moves, desc="Masks", unit="step"):
         state = optimizer.apply_gradients({"masks": gradient_of_cost(state["masks"], move)}, state)
         state["masks"] = mx.clip(state["masks"], 0, 1)
         mx.eval(state, optimizer.state)

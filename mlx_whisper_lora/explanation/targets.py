@@ -15,6 +15,8 @@ from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.model.ops import cross_entropies
 from mlx_whisper_lora.whisper.model.whisper import Features, Whisper
 
+_FRAMES = 2400  # of log-mels that are computed together
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -29,9 +31,15 @@ class Targets:
     names: Sequence[str]
     scores: Callable[[mx.array], mx.array]
 
-    def own_scores(self, mels: mx.array) -> mx.array:
-        """Return the score of each target in a log-mel of its own: (T, F, n_mels) to (T,)."""
-        return mx.diagonal(self.scores(mels))
+    def own_scores(self, mels: mx.array, first: int = 0) -> mx.array:
+        """Return the score of each target from `first` on in a log-mel of its own: (B, F, n_mels) to (B,)."""
+        return mx.diagonal(self.scores(mels)[:, first : first + len(mels)])
+
+
+def batches(count: int, n_frames: int) -> list[slice]:
+    """Return slices of `count` log-mels of `n_frames` each, so few that they are computed together in little memory."""
+    size = max(_FRAMES // n_frames, 1)
+    return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def transcript_targets(model: Whisper, transcript: Transcript, parts: Sequence[Part], n_frames: int) -> Targets:
