@@ -95,11 +95,13 @@ def _choice(explanation: Explanation, targets: list[str]) -> str:
     words = {transcript.word(i).name: word for i, word in enumerate(transcript.words)}
     others = [name for name in targets if name not in words]
     buttons = [f'<button data-target="{targets.index(name)}">{escape(name)}</button>' for name in others]
-    language = f' lang="{escape(transcript.tokenizer.language)}"' if transcript.tokenizer.language else ""
+    spoken, task = transcript.tokenizer.language or "en", transcript.tokenizer.task
+    language = "en" if task == "translate" else spoken
     for name, word in words.items():
         place = f'data-target="{targets.index(name)}"' if name in targets else 'disabled title="not explained"'
         times = f'data-start="{word.start:.2f}" data-end="{word.end:.2f}"'
-        buttons.append(f"<button {place} {times}><bdi{language}>{escape(word.word.strip())}</bdi></button>")
+        text = f'<bdi lang="{language}">{escape(word.word.strip())}</bdi>'
+        buttons.append(f"<button {place} {times}>{text}</button>")
     methods = dict.fromkeys(each.method for each in explanation.maps)
     chosen = "".join(f'<button data-method="{name}">{name}</button>' for name in methods)
     return f'<p class="choice">{"".join(buttons)}</p>\n<p class="choice">{chosen}</p>\n'
@@ -110,17 +112,18 @@ def _section(shown: Map, target: int, seconds: float, kept: Clip | None) -> str:
     ticks = "".join(f'<span style="left: {100 * at / seconds:.2f}%">{at} s</span>' for at in range(int(seconds) + 1))
     curves = "".join(f"<figure>{_curves(shown, game)}</figure>" for game in GAMES)
     sound = f"<p>What the mask keeps of the recording:</p>{player(kept)}" if kept else ""
+    against = " Blue places speak against the prediction." if shown.values.min() < 0 else ""
     return f"""<section id="map-{target}-{shown.method}" hidden>
 <div class="scroll"><div class="wide" style="width: {_WIDTH * seconds:.0f}px">
 <div class="mel"><img alt="map" src="{_data(map_layer(shown.values))}"><div class="cursor"></div></div>
 <div class="seconds">{ticks}</div></div></div>
-<p>{escape(map_line(shown))}</p><p>{shown.curves.verdict}</p>{sound}{curves}</section>
+<p>{escape(map_line(shown))}.{against}</p><p>{shown.curves.verdict}</p>{sound}{curves}</section>
 """
 
 
 def _curves(shown: Map, name: str) -> str:
     random = np.mean(getattr(shown.curves, f"random_{name}"), axis=0)
-    points = {"map": getattr(shown.curves, name), "random maps": random}
+    points = {"random maps": random, "map": getattr(shown.curves, name)}
     title = f"Probability after {name}"
     return draw_curves(
         title, {key: [*zip(SHARES, map(float, curve), strict=True)] for key, curve in points.items()}, "share"

@@ -64,7 +64,7 @@ class Transcript:
         return Part(f"{i + 1} {self.words[i].word.strip()}", range(ends[i] - len(self.words[i].tokens), ends[i]))
 
     def language(self, code: str) -> Part:
-        """Return a language as a part. Raise ValueError if the vocabulary lacks it."""
+        """Return a language as a part. Raise OptionError if the vocabulary lacks it."""
         if self.tokenizer.language is None or code not in self.tokenizer.all_language_codes:
             raise OptionError(f"`words`: this model has no language token <|{code}|>")
         return Part(f"<|{code}|>", (), code)
@@ -79,12 +79,14 @@ class Transcript:
         Raises:
             OptionError: there is no such word or language.
         """
-        if [*chosen] == [ALL]:
-            language = [self.language(self.tokenizer.language)] if self.tokenizer.language else []
-            return [*language, *map(self.word, range(len(self.words)))]
-        return [part for each in chosen if each != NONE for part in self._find(each)]
+        return [*dict.fromkeys(part for each in chosen for part in self._find(each))]
 
     def _find(self, given: str) -> list[Part]:
+        if given == NONE:
+            return []
+        if given == ALL:
+            language = [self.language(self.tokenizer.language)] if self.tokenizer.language else []
+            return [*language, *map(self.word, range(len(self.words)))]
         if code := _LANGUAGE.fullmatch(given):
             return [self.language(code[1])]
         if given.isdecimal() and 1 <= int(given) <= len(self.words):
@@ -98,9 +100,8 @@ class Transcript:
 
 def _plain(word: str) -> str:
     """Return a word without case, and without the punctuation around it."""
-    return word.strip(
-        " " + TranscriptionOptions.prepend_punctuations + TranscriptionOptions.append_punctuations
-    ).casefold()
+    marks = TranscriptionOptions.prepend_punctuations + TranscriptionOptions.append_punctuations
+    return word.strip(f" {marks}").casefold()
 
 
 def pad_to_window(model: Whisper, mels: mx.array) -> mx.array:
@@ -125,7 +126,7 @@ def find_transcript(
         text: a text to be explained in the place of the model's.
 
     Raises:
-        ValueError: there is no text, or the model lacks the language or the task.
+        ValueError: the model hears no words, or lacks the language or the task.
     """
     options = TranscriptionOptions(language=language, task=task, without_timestamps=True, audio_context=AUTO)
     transcription = Transcription(model, ArrayLogMel(np.array(mel)), options)

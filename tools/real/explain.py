@@ -30,9 +30,9 @@ from mlx_whisper_lora.explanation.masks import mask_maps
 from mlx_whisper_lora.explanation.options import ATTENTION, ExplanationOptions
 from mlx_whisper_lora.explanation.replacement import silent
 from mlx_whisper_lora.explanation.summary import GAMES, areas
-from mlx_whisper_lora.explanation.targets import transcript_targets
+from mlx_whisper_lora.explanation.targets import Targets, transcript_targets
 from mlx_whisper_lora.explanation.transcript import find_transcript
-from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE
+from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
@@ -146,31 +146,42 @@ def summaries(rows: list[dict]) -> list[dict]:
 
 
 def measure_time(model: Whisper) -> dict:
-    """Return what a mask of ten seconds of speech takes, how it settles, and how complete integrated gradients are."""
-    mel = clip_frames(recording("speech/jfk.flac", 10.0), model.dims.n_mels)
-    transcript = find_transcript(model, mx.array(mel), "en")
-    targets = transcript_targets(model, transcript, [transcript.whole()], len(mel))
+    """Return what a mask of ten seconds takes, how complete integrated gradients are, and how masks settle."""
+    targets, mel = whole_transcript(model, recording("speech/jfk.flac", 10.0))
     clock, work = time.perf_counter(), time.process_time()
-    (mask,) = mask_maps(targets, mel, OPTIONS.mask_steps)
+    mask_maps(targets, mel, OPTIONS.mask_steps)
     clock, work = time.perf_counter() - clock, time.process_time() - work
-    (longer,), (other,) = (
-        mask_maps(targets, mel, 2 * OPTIONS.mask_steps),
-        mask_maps(targets, mel, OPTIONS.mask_steps, 1),
-    )
     (integrated,) = integrated_maps(targets, mel)
     (with_mel,), (with_silence,) = np.array(targets.scores(mx.array(np.stack([mel, silent(mel)]))))
+
+    targets, mel = whole_transcript(model, next(utterances()))
+    steps = OPTIONS.mask_steps
+    mask, longer, other = (mask_maps(targets, mel, *given)[0] for given in ((steps,), (2 * steps,), (steps, 1)))
     return {
-        "seconds_of_audio": len(mel) / FRAMES_PER_SECOND,
-        "mask_steps": OPTIONS.mask_steps,
-        "seconds": round(clock, 1),
-        "core_seconds": round(work, 1),
-        "kept": round(float(mask.mean()), 3),
-        "mean_change_in_as_many_steps_more": round(float(np.abs(longer - mask).mean()), 3),
-        "correlation_with_them": round(float(np.corrcoef(longer.ravel(), mask.ravel())[0, 1]), 3),
-        "correlation_with_another_seed": round(float(np.corrcoef(other.ravel(), mask.ravel())[0, 1]), 3),
-        "sum_of_integrated_gradients": round(float(integrated.sum()), 3),
-        "difference_of_scores": round(float(with_mel - with_silence), 3),
+        "mask_of_10_s": {"steps": steps, "seconds": round(clock, 1), "core_seconds": round(work, 1)},
+        "integrated_of_10_s": {
+            "sum_of_map": round(float(integrated.sum()), 3),
+            "difference_of_scores": round(float(with_mel - with_silence), 3),
+        },
+        "mask_of_2_s": {
+            "kept": round(float(mask.mean()), 3),
+            "kept_after_twice_the_steps": round(float(longer.mean()), 3),
+            "correlation_with_twice_the_steps": correlation(mask, longer),
+            "correlation_with_another_seed": correlation(mask, other),
+        },
     }
+
+
+def whole_transcript(model: Whisper, samples: np.ndarray) -> tuple[Targets, np.ndarray]:
+    """Return the transcript of a clip as a target, and the log-mel of the clip."""
+    mel = clip_frames(samples, model.dims.n_mels)
+    transcript = find_transcript(model, mx.array(mel), "en")
+    return transcript_targets(model, transcript, [transcript.whole()], len(mel)), mel
+
+
+def correlation(mask: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two masks."""
+    return round(float(np.corrcoef(mask.ravel(), other.ravel())[0, 1]), 3)
 
 
 def keep(name: str, found: dict) -> None:
