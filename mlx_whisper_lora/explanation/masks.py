@@ -15,7 +15,7 @@ from mlx_whisper_lora.whisper.terminal import progress_bar
 
 # The costs of a kept cell, and of a step of 1 from a cell to the next. Several small steps cost less than a large one.
 AREA, VARIATION, POWER = 0.01, 0.002, 3
-LEARNING_RATE = 0.1
+LEARNING_RATE = 0.05
 JITTER = 2  # frames and bands
 
 
@@ -29,7 +29,7 @@ def mask_maps(targets: Targets, mel: np.ndarray, steps: int, seed: int = 0) -> n
 
     in which dm are the steps from each cell to the next one in time and in bands. In each step of Adam, M is moved by
     up to JITTER frames and bands, drawn at random, so that the mask does not depend on single ones. m starts at 1/2
-    and stays from 0 to 1.
+    and stays from 0 to 1. Its mean over the second half of the steps depends on the moves less than the last m.
 
     Args:
         targets: T predictions.
@@ -38,7 +38,7 @@ def mask_maps(targets: Targets, mel: np.ndarray, steps: int, seed: int = 0) -> n
         seed: of the moves.
 
     Returns:
-        M for each target, shape (T, F, n_mels), from 0 to 1.
+        The mean M for each target, shape (T, F, n_mels), from 0 to 1.
     """
     together = batches(len(targets.names), len(mel))
     return np.concatenate([_find_masks(targets, batch, mel, draw_moves(steps, seed)) for batch in together])
@@ -57,12 +57,15 @@ def _find_masks(targets: Targets, batch: slice, mel: np.ndarray, moves: list[tup
 
     gradient_of_cost = mx.grad(cost)
     optimizer = Adam(LEARNING_RATE, bias_correction=True)
-    state = {"masks": mx.full((batch.stop - batch.start, *n_cells(*mel.shape)), 0.5)}
-    for move in progress_bar(moves, desc="Masks", unit="step"):
-        state = optimizer.apply_gradients({"masks": gradient_of_cost(state["masks"], move)}, state)
-        state["masks"] = mx.clip(state["masks"], 0, 1)
-        mx.eval(state, optimizer.state)
-    return np.array(along @ state["masks"] @ across.T)
+    masks = mx.full((batch.stop - batch.start, *n_cells(*mel.shape)), 0.5)
+    late: list[mx.array] = []
+    for step, move in enumerate(progress_bar(moves, desc="Masks", unit="step")):
+        masks = optimizer.apply_gradients({"m": gradient_of_cost(masks, move)}, {"m": masks})["m"]
+        masks = mx.clip(masks, 0, 1)
+        mx.eval(masks, optimizer.state)
+        if 2 * step >= len(moves) - 1:
+            late.append(masks)
+    return np.array(along @ mx.mean(mx.stack(late), axis=0) @ across.T)
 
 
 def draw_moves(steps: int, seed: int) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 from tests.parity.pairs import DEMO, pair, recording
 
-STEPS = 8
+STEPS = 16
 
 
 def gaussian_blur(values: torch.Tensor, deviation: int) -> torch.Tensor:
@@ -31,7 +31,8 @@ def torch_mask(model: whisper.Whisper, transcript: Transcript, mel: np.ndarray) 
     tokens, text = (torch.tensor([each]) for each in ([*transcript.start, *transcript.tokens], transcript.tokens))
     m = torch.full((1, 1, 375, 10), 0.5, requires_grad=True)
     optimizer = torch.optim.Adam([m], lr=LEARNING_RATE)
-    for move in np.random.default_rng(0).integers(-JITTER, JITTER + 1, (STEPS, 2)).tolist():
+    late = []
+    for step, move in enumerate(np.random.default_rng(0).integers(-JITTER, JITTER + 1, (STEPS, 2)).tolist()):
         large = functional.interpolate(m, size=(3000, 80), mode="bilinear", align_corners=False)[0]
         large = large.roll(move, dims=(1, 2))
         logits = model.decoder(tokens, model.encoder((large * x + (1 - large) * b).transpose(1, 2)))
@@ -43,7 +44,9 @@ def torch_mask(model: whisper.Whisper, transcript: Transcript, mel: np.ndarray) 
         optimizer.step()
         with torch.no_grad():
             m.clamp_(0, 1)
-    return functional.interpolate(m, size=(3000, 80), mode="bilinear", align_corners=False)[0, 0].detach().numpy()
+            late += [m.clone()] if step >= STEPS // 2 else []
+    mean = torch.stack(late).mean(dim=0)
+    return functional.interpolate(mean, size=(3000, 80), mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
 def test_a_mask_is_that_of_pytorch():
