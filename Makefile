@@ -22,8 +22,8 @@ parity: $(VENV)/installed-parity  ## the port beside openai-whisper and transfor
 real: $(VENV)/installed-real  ## OpenAI's whisper-base on real recordings; SHORT=1 takes two minutes
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/real -n auto $(if $(SHORT),-m "not slow")
 
-pages: $(VENV)/installed-pages  ## the pages of `studio` and of a drawn network in Chromium
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio_page tests/test_studio.py tests/explanation -rs
+pages: $(VENV)/installed-pages  ## the pages of `studio` and `explain`, and a drawn network, in Chromium
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/studio_page tests/test_studio.py tests/explanation/test_browser.py tests/explanation/network/test_browser.py -rs
 
 lint: $(VENV)/installed-dev  ## ruff, mypy, and the imports between rooms
 	$(BIN)/ruff check .

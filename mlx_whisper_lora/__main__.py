@@ -13,6 +13,7 @@ COMMANDS = {
     "merge": "merge several adapters into one",
     "convert": "write a model in another format, type or quantization, or an adapter for PEFT",
     "transcribe": "turn recordings into text",
+    "explain": "show which parts of a recording a transcript rests on",
     "studio": "transcribe in the browser, with base and adapter side by side",
 }
 

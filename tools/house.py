@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "mlx_whisper_lora"
 # From the top down. A room may import the rooms of lower layers, and no others.
 LAYERS = (
     ("commands",),
-    ("cli", "drop_in", "server", "studio_page", "explanation"),
+    ("cli", "drop_in", "server", "studio_page"),
+    ("explanation",),
     ("training",),
     ("data", "adapters"),
     ("whisper.transcription",),

@@ -56,8 +56,8 @@ def open_chromium(address: str, microphone: Path | None = None, **view: object) 
 
 
 @contextlib.contextmanager
-def open_page(address: str, *flags: str, **view: object) -> Iterator[Page]:
-    """Open any page in Chromium, started with flags.
+def open_page(address: str, *flags: str, asked: list[str] | None = None, **view: object) -> Iterator[Page]:
+    """Open any page in Chromium, started with flags. `asked` gets the addresses that the page asks for.
 
     Raises:
         FileNotFoundError: there is no Chromium.
@@ -69,6 +69,8 @@ def open_page(address: str, *flags: str, **view: object) -> Iterator[Page]:
             raise FileNotFoundError("no Chromium: run apt-get install chromium, or playwright install chromium")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *flags])
         page = browser.new_page(**view)
+        if asked is not None:
+            page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         yield page
         browser.close()

@@ -110,6 +110,14 @@ def gelu(x: mx.array) -> mx.array:
     return x * (0.5 * (1 + mx.erf(x * math.sqrt(0.5))))
 
 
+def halve(convolution: nn.Conv1d, x: mx.array) -> mx.array:
+    """Return the output (B, F / 2, D') of a convolution of three frames with stride 2, for `x` (B, F, D), F even."""
+    backend = _cpu_backend("convolution", *_OPS) if _kernels(x) else None
+    if backend is None or type(convolution) is not nn.Conv1d:
+        return convolution(x)
+    return backend.halving_convolution(x, convolution.weight, convolution.bias)
+
+
 def attention(query: mx.array, key: mx.array, value: mx.array, scale: float, mask: mx.array | str | None) -> mx.array:
     """Return softmax(scale * query @ key^T + mask) @ value.
 

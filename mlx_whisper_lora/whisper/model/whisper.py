@@ -17,7 +17,7 @@ import numpy as np
 from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, FRAMES_PER_POSITION
 from mlx_whisper_lora.whisper.devices import note_device
 from mlx_whisper_lora.whisper.errors import CheckpointError
-from mlx_whisper_lora.whisper.model.ops import attention, decode_row, gelu, prepare_cpu, project
+from mlx_whisper_lora.whisper.model.ops import attention, decode_row, gelu, halve, prepare_cpu, project
 from mlx_whisper_lora.whisper.model.silence import SILENT_LOG_MEL, SILENT_POSITIONS, SilenceCache
 from mlx_whisper_lora.whisper.text.languages import (
     LANGUAGES,
@@ -320,7 +320,7 @@ class AudioEncoder(nn.Module):
     def lower(self, mel: mx.array, n_blocks: int = 0, first: int = 0) -> mx.array:
         """Compute the convolutions and the first `n_blocks` blocks: log-mels (B, F, n_mels) to states (B, F / 2, D)."""
         x = gelu(self.conv1(mel))
-        x = gelu(self.conv2(x))
+        x = gelu(halve(self.conv2, x))
         x = x + self.positions[first : first + x.shape[1]].astype(x.dtype)
         for block in self.blocks[:n_blocks]:
             x, _ = block(x)

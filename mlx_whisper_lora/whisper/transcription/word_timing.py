@@ -51,7 +51,7 @@ class Punctuation(NamedTuple):
     appended: str  # to the word before it
 
 
-class _Attention(NamedTuple):
+class Attention(NamedTuple):
     """How the aligning heads attend to the audio while the decoder reads a text."""
 
     weights: np.ndarray  # (H, T, P), for start tokens, text and end of text
@@ -78,7 +78,7 @@ def find_alignment(
     words, word_tokens = tokenizer.split_to_word_tokens([*text_tokens, tokenizer.eot])
     if len(words) < 2:
         return []
-    weights, probabilities = _attention_to_text(model, tokenizer, start, text_tokens, features, n_frames)
+    weights, probabilities = attention_to_text(model, tokenizer, start, text_tokens, features, n_frames)
     rows, columns = dynamic_time_warping(-normalize_attention(weights)[len(start) - 1 : -1])
     jump_times = columns[np.diff(rows, prepend=-1) > 0] / _POSITIONS_PER_SECOND  # when the path reaches each token
     bounds = np.cumsum([0, *map(len, word_tokens[:-1])])
@@ -90,9 +90,9 @@ def find_alignment(
     ]
 
 
-def _attention_to_text(
+def attention_to_text(
     model: Whisper, tokenizer: Tokenizer, start: list[int], text_tokens: list[int], features: mx.array, n_frames: int
-) -> _Attention:
+) -> Attention:
     """Return the attention to the positions that contain audio, for `start` tokens, text and end of text."""
     tokens = mx.array([[*start, *text_tokens, tokenizer.eot]])
     hidden, scores = model.decoder.hidden(tokens, features[None], need_weights=True)
@@ -105,7 +105,7 @@ def _attention_to_text(
     chosen = mx.take_along_axis(logits, mx.array(text_tokens)[:, None], axis=-1)
     probabilities = mx.exp(chosen - log_sum_exp(logits))[:, 0]
     mx.eval(weights, probabilities)
-    return _Attention(np.array(weights), np.array(probabilities).astype(np.float64))
+    return Attention(np.array(weights), np.array(probabilities).astype(np.float64))
 
 
 def normalize_attention(weights: np.ndarray) -> np.ndarray:
