@@ -1,16 +1,18 @@
 """The `explain` command."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from mlx_whisper_lora import explain
+from mlx_whisper_lora import classify, explain, lora
 from mlx_whisper_lora.explanation import pictures
 from mlx_whisper_lora.whisper.assets import DEMO_AUDIO
 from mlx_whisper_lora.whisper.audio.constants import SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import load_audio
+from tests.support.labeled import write_labeled_clips
 
 TEXT = "the yellow sister holds this yellow apple"
 
@@ -86,3 +88,35 @@ def test_without_matplotlib_the_error_says_how_to_install_it(run_main, talk, mon
     outcome = run_main(explain, "--model", "demo", "--audio", talk)
     line = "pictures require matplotlib: run pip install 'mlx_whisper_lora[explain]'"
     assert (outcome.code, outcome.err) == (1, f"mlx_whisper_lora.explain: error: {line}\n")
+
+
+def test_the_network_is_drawn_with_its_adapter(run_main, tmp_path, monkeypatch, demo_model_folder):
+    monkeypatch.chdir(tmp_path)
+    run_main(lora, "--train", "--model", "demo", "--lora-layers", 1, "--iters", 1, "--val-clips", 1, "--sample-len", 4)
+    outcome = run_main(explain, "--network", "--adapter-file", "adapters_last.npz", "--output-dir", "drawn")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(path.name for path in Path("drawn").iterdir()) == ["network.html", "network.svg"]
+    assert "adapter: lora, " in Path("drawn/network.html").read_text()
+    both = run_main(explain, "--network", "--audio", "x.wav")
+    assert both.code == 2 and "--network draws the model, whatever it hears: leave out --audio" in both.err
+
+
+@pytest.mark.slow
+def test_the_class_that_a_classifier_names_is_explained(run_main, tmp_path, monkeypatch, demo_model_folder):
+    monkeypatch.chdir(tmp_path)
+    clips = write_labeled_clips(tmp_path / "clips")
+    trained = ("--train", "--model", "demo", "--data", clips, "--iters", 20, "--best-by", "loss", "--warmup", 0)
+    assert run_main(classify, *trained, "--batch-size", 4, "--learning-rate", 0.002).code == 0
+    given = ("--adapter-file", "adapters.npz", "--audio", clips / "test1.wav", "--mask-steps", 5)
+    outcome = run_main(explain, *given, "--words", "tone,plain", "--output-dir", "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.fullmatch(r"Class: (tone|plain) \(\d+\.\d %\)", outcome.out.splitlines()[1])
+    names = {path.name for path in Path("out").iterdir()}
+    methods = ("mask", "gradient", "integrated")
+    assert names == {
+        "test1.html",
+        *(f"test1.{name}.{method}.png" for name in ("tone", "plain") for method in methods),
+        *(f"test1.{name}.mask.wav" for name in ("tone", "plain")),
+    }
+    wrong = run_main(explain, *given, "--words", "noise")
+    assert wrong.code == 2 and "--words: 'noise' is not one of the classes plain, tone" in wrong.err

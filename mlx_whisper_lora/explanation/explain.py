@@ -22,6 +22,7 @@ from mlx_whisper_lora.explanation.options import (
 from mlx_whisper_lora.explanation.targets import Targets, transcript_targets
 from mlx_whisper_lora.explanation.transcript import Part, Transcript, find_transcript
 from mlx_whisper_lora.whisper.model.whisper import Whisper
+from mlx_whisper_lora.whisper.transcription.word_timing import WordTiming
 
 MapMaker = Callable[[Targets, np.ndarray], np.ndarray]  # of targets and a log-mel (F, n_mels): maps (T, F, n_mels)
 
@@ -68,11 +69,17 @@ def explain_targets(targets: Targets, mel: np.ndarray, methods: Mapping[str, Map
 
 @dataclass(frozen=True)
 class Explanation:
-    """The transcript of a clip, and what it rests on."""
+    """What is predicted of a clip, and what that rests on."""
 
     mel: np.ndarray  # of the clip, shape (F, n_mels)
-    transcript: Transcript
+    transcript: Transcript | None  # None if a class is predicted
     maps: list[Map]
+    predicted: str  # the text, or the class with its probability
+
+    @property
+    def words(self) -> list[WordTiming]:
+        """The words of the transcript, if there is one."""
+        return self.transcript.words if self.transcript else []
 
 
 def explain(
@@ -99,7 +106,7 @@ def explain(
         (parts, [name for name in options.methods if options.words or name in CHEAP]),
     ):
         maps += _explain_parts(model, mel, transcript, chosen, names, options) if chosen else []
-    return Explanation(mel, transcript, maps)
+    return Explanation(mel, transcript, maps, transcript.text)
 
 
 def _explain_parts(

@@ -35,7 +35,7 @@ def write_files(
     for each in explanation.maps:
         path = stem.with_name(f"{stem.name}.{_file_name(each.target)}.{each.method}.png")
         with atomic_path(path) as temporary:
-            draw_map(temporary, explanation.mel, each, explanation.transcript.words)
+            draw_map(temporary, explanation.mel, each, explanation.words)
         yield path
         if each.method == MASK:
             path = path.with_suffix(".wav")

@@ -78,7 +78,7 @@ def write_page(
         lines: what the page says first, such as the model.
     """
     targets = [*dict.fromkeys(each.target for each in explanation.maps)]
-    file.write(page_start("What the transcript rests on", lines))
+    file.write(page_start(f"What the {'transcript' if explanation.transcript else 'class'} rests on", lines))
     file.write(f"<style>{_STYLE}\n.mel {{ background-image: url({_data(log_mel_layer(explanation.mel))}); }}</style>\n")
     file.write(player(clip))
     file.write(_choice(explanation, targets))
@@ -92,11 +92,10 @@ def write_page(
 def _choice(explanation: Explanation, targets: list[str]) -> str:
     """Return buttons for the targets, of which words have their times, and for the methods."""
     transcript = explanation.transcript
-    words = {transcript.word(i).name: word for i, word in enumerate(transcript.words)}
+    words = {transcript.word(i).name: word for i, word in enumerate(transcript.words)} if transcript else {}
     others = [name for name in targets if name not in words]
     buttons = [f'<button data-target="{targets.index(name)}">{escape(name)}</button>' for name in others]
-    spoken, task = transcript.tokenizer.language or "en", transcript.tokenizer.task
-    language = "en" if task == "translate" else spoken
+    language = transcript.text_language if transcript else ""
     for name, word in words.items():
         place = f'data-target="{targets.index(name)}"' if name in targets else 'disabled title="not explained"'
         times = f'data-start="{word.start:.2f}" data-end="{word.end:.2f}"'

@@ -58,7 +58,7 @@ def transcript_targets(model: Whisper, transcript: Transcript, parts: Sequence[P
     tokens = mx.array([*transcript.start, *transcript.tokens])[None]
     languages = mx.array(tokenizer.all_language_tokens if tokenizer.language else (), mx.int32)
     shares = mx.array(np.stack([_shares(transcript, part) for part in parts], axis=1))
-    encode = _encoder(model, n_frames)
+    encode = encoder_of(model, n_frames)
 
     def scores(mels: mx.array) -> mx.array:
         hidden, _ = model.decoder.hidden(mx.broadcast_to(tokens, (len(mels), tokens.shape[1])), encode(mels))
@@ -83,7 +83,7 @@ def _shares(transcript: Transcript, part: Part) -> np.ndarray:
     return shares
 
 
-def _encoder(model: Whisper, n_frames: int) -> Callable[[mx.array], Features]:
+def encoder_of(model: Whisper, n_frames: int) -> Callable[[mx.array], Features]:
     """Return a function that encodes log-mels (B, F, n_mels), with the silence after them encoded once for all."""
     frames = pad_to_window(model, mx.zeros((1, n_frames, model.dims.n_mels))).shape[1]
     silence = model.encode_silence(frames // FRAMES_PER_POSITION)

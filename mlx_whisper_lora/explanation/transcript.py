@@ -54,6 +54,11 @@ class Transcript:
         """The text."""
         return self.tokenizer.decode(self.tokens).strip()
 
+    @property
+    def text_language(self) -> str:
+        """The code of the language that the text is written in."""
+        return "en" if self.tokenizer.task == "translate" else self.tokenizer.language or "en"
+
     def whole(self) -> Part:
         """Return the text as a part."""
         return Part("transcript", range(len(self.tokens)))

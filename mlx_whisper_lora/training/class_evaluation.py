@@ -154,15 +154,20 @@ def evaluate_scores(
 def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return what scores are to be divided by so that their probabilities are true.
 
-    It has the lowest cross-entropy (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+    It has the lowest cross-entropy (Guo et al., "On Calibration of Modern Neural Networks", 2017), as if of N + 2 clips
+    one was named wrongly (Platt, "Probabilistic Outputs for Support Vector Machines", 1999): where all N are named
+    rightly, nothing shows how sure the next name is.
 
     Args:
         scores: shape (N, C).
         labels: the numbers of the classes, shape (N,).
     """
 
+    targets = np.full(scores.shape, 1 / (len(labels) + 2) / (scores.shape[1] - 1))
+    targets[np.arange(len(labels)), labels] = (len(labels) + 1) / (len(labels) + 2)
+
     def loss(logarithm: float) -> float:
-        return -float(log_softmax(scores / np.exp(logarithm), axis=1)[np.arange(len(labels)), labels].mean())
+        return -float((targets * log_softmax(scores / np.exp(logarithm), axis=1)).sum(axis=1).mean())
 
     low, high = np.log(_TEMPERATURES)
     return round(float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x)), 4)

@@ -51,6 +51,11 @@ def test_the_temperature_makes_probabilities_true():
     assert result.calibration_error(result.temperature) < 2 < 20 < result.calibration_error(1.0)
 
 
+def test_probabilities_of_few_clips_that_are_all_named_rightly_are_not_certain():
+    result = evaluate_scores(50 * np.eye(3)[[0, 1, 2] * 4], [0, 1, 2] * 4, CLASSES, [1.0] * 12, [None] * 12)
+    assert np.exp(-result.loss) == pytest.approx(13 / 14, abs=1e-3)
+
+
 def test_clips_are_counted_by_their_length():
     found = evaluated().by_duration()
     assert {span: count for span, (count, _) in found.items()} == {(0, 5): 20, (5, 20): 20, (20, float("inf")): 20}

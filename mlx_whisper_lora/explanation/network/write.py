@@ -66,5 +66,6 @@ def _about(config: AdapterConfig | None) -> Iterator[str]:
     if config:
         language = language_name(config.language) if config.language else "several languages"
         yield f"adapter: {config.method}, {config.settings}"
-        yield f"trained to {config.task} {language}; base: {config.base.describe()}"
+        purpose = f"name {config.classifier.describe()}" if config.classifier else f"{config.task} {language}"
+        yield f"trained to {purpose}; base: {config.base.describe()}"
     yield f"mlx_whisper_lora {__version__}"
