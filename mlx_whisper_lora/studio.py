@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import NoReturn
 
+from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.loading import find_model, load_model
 from mlx_whisper_lora.cli.options import from_args
 from mlx_whisper_lora.cli.run import run_command
@@ -22,6 +23,7 @@ def main(args: argparse.Namespace) -> None:
     command, page = from_args(CommandOptions, args), from_args(StudioOptions, args)
     check_gradio()
     adapter, options = open_given_adapter(command, args)
+    check_transcribes(command.adapter_file, adapter.config.classifier if adapter else None)
     with listen(page.host, page.port) as listener:
         name, path = find_model(command.model, adapter.config if adapter else None, command.adapter_file)
         base = load_model(name, dtype=compute_dtype(options.fp16), path=path)

@@ -73,6 +73,13 @@ class ClassRun:
         self.world, self.classes, self.training = World(), classes, training
         self.callback = callback if self.world.speaks else Callback()
         self.augmentation = augmentation or AugmentationOptions()
+        with self.world.together():
+            self._load(options, trains, tests)
+
+    def _load(self, options: RunOptions, trains: bool, tests: bool) -> None:
+        """Load adapter, base and clips."""
+        if options.bundled:
+            raise OptionError("`data` is missing: the bundled clips have no labels")
         self.adapter_file = options.adapter_file or ADAPTER_FILE
         given = options.resume_adapter_file if trains else self.adapter_file
         adapter = read_adapter_of_first(self.world, given)
@@ -88,8 +95,8 @@ class ClassRun:
         self.clips = load_all_clips(self.options, self.callback, self.bad)
         if not options.skip_bad:
             check_none_bad(self.bad)  # first, because classes may be missing
-        if classes.clips_per_class:
-            self.clips = choose_clips(self.clips, classes.clips_per_class, training.seed)
+        if self.classes.clips_per_class:
+            self.clips = choose_clips(self.clips, self.classes.clips_per_class, self.training.seed)
         self.callback.duplicates(find_duplicates(self.clips))
         names = adapter.config.classifier.classes if adapter and adapter.config.classifier else None
         self._read(names or find_classes(self.clips["train"]), trains, tests)
