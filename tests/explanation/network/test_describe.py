@@ -5,7 +5,8 @@ import mlx.nn as nn
 import pytest
 
 from mlx_whisper_lora.adapters.bottleneck import BottleneckConfig
-from mlx_whisper_lora.adapters.inject import add_adapter, count_parameters, fuse_adapter, put_adapter
+from mlx_whisper_lora.adapters.classifier import Classifier
+from mlx_whisper_lora.adapters.inject import add_adapter, build_modules, count_parameters, fuse_adapter, put_adapter
 from mlx_whisper_lora.adapters.lora import LoRAConfig
 from mlx_whisper_lora.adapters.methods import METHODS
 from mlx_whisper_lora.adapters.new_language import NewLanguage
@@ -54,7 +55,7 @@ def test_a_plain_model_has_nothing_that_is_trained():
     assert not describe(small_model()).trained
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "head"])
 def test_each_method_is_described_with_the_numbers_that_it_trains(name):
     model = small_model()
     add_adapter(model, METHODS[name].Config())
@@ -62,6 +63,15 @@ def test_each_method_is_described_with_the_numbers_that_it_trains(name):
     assert network.parameters == counts.total
     assert network.trained == {name: counts.encoder + counts.decoder}
     assert [part.trained.total() for part in network.parts] == [counts.encoder, counts.decoder]
+
+
+@pytest.mark.parametrize("method", ["lora", "head"])
+def test_the_head_of_a_classifier_is_described_too(method):
+    model, classifier = small_model(), Classifier("attention", ("EGY", "GLF"))
+    put_adapter(model, method, build_modules(model, METHODS[method].Config(), None, classifier))
+    network, counts = describe(model), count_parameters(model)
+    assert network.parameters == counts.total and network.trained == {method: counts.trained}
+    assert {part.name: part.trained.total() for part in network.parts}["classifier"] == counts.head > 0
 
 
 @pytest.mark.parametrize(("dim", "expected"), [(64, 397_440), (128, 791_808), (256, 1_580_544)])
