@@ -4,8 +4,8 @@
     OPENBLAS_NUM_THREADS=1 python -m tools.real.search speaker
 
 The search tries targets, blocks of encoder and decoder, rank, dropout and learning rate, and drops the worse half
-twice. The best five, and the given settings, are then trained with three seeds each and tested on speakers that no training
-clip has. Results go to tools/real/search.json; runs that it has are skipped.
+twice. The best five, and the given settings, are then trained with three seeds each and tested on speakers that no
+training clip has. Results go to tools/real/search.json; runs that it has are skipped.
 """
 
 import argparse
