@@ -8,8 +8,7 @@
 digit, beside that of random maps. `curves` gives the areas under the curves of deletion and insertion, beside those of
 random maps, for the first two seconds of utterances of LibriSpeech. Both are paired, with a bootstrap over clips.
 `time` gives the seconds and the settling of a mask, the masks of two seeds, and how complete integrated gradients are.
-Results go to tools/real/explain.json after each clip. Curves that are there are not
-measured again.
+Results go to tools/real/explain.json after each clip. Clips that are there are not measured again.
 """
 
 import argparse
@@ -42,6 +41,7 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tools.real.recordings import RECORDINGS, recording
 
 RESULTS = Path(__file__).parent / "explain.json"
+Key = tuple[str | None, int, str]  # of a row: the surroundings of a clip if there are any, its number, and the method
 SURROUNDINGS = {"silence": 0.0, "room noise": 0.003}  # the level of pink noise; speech has about 0.05
 SECONDS = 2.0  # of a clip
 OPTIONS = ExplanationOptions(words=("none",))
@@ -86,10 +86,18 @@ def in_the_middle(spoken: np.ndarray, level: float) -> tuple[np.ndarray, slice]:
     return samples, slice(first // HOP_LENGTH, -(-(first + len(spoken)) // HOP_LENGTH))
 
 
-def measure_speech(model: Whisper, count: int) -> Iterator[dict]:
-    """Yield for each surrounding, clip and method the shares of a map, and of random ones, in the time of a digit."""
+def measure_speech(model: Whisper, count: int, known: set[Key]) -> Iterator[dict]:
+    """Yield for each surrounding, clip and method the shares of a map, and of random ones, in the time of a digit.
+
+    Args:
+        model: the model.
+        count: of the clips.
+        known: what is measured already.
+    """
     for name, level in SURROUNDINGS.items():
         for clip, (spoken, word) in enumerate(islice(digits(), count)):
+            if (name, clip, METHODS[0]) in known:
+                continue
             samples, frames = in_the_middle(spoken, level)
             mel = clip_frames(samples, model.dims.n_mels)
             transcript = find_transcript(model, mx.array(mel), "en", text=word)
@@ -104,16 +112,16 @@ def measure_speech(model: Whisper, count: int) -> Iterator[dict]:
                 yield row | {"random": random, "share_of_time": (frames.stop - frames.start) / len(mel)}
 
 
-def measure_curves(model: Whisper, count: int, known: set[tuple[int, str]]) -> Iterator[dict]:
+def measure_curves(model: Whisper, count: int, known: set[Key]) -> Iterator[dict]:
     """Yield for each clip and method the areas under its curves, and under those of random maps.
 
     Args:
         model: the model.
         count: of the clips.
-        known: clips and methods that are measured already.
+        known: what is measured already.
     """
     for clip, samples in enumerate(islice(utterances(), count)):
-        methods = tuple(method for method in METHODS if (clip, method) not in known)
+        methods = tuple(method for method in METHODS if (None, clip, method) not in known)
         if not methods or clip in UNHEARD:
             continue
         options = replace(OPTIONS, methods=methods)
@@ -210,10 +218,9 @@ def main() -> None:
         keep("time", measure_time(model))
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    rows = results.get("curves", {"rows": []})["rows"] if args.what == "curves" else []
-    known = {(row["clip"], row["method"]) for row in rows}
-    measured = measure_speech(model, args.clips) if args.what == "speech" else measure_curves(model, args.clips, known)
-    for row in measured:
+    rows = results.get(args.what, {"rows": []})["rows"]
+    known = {(row.get("around"), row["clip"], row["method"]) for row in rows}
+    for row in {"speech": measure_speech, "curves": measure_curves}[args.what](model, args.clips, known):
         rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
         rows.sort(key=lambda row: (row.get("around", ""), row["clip"], METHODS.index(row["method"])))
         keep(args.what, {"summaries": summaries(rows), "rows": rows})
