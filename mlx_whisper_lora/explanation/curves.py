@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import numpy as np
+import scipy.integrate
 
 from mlx_whisper_lora.explanation.cells import cell_means, n_cells, spread
 from mlx_whisper_lora.explanation.replacement import silent
@@ -51,7 +52,7 @@ class Curves:
 
 def area(curve: np.ndarray) -> float:
     """Return the area under a curve over SHARES: the mean probability."""
-    return float(np.trapezoid(curve, SHARES))
+    return float(scipy.integrate.trapezoid(curve, SHARES))
 
 
 def measure_curves(targets: Targets, mel: np.ndarray, maps: np.ndarray, seed: int = 0) -> list[Curves]:

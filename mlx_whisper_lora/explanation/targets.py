@@ -64,9 +64,11 @@ def transcript_targets(model: Whisper, transcript: Transcript, parts: Sequence[P
         hidden, _ = model.decoder.hidden(mx.broadcast_to(tokens, (len(mels), tokens.shape[1])), encode(mels))
         before_text = hidden[:, start - 1 : -1].reshape(-1, hidden.shape[-1])
         of_text = _log_probabilities(model.decoder.logits(before_text), mx.tile(text, len(mels)))
-        logits = model.decoder.logits(hidden[:, 0])[:, languages]  # after the start of transcript
-        of_languages = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-        return mx.concatenate([of_text.reshape(len(mels), -1), of_languages], axis=1) @ shares
+        numbers = [of_text.reshape(len(mels), -1)]
+        if languages.size:
+            logits = model.decoder.logits(hidden[:, 0])[:, languages]  # after the start of transcript
+            numbers.append(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
+        return mx.concatenate(numbers, axis=1) @ shares
 
     return Targets([part.name for part in parts], scores)
 

@@ -10,6 +10,7 @@ from mlx_whisper_lora.whisper.decoding.decode import decode
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.option import OptionError
 from mlx_whisper_lora.whisper.transcription.long_form import Transcription
+from tests.support.models import small_model
 
 
 def scores_of(model, transcript, parts, *mels) -> np.ndarray:
@@ -78,3 +79,13 @@ def test_a_clip_without_words_is_an_error(demo, sentence, monkeypatch):
     monkeypatch.setattr(Transcription, "steps", lambda self: iter(()))
     with pytest.raises(ValueError, match="the model hears no words in this clip"):
         find_transcript(demo, mx.array(sentence))
+
+
+def test_a_model_of_english_alone_has_no_language_to_explain(sentence):
+    model = small_model(n_vocab=51864)
+    transcript = find_transcript(model, mx.array(sentence), text="some words")
+    parts = transcript.parts(["all"])
+    assert [part.name for part in parts] == ["1 some", "2 words"]
+    assert (scores_of(model, transcript, parts, sentence) < 0).all()
+    with pytest.raises(OptionError, match="no language token"):
+        transcript.parts(["<|en|>"])

@@ -8,13 +8,14 @@
 digit, beside that of random maps. `curves` gives the areas under the curves of deletion and insertion, beside those of
 random maps, for the first two seconds of utterances of LibriSpeech. Both are paired, with a bootstrap over clips.
 `time` gives the seconds and the settling of a mask, the masks of two seeds, and how complete integrated gradients are.
-Results go to tools/real/explain.json after each clip.
+Results go to tools/real/explain.json after each clip. Clips that are there are not measured again.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,9 +26,9 @@ from mlx_whisper_lora.explanation.attention import attention_maps
 from mlx_whisper_lora.explanation.cells import cell_means, spread
 from mlx_whisper_lora.explanation.curves import random_maps
 from mlx_whisper_lora.explanation.explain import explain, makers
-from mlx_whisper_lora.explanation.gradients import integrated_maps
+from mlx_whisper_lora.explanation.gradients import INTEGRATION_STEPS, integrated_maps
 from mlx_whisper_lora.explanation.masks import mask_maps
-from mlx_whisper_lora.explanation.options import ATTENTION, ExplanationOptions
+from mlx_whisper_lora.explanation.options import ATTENTION, METHODS, ExplanationOptions
 from mlx_whisper_lora.explanation.replacement import silent
 from mlx_whisper_lora.explanation.summary import GAMES, areas
 from mlx_whisper_lora.explanation.targets import Targets, transcript_targets
@@ -40,9 +41,11 @@ from mlx_whisper_lora.whisper.model.whisper import Whisper
 from tools.real.recordings import RECORDINGS, recording
 
 RESULTS = Path(__file__).parent / "explain.json"
+Key = tuple[str | None, int, str]  # of a row: the surroundings of a clip if there are any, its number, and the method
 SURROUNDINGS = {"silence": 0.0, "room noise": 0.003}  # the level of pink noise; speech has about 0.05
 SECONDS = 2.0  # of a clip
 OPTIONS = ExplanationOptions(words=("none",))
+UNHEARD = (2,)  # an utterance whose first words base repeats without end
 
 
 def digits() -> Iterator[tuple[np.ndarray, str]]:
@@ -83,10 +86,18 @@ def in_the_middle(spoken: np.ndarray, level: float) -> tuple[np.ndarray, slice]:
     return samples, slice(first // HOP_LENGTH, -(-(first + len(spoken)) // HOP_LENGTH))
 
 
-def measure_speech(model: Whisper, count: int) -> Iterator[dict]:
-    """Yield for each surrounding, clip and method the shares of a map, and of random ones, in the time of a digit."""
+def measure_speech(model: Whisper, count: int, known: set[Key]) -> Iterator[dict]:
+    """Yield for each surrounding, clip and method the shares of a map, and of random ones, in the time of a digit.
+
+    Args:
+        model: the model.
+        count: of the clips.
+        known: what is measured already.
+    """
     for name, level in SURROUNDINGS.items():
         for clip, (spoken, word) in enumerate(islice(digits(), count)):
+            if (name, clip, METHODS[0]) in known:
+                continue
             samples, frames = in_the_middle(spoken, level)
             mel = clip_frames(samples, model.dims.n_mels)
             transcript = find_transcript(model, mx.array(mel), "en", text=word)
@@ -101,15 +112,20 @@ def measure_speech(model: Whisper, count: int) -> Iterator[dict]:
                 yield row | {"random": random, "share_of_time": (frames.stop - frames.start) / len(mel)}
 
 
-def measure_curves(model: Whisper, count: int) -> Iterator[dict]:
-    """Yield for each clip and method the areas under its curves, and under those of random maps."""
+def measure_curves(model: Whisper, count: int, known: set[Key]) -> Iterator[dict]:
+    """Yield for each clip and method the areas under its curves, and under those of random maps.
+
+    Args:
+        model: the model.
+        count: of the clips.
+        known: what is measured already.
+    """
     for clip, samples in enumerate(islice(utterances(), count)):
-        try:
-            maps = explain(model, clip_frames(samples, model.dims.n_mels), OPTIONS, "en").maps
-        except ValueError as error:
-            print(f"clip {clip}: {error}", flush=True)
+        methods = tuple(method for method in METHODS if (None, clip, method) not in known)
+        if not methods or clip in UNHEARD:
             continue
-        for each in maps:
+        options = replace(OPTIONS, methods=methods)
+        for each in explain(model, clip_frames(samples, model.dims.n_mels), options, "en").maps:
             row: dict = {"clip": clip, "method": each.method, "score": each.score}
             for game in GAMES:
                 row |= dict(zip((game, f"random_{game}"), areas(each, game), strict=True))
@@ -151,16 +167,18 @@ def measure_time(model: Whisper) -> dict:
     clock, work = time.perf_counter(), time.process_time()
     mask_maps(targets, mel, OPTIONS.mask_steps)
     clock, work = time.perf_counter() - clock, time.process_time() - work
-    (integrated,) = integrated_maps(targets, mel)
-    (with_mel,), (with_silence,) = np.array(targets.scores(mx.array(np.stack([mel, silent(mel)]))))
 
     targets, mel = whole_transcript(model, next(utterances()))
+    (with_mel,), (with_silence,) = np.array(targets.scores(mx.array(np.stack([mel, silent(mel)]))))
     steps = OPTIONS.mask_steps
     mask, longer, other = (mask_maps(targets, mel, *given)[0] for given in ((steps,), (2 * steps,), (steps, 1)))
     return {
         "mask_of_10_s": {"steps": steps, "seconds": round(clock, 1), "core_seconds": round(work, 1)},
-        "integrated_of_10_s": {
-            "sum_of_map": round(float(integrated.sum()), 3),
+        "integrated_of_2_s": {
+            "sum_of_map": round(float(integrated_maps(targets, mel).sum()), 3),
+            "sum_after_four_times_the_steps": round(
+                float(integrated_maps(targets, mel, 4 * INTEGRATION_STEPS).sum()), 3
+            ),
             "difference_of_scores": round(float(with_mel - with_silence), 3),
         },
         "mask_of_2_s": {
@@ -199,11 +217,14 @@ def main() -> None:
     if args.what == "time":
         keep("time", measure_time(model))
         return
-    rows: list[dict] = []
-    for row in {"speech": measure_speech, "curves": measure_curves}[args.what](model, args.clips):
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    rows = results.get(args.what, {"rows": []})["rows"]
+    known = {(row.get("around"), row["clip"], row["method"]) for row in rows}
+    for row in {"speech": measure_speech, "curves": measure_curves}[args.what](model, args.clips, known):
         rows.append({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
+        rows.sort(key=lambda row: (row.get("around", ""), row["clip"], METHODS.index(row["method"])))
         keep(args.what, {"summaries": summaries(rows), "rows": rows})
-        print(rows[-1], flush=True)
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,16 @@ def find_alignment(
 def attention_to_text(
     model: Whisper, tokenizer: Tokenizer, start: list[int], text_tokens: list[int], features: mx.array, n_frames: int
 ) -> Attention:
-    """Return the attention to the positions that contain audio, for `start` tokens, text and end of text."""
+    """Return how the aligning heads attend to a window while the decoder reads a text.
+
+    Args:
+        model: the model.
+        tokenizer: the tokenizer of the text.
+        start: the tokens before the text.
+        text_tokens: the text, without timestamps.
+        features: the encoder's output for the window, shape (P, D).
+        n_frames: the number of mel frames that contain audio. Attention to others does not count.
+    """
     tokens = mx.array([[*start, *text_tokens, tokenizer.eot]])
     hidden, scores = model.decoder.hidden(tokens, features[None], need_weights=True)
     n_positions = max(n_frames // FRAMES_PER_POSITION, 1)
