@@ -87,17 +87,17 @@ def run(*arguments: object) -> None:
         sys.exit(1)
 
 
-def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
+def score(folder: Path, task: Task, adapter: Path | None, greedy: bool, model: str = "base") -> dict:
     """Test the base, or an adapter of it, and return scores and texts."""
     transcription = TranscriptionOptions(temperature=0.0) if greedy else TranscriptionOptions(best_of=5)
     file = str(adapter) if adapter else None
-    options = RunOptions("base", str(folder), file, language=task.language, transcription=transcription)
+    options = RunOptions(model, str(folder), file, language=task.language, transcription=transcription)
     test = Run(options, trains=False)
     start = time.perf_counter()
     result = test.test()
     seconds = time.perf_counter() - start
     hypotheses, references = result.hypotheses, [example.text for example in test.examples["test"]]
-    same = same_by_command(test, hypotheses, adapter, task, greedy) if adapter else None
+    same = same_by_command(test, hypotheses, adapter, task, greedy, model) if adapter else None
     normalizer = NORMALIZERS[result.normalizer]
     scores: dict = {name: round(rate(references, hypotheses, normalizer), 2) for name, rate in RATES.items()}
     for name, interval in INTERVALS.items():
@@ -112,12 +112,12 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool) -> dict:
     }
 
 
-def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool) -> int:
+def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task, greedy: bool, model: str) -> int:
     """Return for how many of TRANSCRIBED clips the command `transcribe` gives the text of the test."""
     chosen = np.random.default_rng(0).permutation(len(hypotheses))[:TRANSCRIBED]
     files = [Path(str(test.clips["test"][i].audio)) for i in chosen]
     out = OUTPUT / "transcripts"
-    run("transcribe", "--model", "base", "--adapter-file", adapter, "--language", task.language, "--verbose", "False",
+    run("transcribe", "--model", model, "--adapter-file", adapter, "--language", task.language, "--verbose", "False",
         "--output-dir", out, *(GREEDY if greedy else ()), "--audio", *files)  # fmt: skip
     texts = [(out / file.name).with_suffix(".txt").read_text(encoding="utf-8") for file in files]
     return sum(text.split() == hypotheses[i].split() for text, i in zip(texts, chosen, strict=True))
