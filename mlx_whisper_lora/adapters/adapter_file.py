@@ -144,7 +144,7 @@ class AdapterConfig:
         if not isinstance(stored, dict):
             raise ValueError(f"its settings are {stored!r}")
         language, task, base = config["language"], config["task"], config["base"]
-        new_language = read_new_language(config["new_language"]) if "new_language" in config else None
+        new_language = read_new_language(config["new_language"]) if version == _WITH_NEW_LANGUAGE else None
         if not (language is None or is_code(language)) or task not in TASKS:
             raise ValueError(f"its language is {language!r} and its task {task!r}")
         audio_context = float(config["audio_context"])
@@ -160,7 +160,7 @@ class AdapterConfig:
             clips=frozenset() if clips is None else frozenset(clips.tolist()),
             new_language=new_language,
             record=Record.from_json(config["record"]) if config.get("record") else None,
-            classifier=read_classifier(config["classifier"]) if "classifier" in config else None,
+            classifier=read_classifier(config["classifier"]) if version == VERSION else None,
         )
         if version >= _PLAIN and found.split != config["split"]:
             raise ValueError("its clips are not those that it names")
