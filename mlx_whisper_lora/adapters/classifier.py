@@ -35,9 +35,7 @@ class Classifier:
 
     head: str  # a key of HEADS
     classes: tuple[str, ...]
-    languages: tuple[
-        tuple[str, ...], ...
-    ] = ()  # of a head on the decoder: codes of languages that stand for each class
+    languages: tuple[tuple[str, ...], ...] = ()  # that stand for each class, by code, if the head is on the decoder
     temperature: float = 1.0  # scores are divided by it, so that the probabilities are true (Guo et al., 2017)
 
     @property

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from mlx_whisper_lora.cli.file_names import named
+from mlx_whisper_lora.cli.file_names import file_option
 from mlx_whisper_lora.cli.options import CommandParser, add_options
 from mlx_whisper_lora.cli.other_names import ELSEWHERE
 from mlx_whisper_lora.cli.training_command import TrainingCommand, add_method_options, options_of_resumed_run
@@ -50,19 +50,11 @@ class ClassifyOptions(TrainingCommand):
     test: bool = option(
         False, "Print how many test clips are named rightly, with intervals, and which classes are taken for which."
     )
-    json: str | None = option(
-        None,
-        "File for the numbers of the test, or for the probabilities of the recordings.",
-        metavar="FILE.json",
-        parse=named(".json"),
-        shown_default="none",
+    json: str | None = file_option(
+        ".json", "File for the numbers of the test, or for the probabilities of the recordings."
     )
-    html: str | None = option(
-        None,
-        "File for a page on the test: the confusion matrix, and the clips that were taken for others.",
-        metavar="FILE.html",
-        parse=named(".html"),
-        shown_default="none",
+    html: str | None = file_option(
+        ".html", "File for a page on the test: the confusion matrix, and the clips that were taken for others."
     )
 
     def __post_init__(self):

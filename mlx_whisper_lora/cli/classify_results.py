@@ -59,20 +59,22 @@ def report_test(
         clips: that were named.
         json_file, html: the files, or None.
     """
-    for line in test_lines(result, majority):
+    lines, confusion = _rate_lines(result, majority), _confusion_lines(result)
+    for line in (*lines, *confusion):
         print(line)
     if json_file:
-        named = [{"clip": clip.name, **each} for clip, each in zip(clips, result.to_json()["clips"], strict=True)]
-        _write_json(json_file, result.to_json() | {"majority": majority.numbers, "clips": named})
+        numbers = result.to_json()
+        named = [{"clip": clip.name, **each} for clip, each in zip(clips, numbers["clips"], strict=True)]
+        _write_json(json_file, numbers | {"majority": majority.numbers, "clips": named})
         say(f"Numbers of the test: {json_file}")
     if html:
         with atomic_write(html) as file:
-            file.write(_page(result, majority, clips))
+            file.write(_page(result, lines, clips))
         say(f"Page on the test: {html}")
 
 
-def test_lines(result: ClassEvaluation, majority: ClassEvaluation) -> list[str]:
-    """Return the lines on a test: rates with intervals, by length, calibration, and the confusion matrix."""
+def _rate_lines(result: ClassEvaluation, majority: ClassEvaluation) -> list[str]:
+    """Return the lines on a test: rates with intervals, accuracy by length, and calibration."""
     groups = len(set(result.groups))
     over = f"{groups} speakers" if groups < len(result.labels) else f"{groups} clips"
     lines = [
@@ -87,7 +89,7 @@ def test_lines(result: ClassEvaluation, majority: ClassEvaluation) -> list[str]:
         f"Calibration error of the probabilities {after:.1f} % with the temperature {result.temperature:g} of the "
         f"validation clips, {before:.1f} % without"
     )
-    return [*lines, *_confusion_lines(result)]
+    return lines
 
 
 def _confusion_lines(result: ClassEvaluation) -> list[str]:
@@ -104,11 +106,9 @@ def _confusion_lines(result: ClassEvaluation) -> list[str]:
     return ["Clips of each class (rows) that were taken for each class (columns):", header, *rows]
 
 
-def _page(result: ClassEvaluation, majority: ClassEvaluation, clips: Sequence[Clip]) -> str:
+def _page(result: ClassEvaluation, lines: Sequence[str], clips: Sequence[Clip]) -> str:
     """Return a page with the confusion matrix, and the clips that were taken for others."""
-    lines = test_lines(result, majority)
-    table = len(_confusion_lines(result))
-    parts = [page_start("Test of a classifier", lines[:-table]), _confusion_table(result)]
+    parts = [page_start("Test of a classifier", lines), _confusion_table(result)]
     wrong = [
         (clip, label, named)
         for clip, label, named in zip(clips, result.labels, result.hypotheses, strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mlx_whisper_lora.cli.file_names import named
+from mlx_whisper_lora.cli.file_names import file_option
 from mlx_whisper_lora.cli.options import CommandParser, add_options
 from mlx_whisper_lora.data.sources.hf_options import HubDataOptions
 from mlx_whisper_lora.data.sources.options import SourceOptions
@@ -65,20 +65,8 @@ class InspectOptions:
     suspects: int = option(
         30, "With a model: how many of the clips that it finds suspicious are listed.", minimum=1, maximum=1000
     )
-    json: str | None = option(
-        None,
-        "File for all measures and findings.",
-        metavar="FILE.json",
-        parse=named(".json"),
-        shown_default="none",
-    )
-    html: str | None = option(
-        None,
-        "File for a page on which the suspicious clips can be played.",
-        metavar="FILE.html",
-        parse=named(".html"),
-        shown_default="none",
-    )
+    json: str | None = file_option(".json", "File for all measures and findings.")
+    html: str | None = file_option(".html", "File for a page on which the suspicious clips can be played.")
     sources: SourceOptions = field(default_factory=SourceOptions)  # how the folders are read
     hub: HubDataOptions = field(default_factory=HubDataOptions)  # the part of a Hugging Face data set
 

@@ -98,9 +98,8 @@ class ClassRun:
         if self.classes.clips_per_class:
             self.clips = choose_clips(self.clips, self.classes.clips_per_class, self.training.seed)
         self.callback.duplicates(find_duplicates(self.clips))
-        names = adapter.config.classifier.classes if adapter and adapter.config.classifier else None
-        self._read(names or find_classes(self.clips["train"]), trains, tests)
         self.classifier = adapter.config.classifier if adapter else None
+        self._read(self.classifier.classes if self.classifier else find_classes(self.clips["train"]), trains, tests)
         self.has_adapter = True  # or will have one
 
     def _load_base(self, trains: bool) -> Whisper:

@@ -108,14 +108,22 @@ def evaluate_classes(
         world: the processes that share the work.
         calibrated: whether the temperature is that of the classifier. If not, it is fitted to these clips.
     """
+    scores = class_scores(model, examples, description, world)
+    return _compare(scores, examples, classifier, classifier.temperature if calibrated else None)
+
+
+def _compare(
+    scores: np.ndarray, examples: Sequence[Example], classifier: Classifier, temperature: float | None
+) -> ClassEvaluation:
+    """Compare the scores of clips (N, C), or those (1, C) of all of them, with the labels of their windows."""
     clips = [[examples[place] for place in places] for places in whole_clips(examples)]
     return evaluate_scores(
-        class_scores(model, examples, description, world),
+        np.broadcast_to(scores, (len(clips), len(classifier.classes))),
         [windows[0].tokens[0] for windows in clips],
         classifier.classes,
         [sum(window.seconds for window in windows) for windows in clips],
         [windows[0].clip.speaker if windows[0].clip else None for windows in clips],
-        classifier.temperature if calibrated else None,
+        temperature,
     )
 
 
@@ -168,13 +176,4 @@ def majority(examples: Sequence[Example], classifier: Classifier, shares: np.nda
         classifier: the classes.
         shares: the share of each class among the training clips, shape (C,).
     """
-    clips = [[examples[place] for place in places] for places in whole_clips(examples)]
-    scores = np.log(np.maximum(shares, 1e-9))
-    return evaluate_scores(
-        np.repeat(scores[None], len(clips), axis=0),
-        [windows[0].tokens[0] for windows in clips],
-        classifier.classes,
-        [sum(window.seconds for window in windows) for windows in clips],
-        [windows[0].clip.speaker if windows[0].clip else None for windows in clips],
-        temperature=1.0,
-    )
+    return _compare(np.log(np.maximum(shares, 1e-9))[None], examples, classifier, temperature=1.0)

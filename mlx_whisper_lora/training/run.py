@@ -8,9 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_whisper_lora.adapters.adapter_file import (
-    AdapterConfig,
-)
+from mlx_whisper_lora.adapters.adapter_file import AdapterConfig
 from mlx_whisper_lora.adapters.classifier import check_transcribes
 from mlx_whisper_lora.adapters.inject import adapter_modules
 from mlx_whisper_lora.adapters.loading import find_model
@@ -26,11 +24,7 @@ from mlx_whisper_lora.data.content import audio_hash, find_duplicates
 from mlx_whisper_lora.data.dataset import Example, build_examples
 from mlx_whisper_lora.data.text_report import clean_texts, report_texts
 from mlx_whisper_lora.training.adapter_places import check_places, read_adapter_of_first
-from mlx_whisper_lora.training.callbacks import (
-    Callback,
-    ClipsDropped,
-    TestStart,
-)
+from mlx_whisper_lora.training.callbacks import Callback, ClipsDropped, TestStart
 from mlx_whisper_lora.training.distributed import World
 from mlx_whisper_lora.training.evaluation import Evaluation, evaluate
 from mlx_whisper_lora.training.finetune import late_errors
