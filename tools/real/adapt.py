@@ -36,6 +36,7 @@ from mlx_whisper_lora.whisper.text.normalizers import NORMALIZERS
 from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from tools.digits import write_splits
 from tools.real.recordings import RECORDINGS
+from tools.real.results import add_result, read_results
 
 RESULTS = Path(__file__).parent / "adapt.json"
 OUTPUT = Path("build/adapt")
@@ -123,13 +124,6 @@ def same_by_command(test: Run, hypotheses: list[str], adapter: Path, task: Task,
     return sum(text.split() == hypotheses[i].split() for text, i in zip(texts, chosen, strict=True))
 
 
-def record(results: list[dict], entry: dict) -> None:
-    """Add an entry to the results on disk, and print its scores."""
-    results.append(entry)
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print({key: value for key, value in entry.items() if key not in ("texts", "references")}, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure adapters of base on recordings of real people.")
     parser.add_argument("task", choices=TASKS)
@@ -141,9 +135,8 @@ def main() -> None:
     task = TASKS[args.task]
     OUTPUT.mkdir(parents=True, exist_ok=True)
     folder = data_folder(args.task, task, args.clips)
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-    if not any(each["task"] == args.task and each["iters"] == 0 for each in results):
-        record(results, {"task": args.task, "iters": 0, **score(folder, task, None, greedy=True)})
+    if not any(each["task"] == args.task and each["iters"] == 0 for each in read_results(RESULTS)):
+        add_result(RESULTS, {"task": args.task, "iters": 0, **score(folder, task, None, greedy=True)})
     for seed in args.seeds:
         adapter = OUTPUT / f"{args.task}_{args.clips or 'all'}_{args.iters}_{seed}.npz"
         given = ("--data", folder, "--language", task.language, "--iters", args.iters, "--seed", seed, *options)
@@ -160,7 +153,7 @@ def main() -> None:
             "audio_context": read_adapter_config(adapter).audio_context,
             "minutes": minutes,
         }
-        record(results, settings | score(folder, task, adapter, args.greedy))
+        add_result(RESULTS, settings | score(folder, task, adapter, args.greedy))
 
 
 if __name__ == "__main__":

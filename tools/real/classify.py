@@ -27,6 +27,7 @@ from mlx_whisper_lora.data.sources.options import LabelOptions
 from mlx_whisper_lora.training.class_evaluation import ClassEvaluation, evaluate_scores
 from tools.real.adapt import OUTPUT, run
 from tools.real.recordings import RECORDINGS
+from tools.real.results import add_result, read_results
 
 RESULTS = Path(__file__).parent / "classify.json"
 SPEAKERS = {"accents_en": "speaker", "dialects_ar": "group"}  # the column of what must not be in two splits
@@ -137,17 +138,6 @@ def measure(data: str, title: str, iters: int, seed: int, clips: int | None) -> 
     return about | json.loads(numbers.read_text(encoding="utf-8"))
 
 
-def stored() -> list[dict]:
-    """Return what was measured before."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-
-
-def keep(found: dict) -> None:
-    """Add a result to the file, and print its numbers."""
-    RESULTS.write_text(json.dumps([*stored(), found], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print({key: value for key, value in found.items() if key != "clips"}, flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure classifiers of accents and dialects.")
     parser.add_argument("data", choices=SPEAKERS)
@@ -157,14 +147,16 @@ def main() -> None:
     parser.add_argument("--clips-per-class", type=int, help="train on at most so many clips of each class")
     args = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    if not any((each["data"], each["row"]) == (args.data, "logistic regression") for each in stored()):
-        keep({"data": args.data, "row": "logistic regression", **logistic_regression(args.data).to_json()})
+    if not any((each["data"], each["row"]) == (args.data, "logistic regression") for each in read_results(RESULTS)):
+        add_result(
+            RESULTS, {"data": args.data, "row": "logistic regression", **logistic_regression(args.data).to_json()}
+        )
     for title in args.rows:
         for seed in args.seeds:
             key = (args.data, title, args.iters, seed, args.clips_per_class)
             names = ("data", "row", "iters", "seed", "clips_per_class")
-            if not any(tuple(each.get(name) for name in names) == key for each in stored()):
-                keep(measure(args.data, title, args.iters, seed, args.clips_per_class))
+            if not any(tuple(each.get(name) for name in names) == key for each in read_results(RESULTS)):
+                add_result(RESULTS, measure(args.data, title, args.iters, seed, args.clips_per_class))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, run, score
+from tools.real.results import add_result, read_results
 
 RESULTS = Path(__file__).parent / "methods.json"
 WARMED, TRIED = 4, 28  # steps of two short runs; the difference of their times is that of a step
@@ -107,11 +108,6 @@ def adapter_of(name: str, title: str, seed: int) -> Path:
     return OUTPUT / f"{name}_{title.replace(' ', '_')}_{seed}.npz"
 
 
-def stored() -> list[dict]:
-    """Return what was measured before."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the methods of --fine-tune-type at the same minutes.")
     parser.add_argument("task", choices=TASKS)
@@ -124,16 +120,14 @@ def main() -> None:
     if any(ROWS[title].model == str(FOUR_BITS) for title in args.rows) and not FOUR_BITS.exists():
         run("convert", "--model", "base", "-q", "--dtype", "float32", "--save-path", FOUR_BITS)
     for title in args.rows:
-        done = {found["seed"] for found in stored() if (found["task"], found["row"]) == (args.task, title)}
+        done = {found["seed"] for found in read_results(RESULTS) if (found["task"], found["row"]) == (args.task, title)}
         seeds = [seed for seed in args.seeds if seed not in done]
         if not seeds:
             continue
         step = seconds_of_step(folder, TASKS[args.task], ROWS[title], adapter_of(args.task, title, -1))
         print(f"{title}: {step:.2f} s a step", flush=True)
         for seed in seeds:
-            found = measure(args.task, title, args.minutes, seed, step)
-            RESULTS.write_text(json.dumps([*stored(), found], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            print({key: value for key, value in found.items() if key not in ("texts", "references")}, flush=True)
+            add_result(RESULTS, measure(args.task, title, args.minutes, seed, step))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from mlx_whisper_lora.training.schedules import learning_rate_schedule
 from mlx_whisper_lora.whisper.audio.load import load_audio
 from mlx_whisper_lora.whisper.checkpoints.load import load_model
 from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, run, score
+from tools.real.results import add_result
 
 RESULTS = Path(__file__).parent / "peft_training.json"
 RANK, SCALE, BATCH = 16, 2, 2  # the defaults of `lora`
@@ -131,10 +132,7 @@ def main() -> None:
         return
     for seed in args.seeds:
         for side in ("ours", "PEFT"):
-            found = measure(args.task, task, folder, side, args.iters, seed)
-            results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-            RESULTS.write_text(json.dumps([*results, found], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            print({key: value for key, value in found.items() if key not in ("texts", "references")}, flush=True)
+            add_result(RESULTS, measure(args.task, task, folder, side, args.iters, seed))
 
 
 if __name__ == "__main__":
