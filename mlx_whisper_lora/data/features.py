@@ -10,7 +10,7 @@ from mlx_whisper_lora.data.clip import Clip, DataError
 from mlx_whisper_lora.whisper.audio.constants import FRAMES_PER_SECOND, HOP_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.errors import AudioError
 from mlx_whisper_lora.whisper.audio.lengths import header_seconds
-from mlx_whisper_lora.whisper.audio.load import END_TOLERANCE, audio_blocks
+from mlx_whisper_lora.whisper.audio.load import END_TOLERANCE, load_beginning
 from mlx_whisper_lora.whisper.audio.log_mel import clip_frames
 
 
@@ -107,15 +107,12 @@ def read_samples(clip: Clip, max_seconds: float) -> np.ndarray | None:
     Raises:
         DataError: The audio cannot be decoded.
     """
-    blocks: list[np.ndarray] = []
+    most = max_seconds * SAMPLE_RATE
     try:
-        for block in audio_blocks(clip.audio, start=clip.start, end=clip.end):
-            blocks.append(block)
-            if sum(map(len, blocks)) > max_seconds * SAMPLE_RATE:
-                return None
+        samples = load_beginning(clip.audio, most, clip.start, clip.end)
     except (AudioError, OSError) as error:
         raise clip.error(str(error)) from None
-    return np.concatenate(blocks)
+    return None if len(samples) > most else samples
 
 
 def header_length(clip: Clip) -> float | None:

@@ -10,7 +10,7 @@ import soundfile
 
 from mlx_whisper_lora.data.clip import Clip
 from mlx_whisper_lora.whisper.audio.constants import N_SAMPLES, SAMPLE_RATE
-from mlx_whisper_lora.whisper.audio.load import audio_blocks
+from mlx_whisper_lora.whisper.audio.load import load_beginning
 
 MOST_AUDIO = 60_000_000  # bytes, so that a browser opens the page
 _STYLE = """
@@ -53,13 +53,9 @@ def labeled_text(label: str, text: str, language: str | None) -> str:
 
 def player(clip: Clip) -> str:
     """Return an HTML player that holds the audio of a clip as FLAC. It is cut after 30 s."""
-    blocks: list[np.ndarray] = []
-    for block in audio_blocks(clip.audio, start=clip.start, end=clip.end):
-        blocks.append(block)
-        if sum(map(len, blocks)) > N_SAMPLES:
-            break
+    samples = load_beginning(clip.audio, N_SAMPLES, clip.start, clip.end)[:N_SAMPLES]
     flac = io.BytesIO()
-    soundfile.write(flac, np.clip(np.concatenate(blocks)[:N_SAMPLES], -1, 1), SAMPLE_RATE, format="FLAC")
+    soundfile.write(flac, np.clip(samples, -1, 1), SAMPLE_RATE, format="FLAC")
     data = base64.b64encode(flac.getvalue()).decode()
     name = escape(clip.name)
     return f'<audio controls preload="none" aria-label="{name}" src="data:audio/flac;base64,{data}"></audio>\n'

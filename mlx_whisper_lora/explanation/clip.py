@@ -6,7 +6,7 @@ import numpy as np
 
 from mlx_whisper_lora.whisper.audio.constants import HOP_LENGTH, N_SAMPLES
 from mlx_whisper_lora.whisper.audio.errors import AudioError
-from mlx_whisper_lora.whisper.audio.load import AudioSource, audio_blocks, source_name
+from mlx_whisper_lora.whisper.audio.load import AudioSource, load_beginning, source_name
 
 
 class ClipSamples(NamedTuple):
@@ -20,14 +20,9 @@ def read_clip(recording: AudioSource, start: float) -> ClipSamples:
     """Read up to 30 s of a recording, from `start` on, in seconds.
 
     Raises:
-        AudioError: as `audio_blocks` does, or the clip is shorter than a frame.
+        AudioError: as `load_beginning` does, or the clip is shorter than a frame.
     """
-    blocks: list[np.ndarray] = []
-    for block in audio_blocks(recording, start=start):
-        blocks.append(block)
-        if sum(map(len, blocks)) > N_SAMPLES:
-            break
-    samples = np.concatenate(blocks)
+    samples = load_beginning(recording, N_SAMPLES, start)
     if len(samples) < HOP_LENGTH:
         raise AudioError(f"{source_name(recording)}: the clip lasts less than a frame of 10 ms; give a longer one")
     return ClipSamples(samples[:N_SAMPLES], len(samples) > N_SAMPLES)

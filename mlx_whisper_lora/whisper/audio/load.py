@@ -72,6 +72,27 @@ def load_audio(file: AudioSource, sr: int = SAMPLE_RATE, start: float = 0.0, end
     return np.concatenate(list(audio_blocks(file, sr, start, end)))
 
 
+def load_beginning(file: AudioSource, most: float, start: float = 0.0, end: float | None = None) -> np.ndarray:
+    """Decode a recording, or a stretch of it, until more than so many samples are there.
+
+    Args:
+        file, start, end: as for `audio_blocks`.
+        most: the samples after which nothing is decoded. If there are more, the result is longer than this.
+
+    Returns:
+        The 16 kHz samples, shape (n_samples,).
+
+    Raises:
+        AudioError: as `audio_blocks` raises it.
+    """
+    blocks: list[np.ndarray] = []
+    for block in audio_blocks(file, start=start, end=end):
+        blocks.append(block)
+        if sum(map(len, blocks)) > most:
+            break
+    return np.concatenate(blocks)
+
+
 def audio_blocks(
     file: AudioSource, sample_rate: int = SAMPLE_RATE, start: float = 0.0, end: float | None = None
 ) -> Iterator[np.ndarray]:
