@@ -17,8 +17,8 @@ examples:
   the transcript of a recording, and all of its words
     python -m mlx_whisper_lora.explain --model base --audio x.wav
 
-  with an adapter, one word by all methods: by its number, or by its text
-    python -m mlx_whisper_lora.explain --adapter-file adapters.npz --audio x.wav --words 3,fellow
+  with an adapter, words by all methods, by their numbers or texts, and the second token of the third word
+    python -m mlx_whisper_lora.explain --adapter-file adapters.npz --audio x.wav --words 3,fellow,3.2
 
   why the language is Welsh, or is not
     python -m mlx_whisper_lora.explain --model small --audio x.wav --words "<|cy|>"

@@ -23,8 +23,9 @@ class ExplanationOptions:
     words: tuple[str, ...] | None = option(
         None,
         "Words that are explained beside the whole transcript, with all methods: their numbers, from 1 on, or their "
-        "texts, separated by commas. <|te|> explains why the language is Telugu, or is not. all stands for the "
-        "language and all words, and none for the transcript alone. With a classifier: the names of classes.",
+        "texts, separated by commas. 3.2 is the second token of the third word. <|te|> explains why the language is "
+        "Telugu, or is not. all stands for the language and all words, and none for the transcript alone. With a "
+        "classifier: the names of classes.",
         metavar="WORDS",
         shown_default="the language and all words, with the methods that take seconds (gradient and attention), or the "
         "class that is named",

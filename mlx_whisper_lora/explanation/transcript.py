@@ -21,15 +21,16 @@ from mlx_whisper_lora.whisper.transcription.options import TranscriptionOptions
 from mlx_whisper_lora.whisper.transcription.word_timing import WordTiming, find_alignment, merge_punctuations
 
 _LANGUAGE = re.compile(r"<\|(\w+)\|>")
+_TOKEN = re.compile(r"([0-9]+)\.([0-9]+)")  # of a word: both are counted from 1 on
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a transcript that can be explained: all of it, a word, or the language that is written before it."""
+    """A part of a transcript that can be explained: all of it, a word or one of its tokens, or the language."""
 
     name: str
     tokens: Sequence[int]  # their places among the tokens of the text; none for a language
-    language: str | None = None  # a code
+    language: str | None = None  # a code. It is written before the text.
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class Transcript:
         ends = [*accumulate(len(word.tokens) for word in self.words)]
         return Part(f"{i + 1} {self.words[i].word.strip()}", range(ends[i] - len(self.words[i].tokens), ends[i]))
 
+    def token(self, i: int, k: int) -> Part:
+        """Return a token of a word as a part, by their places from 0 on."""
+        place = self.word(i).tokens[k]
+        letters = self.tokenizer.decode([self.words[i].tokens[k]]).strip(" \N{REPLACEMENT CHARACTER}")
+        return Part(f"{i + 1}.{k + 1} {letters}".strip(), range(place, place + 1))
+
     def language(self, code: str) -> Part:
         """Return a language as a part. Raise OptionError if the vocabulary lacks it."""
         if self.tokenizer.language is None or code not in self.tokenizer.all_language_codes:
@@ -78,8 +85,9 @@ class Transcript:
         """Return the parts that a user chooses.
 
         Args:
-            chosen: words by number, from 1 on, or by text without regard to case and punctuation; languages as their
-                tokens, such as <|te|>; ALL stands for the language and all words, NONE for no part.
+            chosen: words by number, from 1 on, or by text without regard to case and punctuation; tokens as the number
+                of the word and their own, such as 3.2; languages as their tokens, such as <|te|>; ALL stands for the
+                language and all words, NONE for no part.
 
         Raises:
             OptionError: there is no such word or language.
@@ -96,11 +104,20 @@ class Transcript:
             return [self.language(code[1])]
         if given.isdecimal() and 1 <= int(given) <= len(self.words):
             return [self.word(int(given) - 1)]
+        if place := self._token_place(given):
+            return [self.token(*place)]
         found = [i for i, word in enumerate(self.words) if _plain(word.word) == _plain(given)]
         if not found:
             texts = " ".join(f"{i}:{word.word.strip()}" for i, word in enumerate(self.words, start=1))
             raise OptionError(f"`words`: {given!r} is not a word of the transcript, or its number: {texts}")
         return [*map(self.word, found)]
+
+    def _token_place(self, given: str) -> tuple[int, int] | None:
+        """Return the places of a word and of its token, from 0 on, if `given` is the number of a token."""
+        if not (numbers := _TOKEN.fullmatch(given)):
+            return None
+        i, k = (int(number) - 1 for number in numbers.groups())
+        return (i, k) if 0 <= i < len(self.words) and 0 <= k < len(self.words[i].tokens) else None
 
 
 def _plain(word: str) -> str:

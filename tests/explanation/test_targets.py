@@ -57,10 +57,21 @@ def test_words_are_chosen_by_number_text_or_language(transcript):
     assert transcript.parts(["none"]) == []
 
 
+def test_tokens_of_a_word_are_chosen_by_its_number_and_theirs(demo, sentence):
+    """The logarithm of the probability of a word is the sum of those of its tokens."""
+    given = find_transcript(demo, mx.array(sentence), text="the yellowish sister")
+    tokens = given.words[1].tokens
+    parts = given.parts(["2", *(f"2.{k + 1}" for k in range(len(tokens)))])
+    assert [part.name for part in parts] == ["2 yellowish", "2.1 yellow", "2.2 ish"]
+    ((word, *rest),) = scores_of(demo, given, parts, sentence)
+    assert rest[0] > -0.1 > rest[1] and word == pytest.approx(sum(rest) / len(tokens), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
         ("8", "words: '8' is not a word of the transcript, or its number: 1:the 2:yellow 3:sister"),
+        ("1.2", "words: '1.2' is not a word of the transcript"),
         ("purple", "words: 'purple' is not a word of the transcript"),
         ("<|xx|>", "words: this model has no language token <|xx|>"),
     ],
