@@ -28,8 +28,9 @@ def mask_maps(targets: Targets, mel: np.ndarray, steps: int, seed: int = 0) -> n
         -s(M x + (1 - M) b) + AREA sum(m) + VARIATION sum(|dm|^POWER)
 
     in which dm are the steps from each cell to the next one in time and in bands. In each step of Adam, M is moved by
-    up to JITTER frames and bands, drawn at random, so that the mask does not depend on single ones. m starts at 1/2
-    and stays from 0 to 1. Its mean over the second half of the steps depends on the moves less than the last m.
+    up to JITTER frames and bands, drawn at random, so that the mask does not depend on single ones. m starts at 1 and
+    stays from 0 to 1: from 1/2, where a prediction can be lost already, no gradient may lead back to it, and the mask
+    would be empty. The mean of m over the second half of the steps depends on the moves less than the last m.
 
     Args:
         targets: T predictions.
@@ -57,7 +58,7 @@ def _find_masks(targets: Targets, batch: slice, mel: np.ndarray, moves: list[tup
 
     gradient_of_cost = mx.grad(cost)
     optimizer = Adam(LEARNING_RATE, bias_correction=True)
-    masks = mx.full((batch.stop - batch.start, *n_cells(*mel.shape)), 0.5)
+    masks = mx.ones((batch.stop - batch.start, *n_cells(*mel.shape)))
     late: list[mx.array] = []
     for step, move in enumerate(progress_bar(moves, desc="Masks", unit="step")):
         masks = optimizer.apply_gradients({"m": gradient_of_cost(masks, move)}, {"m": masks})["m"]

@@ -1,5 +1,6 @@
 """Perturbation masks, on targets whose places are known."""
 
+import mlx.core as mx
 import numpy as np
 
 from mlx_whisper_lora.explanation.masks import mask_maps
@@ -24,3 +25,15 @@ def test_a_seed_gives_the_same_mask_and_another_one_nearly_the_same(targets, mel
 def test_targets_that_are_masked_together_have_the_masks_that_they_have_alone(targets, mel):
     late = Targets(["late"], lambda mels: targets.scores(mels)[:, 1:])
     np.testing.assert_allclose(mask_maps(targets, mel, steps=10)[1:], mask_maps(late, mel, steps=10), atol=1e-5)
+
+
+def test_a_prediction_that_is_lost_in_half_of_a_clip_has_a_mask(mel):
+    """There is no gradient in the middle between the clip and the blurred one, as of a classifier that is sure."""
+    frames, bands = PLACES[0]
+
+    def scores(mels: mx.array) -> mx.array:
+        levels = mels[:, frames, bands].mean(axis=(1, 2))
+        return mx.maximum(-mx.logaddexp(0, -100 * (levels - 0.9)), -3)[:, None]
+
+    (mask,) = mask_maps(Targets(["early"], scores), mel, steps=60)
+    assert mask[PLACES[0]].mean() > 0.5 > 10 * mask[PLACES[1]].mean()

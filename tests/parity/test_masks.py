@@ -29,7 +29,7 @@ def torch_mask(model: whisper.Whisper, transcript: Transcript, mel: np.ndarray) 
     x = torch.from_numpy(mel)
     b = gaussian_blur(gaussian_blur(x.T, 16).T.contiguous(), 8)
     tokens, text = (torch.tensor([each]) for each in ([*transcript.start, *transcript.tokens], transcript.tokens))
-    m = torch.full((1, 1, 375, 10), 0.5, requires_grad=True)
+    m = torch.ones((1, 1, 375, 10), requires_grad=True)
     optimizer = torch.optim.Adam([m], lr=LEARNING_RATE)
     late = []
     for step, move in enumerate(np.random.default_rng(0).integers(-JITTER, JITTER + 1, (STEPS, 2)).tolist()):
