@@ -29,7 +29,7 @@ def search(name: str, candidates: int, iters: int, val_clips: int) -> list[dict[
             "--language", task.language, "--iters", iters, "--val-clips", val_clips, "--best-by", "loss",
             "--adapter-file", adapter, "--overwrite")  # fmt: skip
     found = json.loads(table.read_text(encoding="utf-8"))
-    keep(name, "search", {"search": {key: value for key, value in found.items() if key != "digest"}})
+    keep(name, "search", {key: value for key, value in found.items() if key != "digest"})
     tokens = sum(map(sum, found["tokens"]))
 
     def rank(candidate: dict[str, Any]) -> tuple[int, float]:
@@ -72,8 +72,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    for candidate in search(args.task, args.candidates, args.iters, args.val_clips):
-        for seed in args.seeds:
+    candidates = search(args.task, args.candidates, args.iters, args.val_clips)
+    for seed in args.seeds:
+        for candidate in candidates:
             key = f"{candidate['options'] or 'the given settings'}, seed {seed}"
             if key not in stored()[args.task]:
                 found = measure(args.task, candidate["options"], args.iters, seed)
