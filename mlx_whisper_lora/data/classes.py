@@ -10,8 +10,8 @@ from dataclasses import replace
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.clip import Clip, DataError, Splits
 from mlx_whisper_lora.data.dataset import Example, make_features
-from mlx_whisper_lora.data.features import ClipFeatures, FeatureReader, header_length
-from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH
+from mlx_whisper_lora.data.features import ClipFeatures, FeatureReader, header_length, read_samples
+from mlx_whisper_lora.whisper.audio.constants import CHUNK_LENGTH, SAMPLE_RATE
 from mlx_whisper_lora.whisper.audio.load import source_name
 from mlx_whisper_lora.whisper.terminal import progress_bar
 
@@ -66,10 +66,13 @@ def build_class_examples(
 
 
 def _windows(clip: Clip) -> list[Clip]:
-    """Return the parts of a clip of up to 30 s, of the same length, or the clip itself if its length is not known."""
+    """Return the parts of a clip of up to 30 s, of the same length, or the clip itself if it is short."""
     seconds = header_length(clip)
-    count = math.ceil(round((seconds or 0) / CHUNK_LENGTH, 6))
-    if seconds is None or count < 2:
+    if seconds is None:
+        samples = read_samples(clip, math.inf)
+        seconds = 0.0 if samples is None else len(samples) / SAMPLE_RATE
+    count = math.ceil(round(seconds / CHUNK_LENGTH, 6))
+    if count < 2:
         return [clip]
     bounds = [clip.start + seconds * i / count for i in range(count + 1)]
     return [replace(clip, start=low, end=high) for low, high in itertools.pairwise(bounds)]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mlx_whisper_lora.data import classes
 from mlx_whisper_lora.data.array_cache import ArrayCache
 from mlx_whisper_lora.data.classes import (
     balance,
@@ -49,6 +50,12 @@ def test_a_label_is_the_number_of_its_class_and_a_long_clip_has_windows(folder):
     assert [clip.end for clip in windows] == pytest.approx([70 / 3, 140 / 3, 70])
     joined = np.concatenate([each.features.read_samples() for each in examples[1:4]])
     assert joined == pytest.approx(soundfile.read(folder / "1.wav", dtype="float32")[0], abs=1e-6)
+
+
+def test_a_long_clip_whose_header_gives_no_length_has_windows_too(folder, monkeypatch):
+    """As of M4A and other formats that ffmpeg decodes."""
+    monkeypatch.setattr(classes, "header_length", lambda clip: None)
+    assert [len(places) for places in whole_clips(examples_of(folder))] == [1, 3, 1, 1]
 
 
 def test_rare_classes_are_drawn_as_often_or_count_as_much(folder):

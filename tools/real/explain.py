@@ -96,16 +96,19 @@ def measure_speech(model: Whisper, count: int, known: set[Key]) -> Iterator[dict
     """
     for name, level in SURROUNDINGS.items():
         for clip, (spoken, word) in enumerate(islice(digits(), count)):
-            if (name, clip, METHODS[0]) in known:
+            methods = [method for method in METHODS if (name, clip, method) not in known]
+            if not methods:
                 continue
             samples, frames = in_the_middle(spoken, level)
             mel = clip_frames(samples, model.dims.n_mels)
             transcript = find_transcript(model, mx.array(mel), "en", text=word)
             parts = [transcript.whole()]
             targets = transcript_targets(model, transcript, parts, len(mel))
-            maps = {method: make(targets, mel) for method, make in makers(OPTIONS).items()}
-            maps[ATTENTION] = attention_maps(model, transcript, parts, mel)
-            for method, values in maps.items():
+            for method in methods:
+                if method == ATTENTION:
+                    values = attention_maps(model, transcript, parts, mel)
+                else:
+                    values = makers(OPTIONS)[method](targets, mel)
                 others = random_maps(cell_means(np.abs(values)), 20, seed=clip)
                 random = np.mean([share_of(spread(other - other.min(), mel.shape), frames) for other in others])
                 row = {"clip": clip, "around": name, "method": method, "share": share_of(values[0], frames)}
