@@ -107,6 +107,7 @@ def score(folder: Path, task: Task, adapter: Path | None, greedy: bool, model: s
         "clips": len(references),
         "seconds": round(seconds),
         "same_by_command": same,
+        "loss": round(result.loss, 4),
         **scores,
         "texts": hypotheses,
         "references": references,

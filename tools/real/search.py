@@ -14,7 +14,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from tools.real.adapt import OUTPUT, TASKS, data_folder, run, score
+from mlx_whisper_lora.adapters.open import open_adapter
+from mlx_whisper_lora.adapters.strength import load_fused
+from mlx_whisper_lora.training.evaluation import clip_loss
+from mlx_whisper_lora.training.metrics import ratio_interval
+from mlx_whisper_lora.training.run import Run
+from mlx_whisper_lora.training.run_options import RunOptions
+from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, run, score
 
 RESULTS = Path(__file__).parent / "search.json"
 BEST = 5
@@ -40,7 +46,7 @@ def search(name: str, candidates: int, iters: int, val_clips: int) -> list[dict[
     return [given, *sorted(others, key=rank)[:BEST]]
 
 
-def measure(name: str, options: str, iters: int, seed: int) -> dict[str, Any]:
+def measure(name: str, options: str, iters: int, seed: int, transcribes: bool) -> dict[str, Any]:
     """Train with options, test the adapter, and return what was found."""
     task = TASKS[name]
     folder, adapter = data_folder(name, task, None), OUTPUT / f"{name}_searched.npz"
@@ -48,7 +54,19 @@ def measure(name: str, options: str, iters: int, seed: int) -> dict[str, Any]:
         "--seed", seed, "--val-clips", 1, "--steps-per-eval", iters, "--best-by", "loss", "--adapter-file", adapter,
         "--overwrite", *shlex.split(options))  # fmt: skip
     newest = adapter.with_name(f"{adapter.stem}_last.npz")
-    return {"options": options, "iters": iters, "seed": seed, **score(folder, task, newest, greedy=True)}
+    about = {"options": options, "iters": iters, "seed": seed}
+    return about | (score(folder, task, newest, greedy=True) if transcribes else losses(folder, task, newest))
+
+
+def losses(folder: Path, task: Task, adapter: Path) -> dict[str, Any]:
+    """Return the loss of an adapter on the test clips, in nats per token, with the interval of a bootstrap."""
+    test = Run(RunOptions("base", str(folder), str(adapter), language=task.language), trains=False)
+    examples = test.examples["test"]
+    load_fused(test.model, open_adapter(str(adapter)), "base")
+    tokens = [example.n_targets for example in examples]
+    sums = [clip_loss(test.model, example) * count for example, count in zip(examples, tokens, strict=True)]
+    interval = [round(bound, 4) for bound in ratio_interval(sums, tokens)]
+    return {"clips": len(examples), "loss": round(sum(sums) / sum(tokens), 4), "loss_interval": interval}
 
 
 def stored() -> dict[str, dict[str, Any]]:
@@ -69,6 +87,9 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=40)
     parser.add_argument("--iters", type=int, default=120, help="training steps of the candidates that are left")
     parser.add_argument("--val-clips", type=int, default=40)
+    parser.add_argument(
+        "--by-loss", action="store_true", help="test by the loss: after few steps, an adapter of a new language repeats"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -76,8 +97,10 @@ def main() -> None:
     for seed in args.seeds:
         for candidate in candidates:
             key = f"{candidate['options'] or 'the given settings'}, seed {seed}"
+            if args.by_loss:
+                key += ", by loss"
             if key not in stored()[args.task]:
-                found = measure(args.task, candidate["options"], args.iters, seed)
+                found = measure(args.task, candidate["options"], args.iters, seed, not args.by_loss)
                 keep(args.task, key, found)
                 print({name: value for name, value in found.items() if name not in ("texts", "references")}, flush=True)
 
