@@ -90,17 +90,19 @@ def main() -> None:
     parser.add_argument(
         "--by-loss", action="store_true", help="test by the loss: after few steps, an adapter of a new language repeats"
     )
+    parser.add_argument("--also", nargs="+", default=[], metavar="OPTIONS", help="settings to train with seeds too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     candidates = search(args.task, args.candidates, args.iters, args.val_clips)
+    settings = [*(candidate["options"] for candidate in candidates), *args.also]
     for seed in args.seeds:
-        for candidate in candidates:
-            key = f"{candidate['options'] or 'the given settings'}, seed {seed}"
+        for options in settings:
+            key = f"{options or 'the given settings'}, seed {seed}"
             if args.by_loss:
                 key += ", by loss"
             if key not in stored()[args.task]:
-                found = measure(args.task, candidate["options"], args.iters, seed, not args.by_loss)
+                found = measure(args.task, options, args.iters, seed, not args.by_loss)
                 keep(args.task, key, found)
                 print({name: value for name, value in found.items() if name not in ("texts", "references")}, flush=True)
 
