@@ -55,7 +55,10 @@ def measure(name: str, options: str, iters: int, seed: int, transcribes: bool) -
         "--overwrite", *shlex.split(options))  # fmt: skip
     newest = adapter.with_name(f"{adapter.stem}_last.npz")
     about = {"options": options, "iters": iters, "seed": seed}
-    return about | (score(folder, task, newest, greedy=True) if transcribes else losses(folder, task, newest))
+    if not transcribes:
+        return about | losses(folder, task, newest)
+    tested = score(folder, task, newest, greedy=True)
+    return about | {key: value for key, value in tested.items() if key not in ("texts", "references")}
 
 
 def losses(folder: Path, task: Task, adapter: Path) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def main() -> None:
             if key not in stored()[args.task]:
                 found = measure(args.task, options, args.iters, seed, not args.by_loss)
                 keep(args.task, key, found)
-                print({name: value for name, value in found.items() if name not in ("texts", "references")}, flush=True)
+                print(found, flush=True)
 
 
 if __name__ == "__main__":
