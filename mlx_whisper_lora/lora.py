@@ -1,4 +1,4 @@
-"""Train LoRA adapters for Whisper on clips with texts, and test them: `python -m mlx_whisper_lora.lora --train`."""
+"""Adapt Whisper to clips with texts, and test it: `python -m mlx_whisper_lora.lora --train`."""
 
 import argparse
 from typing import NoReturn

@@ -17,7 +17,7 @@ from mlx_whisper_lora.whisper.text.languages import language_list
 
 PROGRAM = "mlx_whisper_lora.lora"
 DESCRIPTION = """\
-Train LoRA adapters for a Whisper model on clips with their texts (--train), and test them (--test).
+Adapt a Whisper model to clips with their texts (--train), by LoRA or another method, and test it (--test).
 
 The data folder (--data) has one of these layouts:
   metadata.csv, .tsv or .jsonl           with the columns file_name and text, or others of the usual names; else name
@@ -79,6 +79,8 @@ class CommandOptions(TrainingCommand):
         super().__post_init__()
         if not (self.train or self.test):
             raise OptionError("nothing to do: give `train`, `test` or both")
+        if self.fine_tune_type == "head":
+            raise OptionError("`fine_tune_type` head trains a classifier: use mlx_whisper_lora.classify")
 
 
 def build_parser() -> CommandParser:
