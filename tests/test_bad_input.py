@@ -156,7 +156,7 @@ CASES = {
     "unknown language": (None, "train --language klingon", "unknown language 'klingon'"),
     "language not in the model": (None, "train --language yue", "this model does not know language 'yue'"),
     "nothing to do": (None, "neither", "nothing to do: give --train, --test or both"),
-    "method of classify": (None, "train --fine-tune-type head", "head trains a classifier: use mlx_whisper_lora.classi"),
+    "method of classify": (None, "train --fine-tune-type head", "head trains a classifier: use mlx_whisper_lora.cla"),
     "no folder to save in": (None, "train --adapter-file no/a.npz", "no/a.npz: the folder .* does not exist"),
     "a folder to save as": (None, "train --adapter-file clips", "clips: this is a folder"),
     "no model folder": (lambda: shutil.rmtree("model"), "train", "model: model not found"),
