@@ -71,11 +71,11 @@ class ReportPage(Callback):
 
     def end(self, end: RunEnd) -> None:
         if self._start:
-            slowest = _slowest(self._start.train_set, end)
+            measured = _measure(self._start, end)
             with atomic_write(self.path) as file:
-                self._write(file, self._start, end, slowest)
+                self._write(file, self._start, end, measured)
 
-    def _write(self, file: IO[str], start: RunStart, end: RunEnd, slowest: list[tuple[float, Example]]) -> None:
+    def _write(self, file: IO[str], start: RunStart, end: RunEnd, measured: list[tuple[float, Example]]) -> None:
         file.write(page_start(f"Training of {end.adapter_file.name}", _summary(start, end, self._last)))
         for chart in self._charts():
             file.write(f"<figure>{chart}</figure>\n" if chart else "")
@@ -85,7 +85,7 @@ class ReportPage(Callback):
         left = MOST_AUDIO
         for heading, articles in (
             ("Validation clips, before and after", _transcripts(start, end, self._newest)),
-            (f"Training clips learned slowest, of {min(_MEASURED, len(start.train_set))}", _slow_clips(slowest)),
+            (f"Training clips learned slowest, of {len(measured)}", _slow_clips(measured[:_SLOWEST])),
         ):
             file.write(f"<h2>{heading}</h2>\n")
             for example, texts in articles:
@@ -148,15 +148,16 @@ def _describe(examples: Sequence[Example]) -> str:
     return f"{len(examples)} clips, {length}{known}, {', '.join(languages) or 'no language'}"
 
 
-def _slowest(examples: Sequence[Example], end: RunEnd) -> list[tuple[float, Example]]:
-    """Return the clips of the highest loss, among some that are chosen at random."""
-    distinct = [*{each.key: each for each in examples}.values()]
-    some = random.Random(0).sample(distinct, min(_MEASURED, len(distinct)))
+def _measure(start: RunStart, end: RunEnd) -> list[tuple[float, Example]]:
+    """Return the loss of training clips that are chosen at random, the highest first: no more clips than were drawn."""
+    distinct = [*{each.key: each for each in start.train_set}.values()]
+    drawn = (start.training.iters or 0) * start.training.clips_per_step
+    some = random.Random(0).sample(distinct, min(_MEASURED, drawn, len(distinct)))
     found: list[tuple[float, Example]] = []
     for each in progress_bar(some, desc="Measuring clips", unit="clip"):
         with contextlib.suppress(DataError):  # training has skipped it too
             found.append((end.clip_loss(each), each))
-    return sorted(found, key=lambda pair: -pair[0])[:_SLOWEST]
+    return sorted(found, key=lambda pair: -pair[0])
 
 
 def _slow_clips(slowest: list[tuple[float, Example]]) -> Iterator[tuple[Example, str]]:

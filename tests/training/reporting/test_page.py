@@ -59,6 +59,7 @@ def test_transcripts_before_and_after_are_beside_the_players(page):
 
 def test_the_clips_of_the_highest_loss_come_first(page):
     assert re.findall(r"loss (\d+\.\d\d) ", page.text) == ["502.00", "501.00", "500.00"]
+    assert "learned slowest, of 3" in page.text
 
 
 def test_what_came_before_training_is_on_the_page(tmp_path):
