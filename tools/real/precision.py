@@ -45,7 +45,8 @@ def main() -> None:
             continue
         found = losses(args.task, dtype, args.iters, args.seed)
         numbers: dict[str, object] = {}
-        if reference := next((np.array(each["losses"]) for each in same if each["dtype"] == "float32"), None):
+        if exact := next((each["losses"] for each in same if each["dtype"] == "float32"), None):
+            reference = np.array(exact)
             differences = np.abs(np.array(found) - reference) / reference
             numbers = {
                 "mean_percent": round(100 * abs(np.mean(found) / reference.mean() - 1), 3),
