@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mlx_whisper_lora.adapters.adapter_file import read_adapter_config
+from mlx_whisper_lora.data.clip import Splits
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.training.metrics import (
     character_error_interval,
@@ -72,12 +73,23 @@ def data_folder(name: str, task: Task, n_clips: int | None) -> Path:
     if n_clips is not None:
         splits = load_clips(folder if task.source == "fsdd" else RECORDINGS / task.source)
         splits["train"] = random.Random(0).sample(splits["train"], n_clips)
-        folder.mkdir(parents=True, exist_ok=True)
-        for split, clips in splits.items():
-            rows = [{"audio": str(Path(str(clip.audio)).resolve()), "text": clip.text} for clip in clips]
-            lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+        write_tables(folder, splits)
     return folder
+
+
+def write_tables(folder: Path, splits: Splits, **columns: str) -> None:
+    """Write a table for each split, with columns that are the same for all clips."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, clips in splits.items():
+        rows = [{"audio": str(Path(str(clip.audio)).resolve()), "text": clip.text} | columns for clip in clips]
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+
+
+def metrics(adapter: Path) -> list[dict]:
+    """Return the lines of the metrics of a run."""
+    path = adapter.with_name(f"{adapter.stem}_metrics.jsonl")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def run(*arguments: object) -> None:

@@ -25,7 +25,7 @@ from mlx_whisper_lora.data.clip import DataError, check_none_bad
 from mlx_whisper_lora.data.sources import load_clips
 from mlx_whisper_lora.data.sources.options import LabelOptions
 from mlx_whisper_lora.training.class_evaluation import ClassEvaluation, evaluate_scores
-from tools.real.adapt import OUTPUT, run
+from tools.real.adapt import OUTPUT, metrics, run
 from tools.real.recordings import RECORDINGS
 from tools.real.results import add_result, read_results
 
@@ -125,7 +125,6 @@ def measure(data: str, title: str, iters: int, seed: int, clips: int | None) -> 
         "--seed", seed, "--val-clips", -1, "--adapter-file", adapter, "--overwrite", "--json", numbers, *few,
         *row.options)  # fmt: skip
     minutes = (time.perf_counter() - start) / 60
-    lines = [json.loads(line) for line in adapter.with_name(f"{name}_metrics.jsonl").read_text().splitlines()]
     about = {
         "data": data,
         "row": title,
@@ -133,7 +132,7 @@ def measure(data: str, title: str, iters: int, seed: int, clips: int | None) -> 
         "seed": seed,
         "clips_per_class": clips,
         "wall_minutes": round(minutes, 1),
-        "trainable_parameters": lines[0]["trainable_parameters"],
+        "trainable_parameters": metrics(adapter)[0]["trainable_parameters"],
     }
     return about | json.loads(numbers.read_text(encoding="utf-8"))
 

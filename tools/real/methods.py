@@ -9,14 +9,13 @@ types. Results go to tools/real/methods.json; rows that it has are skipped.
 """
 
 import argparse
-import json
 import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, run, score
+from tools.real.adapt import OUTPUT, TASKS, Task, data_folder, metrics, run, score
 from tools.real.results import add_result, read_results
 
 RESULTS = Path(__file__).parent / "methods.json"
@@ -67,12 +66,6 @@ def seconds_of_step(folder: Path, task: Task, row: Row, adapter: Path) -> float:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return (used[1] - used[0]) / (TRIED - WARMED)
-
-
-def metrics(adapter: Path) -> list[dict]:
-    """Return the lines of the metrics of a run."""
-    path = adapter.with_name(f"{adapter.stem}_metrics.jsonl")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def measure(name: str, title: str, minutes: float, seed: int, step: float) -> dict:

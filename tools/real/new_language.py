@@ -9,7 +9,6 @@ tools/real/new_language.json.
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,24 +24,13 @@ from mlx_whisper_lora.whisper.audio.load import AudioSource, load_audio, pad_or_
 from mlx_whisper_lora.whisper.audio.log_mel import log_mel_spectrogram
 from mlx_whisper_lora.whisper.decoding.language import detect_language
 from mlx_whisper_lora.whisper.model.whisper import Whisper
-from tools.real.adapt import OUTPUT, TASKS, data_folder, run
+from tools.real.adapt import OUTPUT, TASKS, data_folder, run, write_tables
 from tools.real.recordings import RECORDINGS
 from tools.real.results import add_result
 
 RESULTS = Path(__file__).parent / "new_language.json"
 NEW, NEAR = "dv", "ml"
-LABELS = LabelOptions()
-
-
-def malayalam() -> Path:
-    """Return a folder of the Malayalam clips under the new language."""
-    folder = OUTPUT / "malayalam_as_new"
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, clips in load_clips(RECORDINGS / "malayalam").items():
-        rows = [{"audio": str(Path(str(clip.audio)).resolve()), "text": clip.text, "language": NEW} for clip in clips]
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8")
-    return folder
+WITHOUT_TEXTS = ("accents_en", "dialects_ar")
 
 
 def detected(model: Whisper, recordings: Iterable[AudioSource]) -> Counter[str]:
@@ -50,17 +38,16 @@ def detected(model: Whisper, recordings: Iterable[AudioSource]) -> Counter[str]:
     found: Counter[str] = Counter()
     for audio in recordings:
         mel = log_mel_spectrogram(pad_or_trim(load_audio(audio), N_SAMPLES), model.dims.n_mels)
-        probs = detect_language(model, np.array(mel))[1]
+        probs = detect_language(model, mel)[1]
         assert isinstance(probs, dict)
         found[max(probs, key=lambda code: probs[code])] += 1
     return found
 
 
-def test_sets(count: int) -> dict[str, Sequence[AudioSource]]:
+def test_sets(malayalam: Path, digits: Path, count: int) -> dict[str, Sequence[AudioSource]]:
     """Return recordings of four data sets that are for the test, by their names."""
-    digits = load_clips(data_folder("speaker", TASKS["speaker"], None))
-    others = {name: load_clips(RECORDINGS / name, options=LABELS)["test"] for name in ("accents_en", "dialects_ar")}
-    sets = {"malayalam": load_clips(malayalam())["test"], "digits": digits["test"], **others}
+    sets = {"malayalam": load_clips(malayalam)["test"], "digits": load_clips(digits)["test"]}
+    sets |= {name: load_clips(RECORDINGS / name, options=LabelOptions())["test"] for name in WITHOUT_TEXTS}
     chosen = {name: np.random.default_rng(0).permutation(len(clips))[:count] for name, clips in sets.items()}
     return {name: [clips[i].audio for i in chosen[name]] for name, clips in sets.items()}
 
@@ -73,11 +60,12 @@ def main() -> None:
     args = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     adapter = OUTPUT / f"new_language_{args.seed}.npz"
-    run("lora", "--train", "--model", "base", "--data", malayalam(), "--data",
-        data_folder("speaker", TASKS["speaker"], None), "--new-language", NEW, "--language", NEAR, "--iters",
-        args.iters, "--seed", args.seed, "--val-clips", 8, "--steps-per-eval", args.iters, "--best-by", "loss",
-        "--adapter-file", adapter, "--overwrite")  # fmt: skip
-    sets = test_sets(args.count)
+    malayalam, digits = OUTPUT / "malayalam_as_new", data_folder("speaker", TASKS["speaker"], None)
+    write_tables(malayalam, load_clips(RECORDINGS / "malayalam"), language=NEW)
+    run("lora", "--train", "--model", "base", "--data", malayalam, "--data", digits, "--new-language", NEW,
+        "--language", NEAR, "--iters", args.iters, "--seed", args.seed, "--val-clips", 8, "--steps-per-eval",
+        args.iters, "--best-by", "loss", "--adapter-file", adapter, "--overwrite")  # fmt: skip
+    sets = test_sets(malayalam, digits, args.count)
     for file in (None, str(adapter.with_name(f"{adapter.stem}_last.npz"))):
         model = load_model("base", dtype=mx.float32, adapter_file=file)
         found = {name: dict(detected(model, recordings).most_common()) for name, recordings in sets.items()}

@@ -8,12 +8,11 @@ largest one of a step. Half-precision is slow on a CPU, which has no instruction
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
-from tools.real.adapt import OUTPUT, TASKS, data_folder, run
+from tools.real.adapt import OUTPUT, TASKS, data_folder, metrics, run
 from tools.real.results import add_result, read_results
 
 RESULTS = Path(__file__).parent / "precision.json"
@@ -26,8 +25,7 @@ def losses(name: str, dtype: str, iters: int, seed: int) -> list[float]:
     run("lora", "--train", "--model", "base", "--data", data_folder(name, task, None), "--language", task.language,
         "--iters", iters, "--seed", seed, "--dtype", dtype, "--steps-per-report", 1, "--val-clips", 1,
         "--steps-per-eval", iters, "--best-by", "loss", "--adapter-file", adapter, "--overwrite")  # fmt: skip
-    lines = adapter.with_name(f"{adapter.stem}_metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [each["train/loss"] for each in map(json.loads, lines) if each["event"] == "step"]
+    return [each["train/loss"] for each in metrics(adapter) if each["event"] == "step"]
 
 
 def main() -> None:
